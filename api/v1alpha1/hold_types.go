@@ -1,0 +1,73 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Hold is one object of the team's that a release has changed: what it was, so that it is put back, and so
+// that nobody undoes the change by applying the original again. Sluice makes and removes Holds itself.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:categories=sluice
+// +kubebuilder:printcolumn:name="Kind",type=string,JSONPath=`.spec.target.kind`
+// +kubebuilder:printcolumn:name="Object",type=string,JSONPath=`.spec.target.name`
+// +kubebuilder:printcolumn:name="Release",type=string,JSONPath=`.spec.release`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type Hold struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what is held.
+	// +required
+	Spec HoldSpec `json:"spec"`
+}
+
+// HoldList is a list of Holds.
+//
+// +kubebuilder:object:root=true
+type HoldList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items are the Holds.
+	Items []Hold `json:"items"`
+}
+
+// HoldSpec is what is held.
+type HoldSpec struct {
+	// release that changed the object.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Release string `json:"release"`
+	// target is the changed object, in the Hold's namespace.
+	// +required
+	Target HoldTarget `json:"target"`
+	// original holds the fields of the target's spec that were changed, as they were before.
+	// +required
+	// +kubebuilder:pruning:PreserveUnknownFields
+	Original *runtime.RawExtension `json:"original"`
+}
+
+// HoldTarget names a held object.
+type HoldTarget struct {
+	// apiVersion of the object.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	APIVersion string `json:"apiVersion"`
+	// kind of the object.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Kind string `json:"kind"`
+	// name of the object.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}

@@ -1,0 +1,285 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Release is one attempt to release one revision: its fixed plan, its progress and its record. Sluice
+// makes it when a Rollout's workload gets a new pod template; people act on it by Decisions.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=rel,categories=sluice
+// +kubebuilder:printcolumn:name="Rollout",type=string,JSONPath=`.spec.rollout`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Step",type=string,JSONPath=`.status.stepSummary`
+// +kubebuilder:printcolumn:name="Weight",type=integer,JSONPath=`.status.weight`
+// +kubebuilder:printcolumn:name="Image",type=string,JSONPath=`.spec.to.images[0].image`
+// +kubebuilder:printcolumn:name="Waiting",type=string,JSONPath=`.status.waitingFor.message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type Release struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is fixed when the release is made.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec: a release is fixed when it is made; change the Rollout for the next one, or act on this one by a Decision"
+	Spec ReleaseSpec `json:"spec"`
+
+	// status is the release's progress and record.
+	// +optional
+	Status ReleaseStatus `json:"status,omitzero"`
+}
+
+// ReleaseList is a list of Releases.
+//
+// +kubebuilder:object:root=true
+type ReleaseList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items are the Releases.
+	Items []Release `json:"items"`
+}
+
+// ReleaseSpec is what a release set out to do.
+type ReleaseSpec struct {
+	// rollout is the name of the Rollout that this release belongs to.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Rollout string `json:"rollout"`
+	// number counts the Rollout's releases from 1.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Number int64 `json:"number"`
+	// from is the revision that was stable when the release began.
+	// +required
+	From Revision `json:"from"`
+	// to is the revision that is released.
+	// +required
+	To Revision `json:"to"`
+	// plan is the Rollout's spec as it was when the release began.
+	// +required
+	Plan ReleasePlan `json:"plan"`
+	// planDigest is the SHA-256 of the plan and the two revisions, "sha256:..." in hex. A Decision that
+	// names another digest is refused.
+	// +required
+	// +kubebuilder:validation:MaxLength=80
+	PlanDigest string `json:"planDigest"`
+	// author is the user who changed the pod template, as the API server knew him; empty where the cluster
+	// has no mutating admission policies.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Author string `json:"author,omitempty"`
+	// cause says how the release came to be.
+	// +optional
+	Cause ReleaseCause `json:"cause,omitempty"`
+	// shared lists the ConfigMaps and Secrets that both revisions name: changing their content changes
+	// both versions at once, and an abort does not bring it back.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Shared []SharedObject `json:"shared,omitempty"`
+}
+
+// ReleaseCause says how a release came to be.
+//
+// +kubebuilder:validation:Enum=TemplateChanged;Retry;Rollback
+type ReleaseCause string
+
+// The causes of a release.
+const (
+	CauseTemplateChanged ReleaseCause = "TemplateChanged"
+	CauseRetry           ReleaseCause = "Retry"
+	CauseRollback        ReleaseCause = "Rollback"
+)
+
+// SharedObject is a ConfigMap or Secret that two revisions name.
+type SharedObject struct {
+	// kind is ConfigMap or Secret.
+	// +required
+	// +kubebuilder:validation:Enum=ConfigMap;Secret
+	Kind string `json:"kind"`
+	// name of the object.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// ReleasePlan is the part of a Rollout's spec that a release follows, with every default filled in.
+type ReleasePlan struct {
+	// workload that is released.
+	// +required
+	Workload WorkloadReference `json:"workload"`
+	// traffic layers that move together.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	Traffic []TrafficLayer `json:"traffic,omitempty"`
+	// steps in order.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=50
+	Steps []CanaryStep `json:"steps,omitempty"`
+	// onFailure as in the Rollout.
+	// +required
+	OnFailure FailurePolicy `json:"onFailure"`
+	// onAbort as in the Rollout.
+	// +required
+	OnAbort AbortPolicy `json:"onAbort"`
+	// progressDeadline as in the Rollout.
+	// +required
+	ProgressDeadline metav1.Duration `json:"progressDeadline"`
+	// releaseDeadline as in the Rollout.
+	// +required
+	ReleaseDeadline metav1.Duration `json:"releaseDeadline"`
+	// drainDelay as in the Rollout.
+	// +required
+	DrainDelay metav1.Duration `json:"drainDelay"`
+}
+
+// ReleaseStatus is a release's progress and record.
+type ReleaseStatus struct {
+	// phase of the release.
+	// +optional
+	Phase ReleasePhase `json:"phase,omitempty"`
+
+	// stepSummary is the current step for people, as "2/4 half".
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	StepSummary string `json:"stepSummary,omitempty"`
+
+	// weight is the share of requests, in percent, that the routes in force send to the new revision.
+	// +optional
+	Weight *int32 `json:"weight,omitempty"`
+
+	// replicas of the two versions.
+	// +optional
+	Replicas *VersionReplicas `json:"replicas,omitempty"`
+
+	// waitingFor says what has to happen next when nothing moves.
+	// +optional
+	WaitingFor *WaitingFor `json:"waitingFor,omitempty"`
+
+	// memory is what the release must remember and the world cannot show again. It is written before its
+	// effects are relied upon; only Sluice writes it.
+	// +optional
+	Memory *ReleaseMemory `json:"memory,omitempty"`
+
+	// result says in one sentence how the release ended.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Result string `json:"result,omitempty"`
+
+	// startedAt is when the release began.
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+	// finishedAt is when the release ended.
+	// +optional
+	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+
+	// timeline is the record: what happened, when, by whom and why. The last 100 entries are kept.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=100
+	Timeline []TimelineEntry `json:"timeline,omitempty"`
+
+	// conditions: Ready, Reconciling and Stalled.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// ReleasePhase is where a release stands.
+//
+// +kubebuilder:validation:Enum=Pending;Progressing;Paused;Completing;Succeeded;Aborting;Aborted;Superseded
+type ReleasePhase string
+
+// The phases of a release.
+const (
+	ReleasePending     ReleasePhase = "Pending"
+	ReleaseProgressing ReleasePhase = "Progressing"
+	ReleasePaused      ReleasePhase = "Paused"
+	ReleaseCompleting  ReleasePhase = "Completing"
+	ReleaseSucceeded   ReleasePhase = "Succeeded"
+	ReleaseAborting    ReleasePhase = "Aborting"
+	ReleaseAborted     ReleasePhase = "Aborted"
+	ReleaseSuperseded  ReleasePhase = "Superseded"
+)
+
+// Terminal says whether a release in this phase has ended.
+func (p ReleasePhase) Terminal() bool {
+	return p == ReleaseSucceeded || p == ReleaseAborted || p == ReleaseSuperseded
+}
+
+// VersionReplicas counts the pods of the two versions.
+type VersionReplicas struct {
+	// stable pods that are ready.
+	Stable int32 `json:"stable"`
+	// canary pods that are ready.
+	Canary int32 `json:"canary"`
+	// canaryDesired is the number of canary pods asked for.
+	CanaryDesired int32 `json:"canaryDesired"`
+}
+
+// ReleaseMemory is the cursor of a release and the times that it counts from.
+type ReleaseMemory struct {
+	// step is the index of the current step, from 0.
+	Step int32 `json:"step"`
+	// stepStartedAt is when the current step began.
+	// +optional
+	StepStartedAt *metav1.MicroTime `json:"stepStartedAt,omitempty"`
+	// stepReachedAt is when the current step's pods were ready and its routes in force.
+	// +optional
+	StepReachedAt *metav1.MicroTime `json:"stepReachedAt,omitempty"`
+	// promoted is set when somebody ended the current step's pause.
+	// +optional
+	Promoted bool `json:"promoted,omitempty"`
+	// full is set when somebody promoted the release past all its steps.
+	// +optional
+	Full bool `json:"full,omitempty"`
+	// pausedBy is the user who paused the release by hand, or "sluice" when a failure did.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	PausedBy string `json:"pausedBy,omitempty"`
+	// pausedAt is when that was.
+	// +optional
+	PausedAt *metav1.MicroTime `json:"pausedAt,omitempty"`
+	// drainFrom is when the version that goes was first seen to get no more requests.
+	// +optional
+	DrainFrom *metav1.MicroTime `json:"drainFrom,omitempty"`
+	// handedOver is set once the new ReplicaSet has been given to the workload.
+	// +optional
+	HandedOver bool `json:"handedOver,omitempty"`
+	// end says why the release is being taken back.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	End string `json:"end,omitempty"`
+	// endMessage is the sentence to it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	EndMessage string `json:"endMessage,omitempty"`
+}
+
+// TimelineEntry is one thing that happened in a release.
+type TimelineEntry struct {
+	// at is when it happened.
+	// +required
+	At metav1.Time `json:"at"`
+	// reason is a stable word for programs.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason"`
+	// message is a sentence for people.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message"`
+	// user who did it, when a person did.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	User string `json:"user,omitempty"`
+}

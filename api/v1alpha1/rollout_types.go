@@ -1,0 +1,436 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Rollout says how new revisions of one workload are to be released: in which steps, through which
+// traffic layers, and what happens when a step fails. The workload stays the team's own object; a new
+// revision starts when somebody changes its pod template, and is held until this Rollout lets it through.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=ro,categories=sluice
+// +kubebuilder:printcolumn:name="Workload",type=string,JSONPath=`.spec.workload.name`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Release",type=string,JSONPath=`.status.currentRelease`
+// +kubebuilder:printcolumn:name="Step",type=string,JSONPath=`.status.step`
+// +kubebuilder:printcolumn:name="Weight",type=integer,JSONPath=`.status.weight`
+// +kubebuilder:printcolumn:name="Waiting",type=string,JSONPath=`.status.waitingFor.message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 52",message="metadata.name: must be at most 52 characters, since releases and canary objects are named after it"
+type Rollout struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says how new revisions are released.
+	// +required
+	Spec RolloutSpec `json:"spec"`
+
+	// status is what Sluice last saw and decided.
+	// +optional
+	Status RolloutStatus `json:"status,omitzero"`
+}
+
+// RolloutList is a list of Rollouts.
+//
+// +kubebuilder:object:root=true
+type RolloutList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items are the Rollouts.
+	Items []Rollout `json:"items"`
+}
+
+// RolloutSpec says how new revisions of the workload are released.
+type RolloutSpec struct {
+	// workload names the team's object whose pod template is released, in the Rollout's namespace.
+	// One workload may be named by one Rollout only. To release another workload, make another Rollout.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.workload: cannot be changed; delete this Rollout and create one for the other workload"
+	Workload WorkloadReference `json:"workload"`
+
+	// traffic lists the layers that send requests to the workload. All layers move together. When it is
+	// empty, requests are split by the number of pods behind the workload's Services.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	Traffic []TrafficLayer `json:"traffic,omitempty"`
+
+	// canary releases a new revision beside the stable one, step by step.
+	// +required
+	Canary CanaryStrategy `json:"canary"`
+
+	// onFailure says what happens when a step fails or its deadline passes: abort (the default) sends all
+	// requests back to the stable revision and removes the new pods; pause stops and asks a person.
+	// +optional
+	OnFailure FailurePolicy `json:"onFailure,omitempty"`
+
+	// onAbort says what becomes of the workload's pod template after an abort: keep (the default) leaves it
+	// as the team wrote it, held and not running; revert writes the stable template back.
+	// +optional
+	OnAbort AbortPolicy `json:"onAbort,omitempty"`
+
+	// progressDeadline is the longest time that a step may take to get its pods ready and its routes in
+	// force, pauses not counted. Default 10m.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="spec.progressDeadline: must be between 1s and 24h"
+	ProgressDeadline *metav1.Duration `json:"progressDeadline,omitempty"`
+
+	// releaseDeadline is the longest time that a whole release may take, waits for people included. When it
+	// passes the release is aborted. Default 168h (seven days).
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('8760h')",message="spec.releaseDeadline: must be between 1m and 8760h"
+	ReleaseDeadline *metav1.Duration `json:"releaseDeadline,omitempty"`
+
+	// drainDelay is the time between the moment when a version is seen to get no new requests and the
+	// moment when its pods may go, for requests under way and for gateways that follow late. Default 5s.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="spec.drainDelay: must be between 0s and 1h"
+	DrainDelay *metav1.Duration `json:"drainDelay,omitempty"`
+
+	// historyLimit is the number of finished Releases that are kept as a record. Default 10.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	HistoryLimit *int32 `json:"historyLimit,omitempty"`
+}
+
+// WorkloadReference names a workload in the same namespace.
+type WorkloadReference struct {
+	// apiVersion of the workload. Default apps/v1.
+	// +optional
+	// +kubebuilder:validation:Enum=apps/v1
+	APIVersion string `json:"apiVersion,omitempty"`
+	// kind of the workload.
+	// +required
+	// +kubebuilder:validation:Enum=Deployment
+	Kind string `json:"kind"`
+	// name of the workload.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=52
+	Name string `json:"name"`
+}
+
+// TrafficLayer is one place where requests are divided. Exactly one field is set.
+//
+// +kubebuilder:validation:ExactlyOneOf=ingress;httpRoute
+type TrafficLayer struct {
+	// ingress is an Ingress of a controller that reads ingress-nginx's canary annotations. Sluice adds a
+	// canary Ingress beside it and leaves this one as it is.
+	// +optional
+	Ingress *TrafficReference `json:"ingress,omitempty"`
+	// httpRoute is an HTTPRoute of the Gateway API. Sluice adds the canary backend and its weight to every
+	// rule that names the workload's Service, and puts the rules back at the end.
+	// +optional
+	HTTPRoute *TrafficReference `json:"httpRoute,omitempty"`
+}
+
+// TrafficReference names one traffic object in the Rollout's namespace.
+type TrafficReference struct {
+	// name of the object.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// CanaryStrategy releases a new revision beside the stable one.
+type CanaryStrategy struct {
+	// steps are taken in order; after the last, the workload takes the new revision over and everything
+	// that Sluice added is removed. Weights must not fall from one step to the next.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=50
+	// +kubebuilder:validation:XValidation:rule="self.all(i, s, i == 0 || self[i-1].weight <= s.weight)",message="spec.canary.steps: weights must not fall from one step to the next; to take a version back, abort the release"
+	// +kubebuilder:validation:XValidation:rule="self.filter(s, has(s.name)).all(s, self.exists_one(t, has(t.name) && t.name == s.name))",message="spec.canary.steps: step names must differ"
+	Steps []CanaryStep `json:"steps"`
+}
+
+// CanaryStep is a state of the world and the conditions to leave it. A step is left when its pods are
+// ready, its routes are in force and its pause is over.
+type CanaryStep struct {
+	// name of the step, to speak of it. Default "step-N", N counted from 1.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name,omitempty"`
+
+	// weight is the share of requests, in percent, that the new revision gets.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Weight *int32 `json:"weight"`
+
+	// replicas is the number of new pods in this step, if more are wanted than the weight needs. Default:
+	// what the weight needs, at least 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// match lists requests that go to the new revision whatever the weight. A request matches when one
+	// entry matches; an entry matches when all its headers and cookies do.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Match []RequestMatch `json:"match,omitempty"`
+
+	// pause keeps the release in this step: for a time, or, when empty ({}), until somebody promotes it.
+	// +optional
+	Pause *Pause `json:"pause,omitempty"`
+}
+
+// RequestMatch selects requests.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.headers) || has(self.cookies)",message="match: set headers or cookies"
+type RequestMatch struct {
+	// headers must all match.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Headers []HeaderMatch `json:"headers,omitempty"`
+	// cookies must all match.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Cookies []CookieMatch `json:"cookies,omitempty"`
+}
+
+// HeaderMatch matches one request header by its whole value or by a regular expression.
+//
+// +kubebuilder:validation:ExactlyOneOf=value;regex
+type HeaderMatch struct {
+	// name of the header, in any case.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$`
+	Name string `json:"name"`
+	// value that the header must have.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	Value string `json:"value,omitempty"`
+	// regex that the header's whole value must match, in the syntax of the traffic layer.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Regex string `json:"regex,omitempty"`
+}
+
+// CookieMatch matches one request cookie by its whole value.
+type CookieMatch struct {
+	// name of the cookie.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9!#$%&'*+\-.^_\x60|~]+$`
+	Name string `json:"name"`
+	// value that the cookie must have.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Value string `json:"value"`
+}
+
+// Pause keeps a release in a step.
+type Pause struct {
+	// duration of the pause, counted from the moment when the step's routes are in force. Default: until
+	// somebody promotes the release, or its releaseDeadline passes.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="pause.duration: must be between 0s and 8760h"
+	Duration *metav1.Duration `json:"duration,omitempty"`
+}
+
+// FailurePolicy says what happens when a step fails.
+//
+// +kubebuilder:validation:Enum=abort;pause
+type FailurePolicy string
+
+// The failure policies.
+const (
+	FailureAbort FailurePolicy = "abort"
+	FailurePause FailurePolicy = "pause"
+)
+
+// AbortPolicy says what becomes of the workload's pod template after an abort.
+//
+// +kubebuilder:validation:Enum=keep;revert
+type AbortPolicy string
+
+// The abort policies.
+const (
+	AbortKeep   AbortPolicy = "keep"
+	AbortRevert AbortPolicy = "revert"
+)
+
+// RolloutStatus is what Sluice last saw and decided.
+type RolloutStatus struct {
+	// observedGeneration is the generation of the spec that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// phase sums the state up in one word.
+	// +optional
+	Phase RolloutPhase `json:"phase,omitempty"`
+
+	// stable is the last revision that was released.
+	// +optional
+	Stable *Revision `json:"stable,omitempty"`
+
+	// rejected is the revision that was aborted last. It is not tried again until somebody retries it or
+	// the pod template changes.
+	// +optional
+	Rejected *RejectedRevision `json:"rejected,omitempty"`
+
+	// currentRelease is the name of the release under way, or of the last one.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	CurrentRelease string `json:"currentRelease,omitempty"`
+
+	// lastNumber is the number of the newest release, so that a number is never used twice.
+	// +optional
+	LastNumber int64 `json:"lastNumber,omitempty"`
+
+	// step is the current step of the release under way, as "2/4 half".
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Step string `json:"step,omitempty"`
+
+	// weight is the share of requests, in percent, that the new revision is being sent.
+	// +optional
+	Weight *int32 `json:"weight,omitempty"`
+
+	// waitingFor says what has to happen next when nothing moves.
+	// +optional
+	WaitingFor *WaitingFor `json:"waitingFor,omitempty"`
+
+	// conditions: Ready, Reconciling, Stalled and Held.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// RolloutPhase sums a Rollout's state up in one word.
+//
+// +kubebuilder:validation:Enum=Pending;Healthy;Progressing;Paused;Completing;Aborting;Rejected;Stalled;Removing
+type RolloutPhase string
+
+// The phases of a Rollout.
+const (
+	// RolloutPending: the workload is not taken over yet.
+	RolloutPending RolloutPhase = "Pending"
+	// RolloutHealthy: the stable revision is what the pod template says; nothing is under way.
+	RolloutHealthy RolloutPhase = "Healthy"
+	// RolloutProgressing: a release is under way.
+	RolloutProgressing RolloutPhase = "Progressing"
+	// RolloutPaused: a release waits for time or for people.
+	RolloutPaused RolloutPhase = "Paused"
+	// RolloutCompleting: a release hands the workload over.
+	RolloutCompleting RolloutPhase = "Completing"
+	// RolloutAborting: a release is being taken back.
+	RolloutAborting RolloutPhase = "Aborting"
+	// RolloutRejected: the pod template names a revision that was aborted; the stable one runs.
+	RolloutRejected RolloutPhase = "Rejected"
+	// RolloutStalled: the spec or the objects it names need a person.
+	RolloutStalled RolloutPhase = "Stalled"
+	// RolloutRemoving: the Rollout is being deleted and puts everything back.
+	RolloutRemoving RolloutPhase = "Removing"
+)
+
+// Condition types of a Rollout.
+const (
+	// ConditionReady: the workload is under control and its stable revision is what the template says.
+	ConditionReady = "Ready"
+	// ConditionReconciling: a release or a take-over is under way (kstatus).
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled: nothing moves until a person acts (kstatus).
+	ConditionStalled = "Stalled"
+	// ConditionHeld says how new revisions are held: reason AdmissionPolicy or KeptPaused.
+	ConditionHeld = "Held"
+)
+
+// Reasons of the Held condition.
+const (
+	// ReasonAdmissionPolicy: the API server holds a new revision in the very write that makes it.
+	ReasonAdmissionPolicy = "AdmissionPolicy"
+	// ReasonKeptPaused: the cluster has no mutating admission policies, so the workload is kept paused.
+	ReasonKeptPaused = "KeptPaused"
+)
+
+// Revision is one pod template of a workload.
+type Revision struct {
+	// hash tells the pod template apart from others of the workload.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Hash string `json:"hash"`
+	// podTemplateHash is the value of the label pod-template-hash that the revision's pods bear.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	PodTemplateHash string `json:"podTemplateHash,omitempty"`
+	// images are the containers' images, by container name.
+	// +optional
+	// +listType=map
+	// +listMapKey=container
+	// +kubebuilder:validation:MaxItems=64
+	Images []ContainerImage `json:"images,omitempty"`
+}
+
+// ContainerImage is the image of one container.
+type ContainerImage struct {
+	// container is the container's name.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Container string `json:"container"`
+	// image is the image as the pod template has it.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	Image string `json:"image"`
+}
+
+// RejectedRevision is a revision that was taken back.
+type RejectedRevision struct {
+	Revision `json:",inline"`
+	// release that tried it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Release string `json:"release,omitempty"`
+	// message says why it was taken back.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}
+
+// WaitingFor says what an object waits for, since when, until when, and who can move it.
+type WaitingFor struct {
+	// reason is a stable word for programs.
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason"`
+	// message is a sentence for people.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message"`
+	// since when it waits.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+	// until when it waits at the longest; what happens then is in the message or in the spec.
+	// +optional
+	Until *metav1.Time `json:"until,omitempty"`
+	// who can end the wait.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Who string `json:"who,omitempty"`
+}
