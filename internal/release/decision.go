@@ -1,0 +1,157 @@
+package release
+
+import "time"
+
+// Outcome is what Decide returns: one barrier of actions, what to remember, why, and when to look again.
+type Outcome struct {
+	// Actions may be carried out in any order and repeated; only when all of them are seen to be done is the
+	// next barrier decided. Memory must be stored before the actions when it differs from the one given.
+	Actions []Action
+	Memory  Memory
+	// Reason says what the release waits for or has come to.
+	Reason Reason
+	// Events are what happened in this decision, for the record, in order.
+	Events []Event
+	// Answers to decisions, one for each that was looked at.
+	Answers []Answer
+	// Wake is the next moment at which time alone changes the decision; zero if none does.
+	Wake time.Time
+}
+
+// Action is one thing to do to the world. Each is safe to repeat.
+//
+//sumtype:decl
+type Action interface{ action() }
+
+// SelectService points the team's Service at one version, or, with SelectsAll, gives it back as it was. A Hold
+// with its original is written first, and removed last.
+type SelectService struct {
+	Service string
+	To      Selection
+}
+
+// ScaleCanary makes the canary's ReplicaSet have so many pods, and creates it if need be.
+type ScaleCanary struct{ Replicas int }
+
+// EnsureCanaryService makes the canary twin of a Service.
+type EnsureCanaryService struct{ Service string }
+
+// RemoveCanaryService removes it.
+type RemoveCanaryService struct{ Service string }
+
+// Route sets one layer's weight and matches.
+type Route struct {
+	Layer   string
+	Weight  int
+	Matches []Match
+}
+
+// Unroute gives one layer back as it was.
+type Unroute struct{ Layer string }
+
+// HandOver gives the canary's ReplicaSet to the workload, which then removes its old one.
+type HandOver struct{}
+
+// TakeBack takes the canary's ReplicaSet back from the workload (an edit crossed the hand-over).
+type TakeBack struct{}
+
+// ReleaseHold lets the workload go: it is no longer kept paused.
+type ReleaseHold struct{}
+
+// RevertTemplate writes the stable template back to the workload, and lets it go in the same write.
+type RevertTemplate struct{}
+
+// RemoveCanary removes the canary's ReplicaSet, which has no pods.
+type RemoveCanary struct{}
+
+func (SelectService) action()       {}
+func (ScaleCanary) action()         {}
+func (EnsureCanaryService) action() {}
+func (RemoveCanaryService) action() {}
+func (Route) action()               {}
+func (Unroute) action()             {}
+func (HandOver) action()            {}
+func (TakeBack) action()            {}
+func (ReleaseHold) action()         {}
+func (RevertTemplate) action()      {}
+func (RemoveCanary) action()        {}
+
+// Phase is where a release stands.
+type Phase string
+
+// The phases.
+const (
+	Progressing Phase = "Progressing"
+	Paused      Phase = "Paused"
+	Completing  Phase = "Completing"
+	Succeeded   Phase = "Succeeded"
+	Aborting    Phase = "Aborting"
+	Aborted     Phase = "Aborted"
+	Superseded  Phase = "Superseded"
+)
+
+// Terminal says whether the release has ended.
+func (p Phase) Terminal() bool { return p == Succeeded || p == Aborted || p == Superseded }
+
+// Memory is what the world cannot show again. It is small, stored in the release's status, and checked when
+// it is read back.
+type Memory struct {
+	Phase Phase
+	// Step is the index of the current step.
+	Step int
+	// StartedAt is when the release began, StepStartedAt when the step did, StepReachedAt when its pods were
+	// ready and its routes in force (zero before).
+	StartedAt, StepStartedAt, StepReachedAt time.Time
+	// Promoted: the current step's pause was ended by a person. Full: all steps were.
+	Promoted, Full bool
+	// PausedBy is who stopped the advance ("sluice" after a failure), PausedAt when.
+	PausedBy string
+	PausedAt time.Time
+	// DrainFrom is when the version that goes was first seen to get no more requests.
+	DrainFrom time.Time
+	// HandedOver: the canary's ReplicaSet was given to the workload.
+	HandedOver bool
+	// End says why the release is taken back, EndMessage is the sentence to it.
+	End        EndReason
+	EndMessage string
+}
+
+// EndReason says why a release is taken back.
+type EndReason string
+
+// The end reasons.
+const (
+	NotEnding       EndReason = ""
+	AbortedByUser   EndReason = "AbortedByUser"
+	StepFailed      EndReason = "StepFailed"
+	DeadlinePassed  EndReason = "DeadlinePassed"
+	NewerRevision   EndReason = "NewerRevision"
+	BackToStable    EndReason = "BackToStable"
+	RolloutRemoved  EndReason = "RolloutRemoved"
+	WorkloadRemoved EndReason = "WorkloadRemoved"
+)
+
+// Reason says why a release is where it is: the same words go to status, event, log and command line.
+type Reason struct {
+	// Code is a stable word for programs.
+	Code string
+	// Message is a sentence for people, with the numbers that were compared.
+	Message string
+	// Since and Until bound the wait; zero where nothing is waited for.
+	Since, Until time.Time
+	// Who can end the wait.
+	Who string
+}
+
+// Event is one thing that happened.
+type Event struct {
+	Code, Message, User string
+}
+
+// Answer says what became of a decision.
+type Answer struct {
+	ID      string
+	Applied bool
+	Code    string
+	Message string
+}

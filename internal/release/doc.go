@@ -1,0 +1,13 @@
+// Package release is the mind of Sluice: given what a release is to do, what the world shows, what must be
+// remembered and what time it is, Decide says what has to be done next, and why.
+//
+// The package is pure. It takes values and returns values; it knows no cluster, no clock, no logger and no
+// error. A bad world is a decision too, with a reason. Everything that can hurt a user is decided here, in
+// code that a test calls a million times.
+//
+// The way of a release: start.go (capacity, then backends), step.go (routes, then gates), gate.go (pauses and
+// people), complete.go (the workload takes over), abort.go (everything back), guard.go (what no decision
+// may do). testdata/ holds transcripts that read as the manual.
+//
+// It may import the standard library without os, net and time.Now, and nothing else of Sluice's.
+package release

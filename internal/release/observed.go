@@ -1,0 +1,117 @@
+package release
+
+// Observed is what the world shows, as one consistent picture: the hands give none that is older than their
+// own last write to any object in it.
+type Observed struct {
+	Workload Workload
+	// Stable and Canary are the two versions' pods.
+	Stable, Canary Track
+	// Services that send requests to the workload's pods. Empty without traffic layers.
+	Services []Service
+	// Layers, in the order of Spec.Layers.
+	Layers []Layer
+	// Removing: the Rollout is being deleted, or Sluice uninstalled.
+	Removing bool
+	// Decisions that have not been answered yet, oldest first.
+	Decisions []Decision
+	// Trouble is what the hands found that no waiting mends (a refused write, a missing right, a bad
+	// route), as a sentence that names the thing and the remedy; empty if nothing.
+	Trouble string
+}
+
+// Workload is the team's own object.
+type Workload struct {
+	// Exists is false once the object is gone.
+	Exists bool
+	// Desired is the hash of the pod template that the workload names now.
+	Desired string
+	// Replicas is the demand: how many pods the workload is to have.
+	Replicas int
+	// Held: the workload is paused and starts nothing of its own.
+	Held bool
+	// Settled: the workload runs the released revision alone: after the hand-over all its pods are of the
+	// canary's ReplicaSet and the old one has none.
+	Settled bool
+}
+
+// Track is the pods of one version.
+type Track struct {
+	// Exists: there is a ReplicaSet for the version.
+	Exists bool
+	// Adopted: the ReplicaSet belongs to the workload (the stable one always does; the canary's after the
+	// hand-over).
+	Adopted bool
+	// Desired is the number of pods asked for, Pods how many there are (terminating ones not counted), Ready
+	// how many of them are available.
+	Desired, Pods, Ready int
+	// Problem says why pods do not start, if that is known.
+	Problem string
+}
+
+// Selection is which version's pods a Service selects.
+type Selection string
+
+// The selections.
+const (
+	// SelectsAll: the Service is as the team wrote it and selects both versions.
+	SelectsAll Selection = "all"
+	// SelectsStable: narrowed to the stable revision.
+	SelectsStable Selection = "stable"
+	// SelectsCanary: turned to the new revision.
+	SelectsCanary Selection = "canary"
+)
+
+// Service is one of the team's Services in front of the workload, and its canary twin.
+type Service struct {
+	Name string
+	// Held: a Hold with the Service's original exists.
+	Held bool
+	// Selects is what the team's Service selects now.
+	Selects Selection
+	// Ready endpoints of the team's Service, by version, as EndpointSlices show them.
+	ReadyStable, ReadyCanary int
+	// Routed: a traffic layer names this Service, so it needs a canary twin.
+	Routed bool
+	// CanaryExists: the twin exists and selects the new revision; CanaryReady are its ready endpoints.
+	CanaryExists bool
+	CanaryReady  int
+}
+
+// Layer is one traffic layer.
+type Layer struct {
+	Name string
+	// Routed: the layer has a canary route at all. If not, Weight and Matches are empty.
+	Routed bool
+	// Held: where the layer changes an object of the team's, a Hold with its original exists.
+	Held    bool
+	Weight  int
+	Matches []Match
+	// Settled: the layer reports (or its settle time has shown) that what it has now is in force.
+	Settled bool
+	// Problem says why it is not, if that is known.
+	Problem string
+}
+
+// Decision is one person's unanswered word.
+type Decision struct {
+	ID   string
+	Verb Verb
+	// Step that it speaks of, or empty.
+	Step string
+	// PlanMismatch: it names another plan than this release's.
+	PlanMismatch bool
+	User         string
+	Comment      string
+}
+
+// Verb is what a person can decide about a running release.
+type Verb string
+
+// The verbs.
+const (
+	Promote     Verb = "promote"
+	PromoteFull Verb = "promoteFull"
+	PauseNow    Verb = "pause"
+	Resume      Verb = "resume"
+	Abort       Verb = "abort"
+)

@@ -1,0 +1,75 @@
+package release
+
+import "time"
+
+// Spec is what one release is to do. It does not change while the release lives.
+type Spec struct {
+	// From and To are the hashes of the stable revision and of the one to release.
+	From, To string
+	// Steps in order; at least one.
+	Steps []Step
+	// Layers are the names of the traffic layers, in order. Without layers requests are split by the number
+	// of pods.
+	Layers []string
+	// OnFailure says whether a failed step aborts the release or pauses it.
+	OnFailure FailurePolicy
+	// Revert has the stable template written back to the workload after an abort.
+	Revert bool
+	// ProgressDeadline is the longest time for a step to get pods ready and routes in force.
+	ProgressDeadline time.Duration
+	// ReleaseDeadline is the longest time for the whole release.
+	ReleaseDeadline time.Duration
+	// DrainDelay is kept between the last request sent to a version and the end of its pods.
+	DrainDelay time.Duration
+}
+
+// FailurePolicy says what a failed step leads to.
+type FailurePolicy string
+
+// The failure policies.
+const (
+	FailureAborts FailurePolicy = "abort"
+	FailurePauses FailurePolicy = "pause"
+)
+
+// Step is a state of the world and the condition to leave it.
+type Step struct {
+	Name string
+	// Weight is the canary's share of requests in percent, 0 to 100. Weights do not fall.
+	Weight int
+	// Replicas is the least number of canary pods; 0 means what the weight needs.
+	Replicas int
+	// Matches are requests that go to the canary whatever the weight.
+	Matches []Match
+	// Pause keeps the release in this step.
+	Pause Pause
+}
+
+// Pause keeps a release in a step.
+type Pause struct {
+	Kind PauseKind
+	// Duration of a PauseTimed.
+	Duration time.Duration
+}
+
+// PauseKind says what ends a pause.
+type PauseKind string
+
+// The kinds of pause.
+const (
+	PauseNone   PauseKind = ""
+	PauseTimed  PauseKind = "timed"
+	PauseManual PauseKind = "manual"
+)
+
+// Match selects requests by headers and cookies, all of which must match.
+type Match struct {
+	Headers []HeaderMatch
+	Cookies []CookieMatch
+}
+
+// HeaderMatch matches one header, by its whole value or by a regular expression; one of the two is set.
+type HeaderMatch struct{ Name, Value, Regex string }
+
+// CookieMatch matches one cookie by its whole value.
+type CookieMatch struct{ Name, Value string }

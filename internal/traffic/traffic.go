@@ -1,0 +1,106 @@
+// Package traffic is the room of the traffic layers: each folder below turns one Split into the objects of
+// its layer. Providers are pure: objects in, objects out. They call no API, keep no state, send no events; the
+// controller carries out the Change that they return.
+//
+// It may import release for its types, and apimachinery. Providers import this package and never each other.
+package traffic
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sluice-dev/sluice/internal/release"
+)
+
+// Split is what a layer is to do with the requests for the workload.
+type Split struct {
+	// Weight is the canary's share in percent, 0 to 100.
+	Weight int
+	// Matches go to the canary whatever the weight.
+	Matches []release.Match
+}
+
+// Backend is one of the team's Services that selects the workload's pods, and its canary twin.
+type Backend struct {
+	// Stable and Canary are the names of the two Services.
+	Stable, Canary string
+	// Ports of the stable Service; the twin has the same.
+	Ports []Port
+}
+
+// Port is a port of a Service.
+type Port struct {
+	Name   string
+	Number int64
+}
+
+// World is what a provider sees. Nothing in it may be changed in place.
+type World struct {
+	// Route is the team's object.
+	Route *unstructured.Unstructured
+	// Beside is the object that an earlier Apply added beside Route, or nil. Providers that work inside
+	// Route have none.
+	Beside *unstructured.Unstructured
+	// Original holds the fields of Route's spec that were changed, as they were before (from the Hold);
+	// nil when Route has not been changed.
+	Original map[string]any
+	// Backends of the workload.
+	Backends []Backend
+	// Now is the time of the decision.
+	Now time.Time
+}
+
+// Change is what the controller has to do, in the order of the fields. Its zero value is: nothing.
+type Change struct {
+	// Original, when not nil, is to be recorded in the Hold before Route is changed; it replaces what the
+	// Hold had (the team has edited the object in the meantime).
+	Original map[string]any
+	// Route, when not nil, is what the team's object is to become. Only its spec differs, and in it only the
+	// fields that Original names.
+	Route *unstructured.Unstructured
+	// Beside, when not nil, is the object to have beside Route. The controller adds owner and labels.
+	Beside *unstructured.Unstructured
+	// RemoveBeside asks for that object's removal.
+	RemoveBeside bool
+	// ReleaseHold asks for the Hold's removal, after Route is back as it was.
+	ReleaseHold bool
+}
+
+// Empty says whether there is nothing to do.
+func (c Change) Empty() bool {
+	return c.Original == nil && c.Route == nil && c.Beside == nil && !c.RemoveBeside && !c.ReleaseHold
+}
+
+// State is what a layer does now.
+type State struct {
+	// Routed: the layer has a canary route.
+	Routed bool
+	Split
+	// Accepted: the layer reports that what it has now is in force. Layers that report nothing always say
+	// true and give ChangedAt and SettleAfter.
+	Accepted bool
+	// ChangedAt is when the route was last changed by us, where the layer does not report.
+	ChangedAt time.Time
+	// Problem says why it is not in force, if the layer tells, or why the object is not as we set it.
+	Problem string
+}
+
+// Provider is one kind of traffic layer.
+type Provider interface {
+	// Kind of the team's object.
+	Kind() schema.GroupVersionKind
+	// BesideName is the name of the object that Apply adds beside the one of this name; empty if it adds none.
+	BesideName(route string) string
+	// Check refuses, before anything moves, what this layer cannot do with this object: the error names the
+	// field and the remedy.
+	Check(w World, splits []Split) error
+	// Apply has the layer do the split. Where it already does, the Change is empty.
+	Apply(w World, s Split) Change
+	// Restore gives everything back as it was before the first Apply, with the team's own edits since then
+	// kept. Where nothing is to be given back, the Change is empty.
+	Restore(w World) Change
+	// Read says what the layer does now.
+	Read(w World) State
+}
