@@ -263,6 +263,32 @@ type ReleaseMemory struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	EndMessage string `json:"endMessage,omitempty"`
+	// answers to Decisions that have taken effect here but may not have reached the Decision's own status
+	// yet, so that none is applied twice or lost when the controller stops in between.
+	// +optional
+	// +listType=map
+	// +listMapKey=decision
+	// +kubebuilder:validation:MaxItems=32
+	Answers []DecisionAnswer `json:"answers,omitempty"`
+}
+
+// DecisionAnswer is what became of one Decision.
+type DecisionAnswer struct {
+	// decision is the Decision's name.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Decision string `json:"decision"`
+	// outcome is Applied or Refused.
+	// +required
+	Outcome DecisionOutcome `json:"outcome"`
+	// reason is a stable word for programs.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason,omitempty"`
+	// message is a sentence for people.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
 }
 
 // TimelineEntry is one thing that happened in a release.

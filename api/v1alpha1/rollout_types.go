@@ -122,11 +122,25 @@ type TrafficLayer struct {
 	// ingress is an Ingress of a controller that reads ingress-nginx's canary annotations. Sluice adds a
 	// canary Ingress beside it and leaves this one as it is.
 	// +optional
-	Ingress *TrafficReference `json:"ingress,omitempty"`
+	Ingress *IngressReference `json:"ingress,omitempty"`
 	// httpRoute is an HTTPRoute of the Gateway API. Sluice adds the canary backend and its weight to every
 	// rule that names the workload's Service, and puts the rules back at the end.
 	// +optional
 	HTTPRoute *TrafficReference `json:"httpRoute,omitempty"`
+}
+
+// IngressReference names an Ingress in the Rollout's namespace.
+type IngressReference struct {
+	// name of the Ingress.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// settle is how long the Ingress controller is given to follow a change, since it does not report when
+	// it has. Default 3.5s, for ingress-nginx, which syncs at most every 3.3s.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="traffic.ingress.settle: must be between 0s and 10m"
+	Settle *metav1.Duration `json:"settle,omitempty"`
 }
 
 // TrafficReference names one traffic object in the Rollout's namespace.

@@ -1,0 +1,153 @@
+// Package translate turns the API's words into the mind's: a Rollout into the plan that a Release freezes, and
+// that plan into a release.Spec. The controller and the command line share it, so that `sluice plan` shows what
+// the controller will do.
+//
+// It may import api and release, and nothing else of Sluice's.
+package translate
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/release"
+)
+
+// Defaults of a Rollout's fields.
+const (
+	DefaultProgressDeadline = 10 * time.Minute
+	DefaultReleaseDeadline  = 7 * 24 * time.Hour
+	DefaultDrainDelay       = 5 * time.Second
+	DefaultHistoryLimit     = 10
+	// DefaultIngressSettle is how long an Ingress controller that reports nothing is given to follow a
+	// change. ingress-nginx syncs at most every 3.3 s (--sync-rate-limit 0.3).
+	DefaultIngressSettle = 3500 * time.Millisecond
+)
+
+// Plan is what a release of this Rollout follows, with every default filled in.
+func Plan(r *v1alpha1.Rollout) v1alpha1.ReleasePlan {
+	s := r.Spec.DeepCopy()
+	if s.Workload.APIVersion == "" {
+		s.Workload.APIVersion = "apps/v1"
+	}
+	p := v1alpha1.ReleasePlan{
+		Workload:         s.Workload,
+		Traffic:          s.Traffic,
+		Steps:            s.Canary.Steps,
+		OnFailure:        orDefault(s.OnFailure, v1alpha1.FailureAbort),
+		OnAbort:          orDefault(s.OnAbort, v1alpha1.AbortKeep),
+		ProgressDeadline: durationOr(s.ProgressDeadline, DefaultProgressDeadline),
+		ReleaseDeadline:  durationOr(s.ReleaseDeadline, DefaultReleaseDeadline),
+		DrainDelay:       durationOr(s.DrainDelay, DefaultDrainDelay),
+	}
+	for i := range p.Traffic {
+		if in := p.Traffic[i].Ingress; in != nil && in.Settle == nil {
+			in.Settle = &metav1.Duration{Duration: DefaultIngressSettle}
+		}
+	}
+	for i := range p.Steps {
+		if p.Steps[i].Name == "" {
+			p.Steps[i].Name = fmt.Sprintf("step-%d", i+1)
+		}
+	}
+	return p
+}
+
+// Spec is what the mind is asked to do for a plan.
+func Spec(p v1alpha1.ReleasePlan, from, to string) release.Spec {
+	s := release.Spec{
+		From: from, To: to,
+		OnFailure:        release.FailurePolicy(p.OnFailure),
+		Revert:           p.OnAbort == v1alpha1.AbortRevert,
+		ProgressDeadline: p.ProgressDeadline.Duration,
+		ReleaseDeadline:  p.ReleaseDeadline.Duration,
+		DrainDelay:       p.DrainDelay.Duration,
+	}
+	for _, l := range p.Traffic {
+		s.Layers = append(s.Layers, LayerName(l))
+		// A layer that reports nothing is only known to have followed when its time is over.
+		if l.Ingress != nil && l.Ingress.Settle != nil {
+			s.DrainDelay = max(s.DrainDelay, l.Ingress.Settle.Duration)
+		}
+	}
+	for _, st := range p.Steps {
+		s.Steps = append(s.Steps, step(st))
+	}
+	return s
+}
+
+// LayerName is the name by which the mind and people speak of a layer: "ingress/shop".
+func LayerName(l v1alpha1.TrafficLayer) string {
+	switch {
+	case l.Ingress != nil:
+		return "ingress/" + l.Ingress.Name
+	case l.HTTPRoute != nil:
+		return "httproute/" + l.HTTPRoute.Name
+	}
+	return ""
+}
+
+// Digest is what a Decision names to say which plan its author saw: SHA-256 over the plan and the revisions.
+func Digest(p v1alpha1.ReleasePlan, from, to v1alpha1.Revision) string {
+	raw, err := json.Marshal(struct {
+		Plan     v1alpha1.ReleasePlan
+		From, To string
+		Images   []v1alpha1.ContainerImage
+	}{p, from.Hash, to.Hash, to.Images})
+	if err != nil { // Plain values always marshal.
+		return ""
+	}
+	sum := sha256.Sum256(raw)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+func step(s v1alpha1.CanaryStep) release.Step {
+	out := release.Step{Name: s.Name, Matches: matches(s.Match)}
+	if s.Weight != nil {
+		out.Weight = int(*s.Weight)
+	}
+	if s.Replicas != nil {
+		out.Replicas = int(*s.Replicas)
+	}
+	if s.Pause != nil {
+		out.Pause = release.Pause{Kind: release.PauseManual}
+		if s.Pause.Duration != nil {
+			out.Pause = release.Pause{Kind: release.PauseTimed, Duration: s.Pause.Duration.Duration}
+		}
+	}
+	return out
+}
+
+func matches(in []v1alpha1.RequestMatch) []release.Match {
+	var out []release.Match
+	for _, m := range in {
+		var r release.Match
+		for _, h := range m.Headers {
+			r.Headers = append(r.Headers, release.HeaderMatch{Name: h.Name, Value: h.Value, Regex: h.Regex})
+		}
+		for _, c := range m.Cookies {
+			r.Cookies = append(r.Cookies, release.CookieMatch{Name: c.Name, Value: c.Value})
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func orDefault[T ~string](v, d T) T {
+	if v == "" {
+		return d
+	}
+	return v
+}
+
+func durationOr(v *metav1.Duration, d time.Duration) metav1.Duration {
+	if v == nil {
+		return metav1.Duration{Duration: d}
+	}
+	return *v
+}
