@@ -55,12 +55,13 @@ type World struct {
 // Change is what the controller has to do, in the order of the fields. Its zero value is: nothing.
 type Change struct {
 	// Original, when not nil, is to be recorded in the Hold before Route is changed; it replaces what the
-	// Hold had (the team has edited the object in the meantime).
+	// Hold had (the team has edited the object in the meantime). It may come without Route.
 	Original map[string]any
 	// Route, when not nil, is what the team's object is to become. Only its spec differs, and in it only the
 	// fields that Original names.
 	Route *unstructured.Unstructured
-	// Beside, when not nil, is the object to have beside Route. The controller adds owner and labels.
+	// Beside, when not nil, is the object to have beside Route: all that is ours in it, so that what an
+	// earlier Apply set and this one does not is removed. The controller adds owner and labels.
 	Beside *unstructured.Unstructured
 	// RemoveBeside asks for that object's removal.
 	RemoveBeside bool
@@ -75,15 +76,15 @@ func (c Change) Empty() bool {
 
 // State is what a layer does now.
 type State struct {
-	// Routed: the layer has a canary route.
+	// Routed: the layer has a canary route, or Sluice still has its hands on the team's object.
 	Routed bool
 	Split
-	// Accepted: the layer reports that what it has now is in force. Layers that report nothing always say
-	// true and give ChangedAt and SettleAfter.
+	// Accepted: the object is as Apply would leave it for this Split, and the layer reports that it is in
+	// force. Of layers that report nothing only the first is asked; they give ChangedAt.
 	Accepted bool
 	// ChangedAt is when the route was last changed by us, where the layer does not report.
 	ChangedAt time.Time
-	// Problem says why it is not in force, if the layer tells, or why the object is not as we set it.
+	// Problem says why Accepted is false; it is empty otherwise.
 	Problem string
 }
 
@@ -94,9 +95,10 @@ type Provider interface {
 	// BesideName is the name of the object that Apply adds beside the one of this name; empty if it adds none.
 	BesideName(route string) string
 	// Check refuses, before anything moves, what this layer cannot do with this object: the error names the
-	// field and the remedy.
+	// field and the remedy. splits are those of spec.canary.steps, in that order.
 	Check(w World, splits []Split) error
-	// Apply has the layer do the split. Where it already does, the Change is empty.
+	// Apply has the layer do the split. Where it already does, the Change is empty. It also works in what
+	// the team has edited since, so it is to be asked again whenever one of the objects has changed.
 	Apply(w World, s Split) Change
 	// Restore gives everything back as it was before the first Apply, with the team's own edits since then
 	// kept. Where nothing is to be given back, the Change is empty.
