@@ -1,0 +1,134 @@
+// Package deploy holds everything that Sluice puts into a cluster for itself: kinds, access rights, admission
+// policies and the controller. The YAML files beside this one are the only source; this package reads
+// them, so that `sluice install`, `kubectl apply -k` and the tests speak of the same objects.
+//
+// Any package may import it; it imports none of ours.
+package deploy
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+const (
+	// Namespace is where the controller lives unless told otherwise.
+	Namespace = "sluice-system"
+	// ServiceAccount is the name of the controller's service account.
+	ServiceAccount = "sluice"
+	// Controller is the name of the controller's Deployment.
+	Controller = "sluice"
+)
+
+//go:embed crds/*.yaml namespace.yaml rbac/*.yaml policies/*.yaml controller.yaml
+var files embed.FS
+
+// Username is the name by which the API server knows the controller that is installed in this namespace.
+func Username(namespace string) string {
+	return "system:serviceaccount:" + namespace + ":" + ServiceAccount
+}
+
+// CRDs are the kinds. They must be established before anything else is made of them.
+func CRDs() ([]*unstructured.Unstructured, error) {
+	return read(Namespace,
+		"crds/sluice.dev_rollouts.yaml",
+		"crds/sluice.dev_releases.yaml",
+		"crds/sluice.dev_holds.yaml",
+		"crds/sluice.dev_decisions.yaml",
+	)
+}
+
+// Access is the namespace, the controller's service account and rights, and the roles for people.
+func Access(namespace string) ([]*unstructured.Unstructured, error) {
+	return read(namespace, "namespace.yaml", "rbac/controller.yaml", "rbac/user.yaml")
+}
+
+// Policies are the admission policies and their bindings, for a controller in this namespace. They come
+// after the kinds.
+func Policies(namespace string) ([]*unstructured.Unstructured, error) {
+	return read(namespace,
+		"policies/decision-author.yaml",
+		"policies/hold-workload.yaml",
+		"policies/hold-service.yaml",
+		"policies/hold-httproute.yaml",
+	)
+}
+
+// ControllerObjects are the objects that run the controller. An empty image means the manifest's.
+func ControllerObjects(namespace, image string) ([]*unstructured.Unstructured, error) {
+	objects, err := read(namespace, "controller.yaml")
+	if err != nil || image == "" {
+		return objects, err
+	}
+	for _, object := range objects {
+		if err := setImage(object, image); err != nil {
+			return nil, err
+		}
+	}
+	return objects, nil
+}
+
+// setImage gives the only container of a Deployment another image.
+func setImage(object *unstructured.Unstructured, image string) error {
+	path := []string{"spec", "template", "spec", "containers"}
+	containers, found, err := unstructured.NestedSlice(object.Object, path...)
+	if err != nil {
+		return fmt.Errorf("read containers of %s: %w", object.GetName(), err)
+	}
+	if !found || len(containers) != 1 {
+		return fmt.Errorf("read containers of %s: want exactly one, have %d", object.GetName(), len(containers))
+	}
+	container, _ := containers[0].(map[string]any)
+	container["image"] = image
+	return unstructured.SetNestedSlice(object.Object, containers, path...)
+}
+
+// read reads the objects of these files, in order, with the namespace in place of the default one.
+func read(namespace string, names ...string) ([]*unstructured.Unstructured, error) {
+	var objects []*unstructured.Unstructured
+	for _, name := range names {
+		data, err := files.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("read manifest: %w", err)
+		}
+		more, err := decode(rename(data, namespace))
+		if err != nil {
+			return nil, fmt.Errorf("decode manifest %s: %w", name, err)
+		}
+		objects = append(objects, more...)
+	}
+	return objects, nil
+}
+
+// rename puts another namespace in the place of the default one, in the expressions too: no other word in
+// the manifests contains its name.
+func rename(data []byte, namespace string) []byte {
+	if namespace == "" || namespace == Namespace {
+		return data
+	}
+	return []byte(strings.ReplaceAll(string(data), Namespace, namespace))
+}
+
+func decode(data []byte) ([]*unstructured.Unstructured, error) {
+	var objects []*unstructured.Unstructured
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096)
+	for {
+		object := &unstructured.Unstructured{}
+		err := decoder.Decode(&object.Object)
+		if errors.Is(err, io.EOF) {
+			return objects, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(object.Object) > 0 {
+			objects = append(objects, object)
+		}
+	}
+}

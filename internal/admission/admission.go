@@ -1,0 +1,76 @@
+// Package admission is what the API server itself enforces for Sluice: that new revisions are held, that what
+// a release has changed stays, and that decisions are their author's. The rules are CEL expressions in
+// admission policies; their only source is deploy/policies, and here is what the rest of Sluice has to know
+// about them.
+//
+// The tests of this package are the proof of the rules, on a real API server. It may be imported by the
+// controller and by the installer; it imports only deploy and api.
+package admission
+
+import (
+	"fmt"
+
+	admissionregistration "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/sluice-dev/sluice/deploy"
+)
+
+// Names of the policies; each has a binding of the same name.
+const (
+	// HoldWorkload holds a new revision of a labelled Deployment in the write that makes it.
+	HoldWorkload = "sluice-hold-workload"
+	// HoldService makes re-applying a held Service's selector a no-op.
+	HoldService = "sluice-hold-service"
+	// HoldHTTPRoute makes re-applying a held HTTPRoute's rules a no-op.
+	HoldHTTPRoute = "sluice-hold-httproute"
+	// DecisionAuthor fills in and proves the author of a Decision.
+	DecisionAuthor = "sluice-decision-author"
+)
+
+// Resources is the part of a discovery client that tells which kinds a cluster serves.
+type Resources interface {
+	ServerResourcesForGroupVersion(groupVersion string) (*metav1.APIResourceList, error)
+}
+
+// Supported says whether the cluster has mutating admission policies (v1, since Kubernetes 1.36). Where it
+// has none, the controller keeps workloads paused and sets right what others undo. An error means that it
+// could not be found out, which is not the same as no.
+func Supported(cluster Resources) (bool, error) {
+	list, err := cluster.ServerResourcesForGroupVersion(admissionregistration.SchemeGroupVersion.String())
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("discover admission policies: %w", err)
+	}
+	for _, resource := range list.APIResources {
+		if resource.Name == "mutatingadmissionpolicies" {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Policies are the policies and their bindings for a controller in this namespace, in the order in which
+// they are to be made. Without mutating ones only the proof of a Decision's author is left.
+func Policies(namespace string, mutating bool) ([]*unstructured.Unstructured, error) {
+	all, err := deploy.Policies(namespace)
+	if err != nil || mutating {
+		return all, err
+	}
+	var validating []*unstructured.Unstructured
+	for _, object := range all {
+		if !isMutating(object) {
+			validating = append(validating, object)
+		}
+	}
+	return validating, nil
+}
+
+func isMutating(object *unstructured.Unstructured) bool {
+	kind := object.GetKind()
+	return kind == "MutatingAdmissionPolicy" || kind == "MutatingAdmissionPolicyBinding"
+}
