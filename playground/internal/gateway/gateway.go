@@ -75,7 +75,11 @@ func Run(ctx context.Context, o Options) error {
 	defer listener.Close()
 	m := newMetrics()
 	p := newProxy(o.Dial, rand.IntN, m, o.Log)
-	w, err := newWatcher(o, p, m, listener.Addr())
+	c, err := newClients(o.Config)
+	if err != nil {
+		return err
+	}
+	w, err := newWatcher(o, c, p, m, listener.Addr())
 	if err != nil {
 		return err
 	}

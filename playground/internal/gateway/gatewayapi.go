@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/gateway-api/pkg/client/clientset/versioned"
@@ -32,15 +30,11 @@ type gatewayStores struct {
 	classes, gateways, routes, grants cache.Indexer
 }
 
-func newGatewayAPI(config *rest.Config) (*gatewayAPI, error) {
-	client, err := versioned.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("make the gateway's client for the Gateway API: %w", err)
-	}
+func newGatewayAPI(client versioned.Interface) *gatewayAPI {
 	return &gatewayAPI{
 		client:  client,
 		factory: externalversions.NewSharedInformerFactoryWithOptions(client, 0, externalversions.WithTransform(slim)),
-	}, nil
+	}
 }
 
 // start follows the kinds at once when the cluster has them, else as soon as it
@@ -136,8 +130,4 @@ func (g *gatewayAPI) fill(world *route.World) {
 	world.Gateways = list[*gatewayv1.Gateway](c.gateways)
 	world.HTTPRoutes = list[*gatewayv1.HTTPRoute](c.routes)
 	world.Grants = list[*gatewayv1.ReferenceGrant](c.grants)
-}
-
-func (s *gatewayStores) route(name types.NamespacedName) *gatewayv1.HTTPRoute {
-	return get[*gatewayv1.HTTPRoute](s.routes, name.String())
 }

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/gateway-api/pkg/client/clientset/versioned"
 
 	"github.com/sluice-dev/sluice/playground/internal/gateway/route"
 )
@@ -57,30 +58,41 @@ type stores struct {
 	ingresses, services, slices, namespaces cache.Indexer
 }
 
-func newWatcher(o Options, p *proxy, m *metrics, addr net.Addr) (*watcher, error) {
-	config := rest.CopyConfig(o.Config)
+// clients talk to the API server.
+type clients struct {
+	core    kubernetes.Interface
+	gateway versioned.Interface
+}
+
+func newClients(base *rest.Config) (clients, error) {
+	config := rest.CopyConfig(base)
 	config.UserAgent = userAgent
 	config.QPS = -1 // statuses are worth no delay, and are few
-	gw, err := newGatewayAPI(config)
+	gateway, err := versioned.NewForConfig(config)
 	if err != nil {
-		return nil, err
+		return clients{}, fmt.Errorf("make the gateway's client for the Gateway API: %w", err)
 	}
 	config = rest.CopyConfig(config)
 	config.ContentType = runtime.ContentTypeProtobuf
 	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
-	client, err := kubernetes.NewForConfig(config)
+	core, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("make the gateway's client: %w", err)
+		return clients{}, fmt.Errorf("make the gateway's client: %w", err)
 	}
+	return clients{core: core, gateway: gateway}, nil
+}
+
+func newWatcher(o Options, c clients, p *proxy, m *metrics, addr net.Addr) (*watcher, error) {
+	gateway := newGatewayAPI(c.gateway)
 	w := &watcher{
-		options: o, proxy: p, metrics: m, log: o.Log, gateway: gw,
-		factory:  informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(slim)),
-		problems: newReporter(client, o.Log),
+		options: o, proxy: p, metrics: m, log: o.Log, gateway: gateway,
+		factory:  informers.NewSharedInformerFactoryWithOptions(c.core, 0, informers.WithTransform(slim)),
+		status:   newStatusWriter(gateway, o.ControllerName, m, o.Log),
+		problems: newReporter(c.core, o.Log),
 		address:  hostOf(addr),
 		ready:    make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 	}
-	w.status = newStatusWriter(gw, o.ControllerName, m, o.Log)
 	return w, w.inform()
 }
 
