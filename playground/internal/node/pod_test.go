@@ -244,9 +244,9 @@ func TestMissingConfigMapHoldsTheContainer(t *testing.T) {
 		if s := web(p).State.Waiting; s == nil || s.Reason != "CreateContainerConfigError" || s.Message != `configmap "shop" not found` {
 			t.Errorf("state: %+v", web(p).State)
 		}
-		w.found = func() (environment, error) {
+		w.finds(func() (environment, error) {
 			return environment{configMaps: map[string]map[string]string{"shop": {"COLOR": "red"}}}, nil
-		}
+		})
 		after(2 * time.Second)
 		wantStory(t, w, `0s Failed: Error: configmap "shop" not found
 			2s Started: Container started`)
@@ -262,7 +262,7 @@ func TestMissingVolumeSourceHoldsThePod(t *testing.T) {
 			Secret: &corev1.SecretVolumeSource{SecretName: "shop"},
 		}}}
 	}, func(w *world, p *pod) {
-		w.found = func() (environment, error) { return environment{}, mountable(p.api, environment{}) }
+		w.finds(func() (environment, error) { return environment{}, mountable(p.api, environment{}) })
 		p.begin()
 		after(time.Second)
 		if s := web(p).State.Waiting; s == nil || s.Reason != "ContainerCreating" || p.now().Phase != corev1.PodPending {
@@ -342,7 +342,7 @@ func TestTransitionTimesMoveOnlyWithTheStatus(t *testing.T) {
 		if now := conditionOf(p.now().Conditions, corev1.PodReady).LastTransitionTime; !now.Equal(&first) {
 			t.Errorf("moved from %v to %v without a change", first, now)
 		}
-		w.answer = func(string) error { return errors.New("HTTP probe failed with statuscode: 503") }
+		w.answers(func(string) error { return errors.New("HTTP probe failed with statuscode: 503") })
 		after(10 * time.Second)
 		if now := conditionOf(p.now().Conditions, corev1.PodReady).LastTransitionTime; !first.Before(&now) {
 			t.Errorf("did not move: %v", now)

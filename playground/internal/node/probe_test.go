@@ -38,7 +38,7 @@ func TestTally(t *testing.T) {
 // readyAt plays a readiness probe for a minute and returns when Ready changed.
 func readyAt(t *testing.T, probe *corev1.Probe, answer func(at time.Duration) error) (changes []time.Duration) {
 	run(t, func(p *corev1.Pod) { p.Spec.Containers[0].ReadinessProbe = probe }, func(w *world, p *pod) {
-		w.answer = func(string) error { return answer(time.Since(w.begin)) }
+		w.answers(func(string) error { return answer(time.Since(w.begin)) })
 		p.begin()
 		was := false
 		for range 600 {
@@ -98,12 +98,12 @@ func TestLivenessRestarts(t *testing.T) {
 	run(t, func(p *corev1.Pod) {
 		p.Spec.Containers[0].LivenessProbe = get("/healthz", nil)
 	}, func(w *world, p *pod) {
-		w.answer = func(string) error {
+		w.answers(func(string) error {
 			if at := time.Since(w.begin); at >= 5*time.Second && at < 8*time.Second {
 				return errDown
 			}
 			return nil
-		}
+		})
 		p.begin()
 		after(20 * time.Second)
 		wantStory(t, w, `0s Started: Container started
@@ -126,7 +126,7 @@ func TestStartupHoldsTheOthersBack(t *testing.T) {
 		c.ReadinessProbe = get("/ready", nil)
 		c.LivenessProbe = get("/live", func(b *corev1.Probe) { b.FailureThreshold = 1 })
 	}, func(w *world, p *pod) {
-		w.answer = func(path string) error {
+		w.answers(func(path string) error {
 			at := time.Since(w.begin)
 			if path == "/start" && at < 5*time.Second {
 				return errDown
@@ -135,7 +135,7 @@ func TestStartupHoldsTheOthersBack(t *testing.T) {
 				t.Errorf("%s was probed at %v, before the startup probe had passed", path, at)
 			}
 			return nil
-		}
+		})
 		p.begin()
 		after(4 * time.Second)
 		if c := web(p); *c.Started || c.Ready {
@@ -152,7 +152,7 @@ func TestStartupFailureRestarts(t *testing.T) {
 	run(t, func(p *corev1.Pod) {
 		p.Spec.Containers[0].StartupProbe = get("/start", func(b *corev1.Probe) { b.FailureThreshold = 2 })
 	}, func(w *world, p *pod) {
-		w.answer = func(string) error { return errDown }
+		w.answers(func(string) error { return errDown })
 		p.begin()
 		after(2500 * time.Millisecond)
 		if c := web(p); c.RestartCount != 1 {

@@ -57,7 +57,7 @@ func TestPreStopRequest(t *testing.T) {
 			run(t, func(p *corev1.Pod) {
 				p.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PreStop: hook}
 			}, func(w *world, p *pod) {
-				w.answer = func(string) error { return tc.answer }
+				w.answers(func(string) error { return tc.answer })
 				p.begin()
 				after(0)
 				p.terminate(30 * time.Second)

@@ -55,9 +55,13 @@ func newWorld() *world {
 		images: w.image, probe: w.probe,
 		hookGet: func(ctx context.Context, _ string, _ []corev1.ContainerPort, g *corev1.HTTPGetAction) error {
 			w.tell("preStop " + g.Path)
-			return w.answer(g.Path)
+			return w.ask(g.Path)
 		},
-		lookUp:  func(context.Context, *corev1.Pod, *corev1.Container) (environment, error) { return w.found() },
+		lookUp: func(context.Context, *corev1.Pod, *corev1.Container) (environment, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.found()
+		},
 		changed: func(*pod) {},
 	}
 	return w
@@ -76,6 +80,26 @@ func plainPod(change func(*corev1.Pod)) *corev1.Pod {
 		change(p)
 	}
 	return p
+}
+
+func (w *world) ask(path string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.answer(path)
+}
+
+// answers says what probes and hooks find from now on.
+func (w *world) answers(answer func(path string) error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answer = answer
+}
+
+// finds says what look-ups find from now on.
+func (w *world) finds(found func() (environment, error)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.found = found
 }
 
 func (w *world) tell(what string) {
@@ -152,7 +176,7 @@ func exits(d time.Duration, code int) func(*call, int) int {
 }
 
 func (w *world) probe(_ context.Context, _ string, _ []corev1.ContainerPort, h *corev1.ProbeHandler) (bool, string) {
-	if err := w.answer(h.HTTPGet.Path); err != nil {
+	if err := w.ask(h.HTTPGet.Path); err != nil {
 		return false, err.Error()
 	}
 	return true, ""
