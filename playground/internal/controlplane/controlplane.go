@@ -226,8 +226,15 @@ func (cp *ControlPlane) ConfigFor(user string, groups ...string) (*rest.Config, 
 // KubeletTLS is what a node's HTTPS endpoint on loopback needs for `kubectl logs` to reach it.
 func (cp *ControlPlane) KubeletTLS() (*tls.Config, error) { return cp.plan.credentials.kubeletTLS() }
 
-// WriteKubeconfig writes the admin's kubeconfig. Whoever finds the file finds all of it.
+// LogDir is where the logs are, one file a component.
+func (cp *ControlPlane) LogDir() string { return cp.plan.dir.file(logDir) }
+
+// WriteKubeconfig writes the admin's kubeconfig. Whoever finds the file finds all of it. It replaces
+// an older one of a playground and nothing else.
 func (cp *ControlPlane) WriteKubeconfig(path string) error {
+	if err := CheckKubeconfig(path); err != nil {
+		return err
+	}
 	data, err := cp.plan.credentials.kubeconfig(cp.plan.server(), adminUser, []string{adminGroup})
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 const (
 	adminGroup  = "system:masters"
 	adminUser   = "playground-admin"
-	contextName = "playground"
+	contextName = "sluice-playground"
 
 	kubernetesAuthority = "ca"
 	etcdAuthority       = "etcd-ca"
@@ -127,6 +127,32 @@ func (c *credentials) kubeletTLS() (*tls.Config, error) {
 		ClientCAs:    clients,
 		ClientAuth:   tls.RequireAndVerifyClientCert,
 	}, nil
+}
+
+// CheckKubeconfig tells whether a playground may write its kubeconfig to path: a file with access to
+// other clusters, such as the user's own, is not overwritten.
+func CheckKubeconfig(path string) error {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(data) == 0 {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read kubeconfig: %w", err)
+	}
+	const remedy = "it would be overwritten: name another file, or remove this one"
+	config, err := clientcmd.Load(data)
+	if err != nil {
+		return fmt.Errorf("%s is no kubeconfig (%w): %s", path, err, remedy)
+	}
+	for name := range config.Clusters {
+		if name != contextName {
+			return fmt.Errorf("%s holds access to another cluster, %q: %s", path, name, remedy)
+		}
+	}
+	if len(config.Clusters) == 0 {
+		return fmt.Errorf("%s is not a playground's kubeconfig: %s", path, remedy)
+	}
+	return nil
 }
 
 // UserKubeconfig returns a kubeconfig for a user of the playground in dir, which need not run.

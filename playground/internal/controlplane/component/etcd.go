@@ -76,6 +76,7 @@ func etcdConfig(f etcdFlags) *embed.Config {
 	c.TickMs, c.ElectionMs = etcdTickMs, etcdElectionMs
 	c.QuotaBackendBytes = etcdQuotaBytes
 	c.LogLevel = "warn"
+	c.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration // the zero value warns of every request
 	c.LogOutputs = []string{"stderr"}
 	c.EnableGRPCGateway = false
 	// There is no other member, so nothing listens for peers: the advertised address is only a name.
