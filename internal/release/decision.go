@@ -111,7 +111,13 @@ type Memory struct {
 	DrainFrom time.Time
 	// HandedOver: the canary's ReplicaSet was given to the workload.
 	HandedOver bool
-	// End says why the release is taken back, EndMessage is the sentence to it.
+	// LastDecision is the ID of the last decision that was applied. It is stored together with what the
+	// decision changed, so that a crash before the answer is written does not apply it twice.
+	LastDecision string
+	// Overdue: the abort's own deadline has passed, so that stable takes the requests with what it has.
+	Overdue bool
+	// End says why the release is taken back, EndMessage is the sentence to it. While the release is paused
+	// after a failure, EndMessage is the sentence to that.
 	End        EndReason
 	EndMessage string
 }

@@ -1,0 +1,227 @@
+package release
+
+import (
+	"fmt"
+	"time"
+)
+
+// The way back: requests to stable as fast as it can carry them, the new pods drained and ended, everything of
+// the team's given back, and the workload let go where its template may run.
+var (
+	layeredAbort = []gate{
+		(*turn).ours, (*turn).keepServing, (*turn).servicesBack, (*turn).requestsBack, (*turn).routesBack, (*turn).canaryDrained,
+		(*turn).canaryGone, (*turn).putBack, (*turn).settleHold,
+	}
+	splitAbort = []gate{(*turn).ours, (*turn).shrink, (*turn).canaryGone, (*turn).putBack, (*turn).settleHold}
+)
+
+func (t *turn) abort() (again bool) {
+	if !t.m.DrainFrom.IsZero() && !t.canaryIdle() {
+		t.m.DrainFrom = time.Time{}
+	}
+	gates := layeredAbort
+	if t.split() {
+		gates = splitAbort
+	}
+	r := t.first(gates)
+	if r.Code == "" {
+		return t.ended()
+	}
+	r, passed := t.bounded(r)
+	if passed && !t.m.Overdue {
+		t.out.Actions = nil
+		t.m.Overdue, t.m.StepStartedAt = true, t.now
+		t.happened("AbortOverdue", "", "the way back took longer than %s: %s; stable takes the requests with the %s that it has",
+			t.s.ProgressDeadline, r.Message, plural(t.o.Stable.Ready, "ready pod"))
+		return true
+	}
+	t.out.Reason = r
+	return false
+}
+
+// ended closes a release that was taken back.
+func (t *turn) ended() (again bool) {
+	t.m.Phase = Aborted
+	if t.m.End == NewerRevision {
+		t.m.Phase = Superseded
+	}
+	t.happened(string(t.m.Phase), "", "%s", t.m.EndMessage)
+	return true
+}
+
+// unsettledLongEnough: a layer that has not reported for two deadlines is not going to.
+func (t *turn) unsettledLongEnough() bool {
+	return t.m.Phase == Aborting && t.m.Overdue && !t.now.Before(t.m.StepStartedAt.Add(t.s.ProgressDeadline))
+}
+
+// keepServing keeps the new pods at full number while a Service still leads to them and stable cannot take it
+// back (the workload may have divided its pods when an edit crossed the hand-over).
+func (t *turn) keepServing() Reason {
+	if t.servesByService() && !t.carries() && t.o.Canary.Desired < t.o.demand() {
+		t.do(ScaleCanary{Replicas: t.o.demand()})
+	}
+	return Reason{}
+}
+
+func (t *turn) servesByService() bool {
+	for i := range t.o.Services {
+		if t.o.Services[i].Selects == SelectsCanary {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *turn) carries() bool { return stableCarriesAll(&t.o, &t.m, t.o.Stable.Ready) }
+
+// servicesBack points the Services at stable again. One that was not narrowed yet has to be only if there are
+// new pods that it could select.
+func (t *turn) servicesBack() Reason {
+	var waits string
+	for i := range t.o.Services {
+		sv := &t.o.Services[i]
+		if sv.Selects == SelectsStable || sv.Selects == SelectsAll && t.o.Canary.Pods == 0 && t.o.Canary.Desired == 0 {
+			continue
+		}
+		waits = sv.Name
+		if t.canPointToStable(sv) {
+			t.do(SelectService{Service: sv.Name, To: SelectsStable})
+		}
+	}
+	switch {
+	case waits == "":
+		return Reason{}
+	case !t.carries():
+		return t.stableNotReady()
+	}
+	return awaiting(ReasonServicesTurning, byKubernetes, "Service %s is being pointed at the stable pods", waits)
+}
+
+func (t *turn) stableNotReady() Reason {
+	return awaiting(ReasonStableNotReady, byKubernetes, "%d of %d stable pods are ready to take the requests back%s",
+		t.o.stableReady(), t.o.demand(), problemOf(t.o.Stable.Problem))
+}
+
+// requestsBack gives back every layer as soon as stable can take its requests; until then the canary's weight
+// falls as far as stable can carry, and never rises.
+func (t *turn) requestsBack() Reason {
+	written, waits := false, false
+	for i := range t.o.Layers {
+		l := &t.o.Layers[i]
+		if !l.Routed && !l.Held {
+			continue
+		}
+		w := t.lowestWeight(l)
+		switch {
+		case w == 0:
+			t.do(Unroute{Layer: l.Name})
+			written = true
+		case w < l.Weight:
+			t.do(Route{Layer: l.Name, Weight: w})
+			written = true
+		}
+		waits = waits || w > 0
+	}
+	switch {
+	case waits:
+		return t.stableNotReady()
+	case written:
+		return awaiting(ReasonRouteNotInForce, byGateway, "all requests are being sent back to stable")
+	}
+	return Reason{}
+}
+
+// lowestWeight is how far a layer's canary weight may fall now.
+func (t *turn) lowestWeight(l *Layer) int {
+	ready := t.o.stableReady()
+	switch {
+	case l.Weight == 0 || stableCarriesAll(&t.o, &t.m, ready):
+		return 0
+	case t.o.canaryReady() == 0 && ready > 0:
+		return 0
+	}
+	return min(l.Weight, 100-carried(ready, t.o.demand()))
+}
+
+// routesBack waits until the layers have reported that they are as the team made them.
+func (t *turn) routesBack() Reason {
+	if t.routesGone() {
+		return Reason{}
+	}
+	r := t.routesInForce()
+	r.Message = fmt.Sprintf("waiting for the way back to be in force: %s", r.Message)
+	return r
+}
+
+// canaryIdle says that no request reaches the new pods.
+func (t *turn) canaryIdle() bool {
+	for i := range t.o.Services {
+		if sv := &t.o.Services[i]; sv.Selects == SelectsCanary || sv.ReadyCanary > 0 {
+			return false
+		}
+	}
+	return t.routesGone()
+}
+
+func (t *turn) canaryDrained() Reason {
+	if t.o.Canary.Pods == 0 && t.o.Canary.Desired == 0 {
+		return Reason{}
+	}
+	if !t.canaryIdle() {
+		return awaiting(ReasonEndpointsPending, byKubernetes, "a Service still shows endpoints of the new revision")
+	}
+	return t.drain("the new revision")
+}
+
+// shrink ends the new pods where requests are divided by pods alone: as many as stable can do without.
+func (t *turn) shrink() Reason {
+	keep := 0
+	if !t.carries() {
+		keep = t.o.demand() - t.o.Stable.Ready
+	}
+	shrinks := keep < t.o.Canary.Desired
+	if shrinks {
+		t.do(ScaleCanary{Replicas: keep})
+	}
+	switch {
+	case keep > 0 && t.o.Canary.Pods > 0:
+		return t.stableNotReady()
+	case shrinks:
+		return t.podsStopping()
+	}
+	return Reason{}
+}
+
+func (t *turn) podsStopping() Reason {
+	return awaiting(ReasonPodsStopping, byKubernetes, "%s of the new revision are left to end", plural(t.o.Canary.Pods, "pod"))
+}
+
+// canaryGone waits until the last new pod has ended.
+func (t *turn) canaryGone() Reason {
+	c := t.o.Canary
+	if c.Adopted || c.Pods == 0 && c.Desired == 0 {
+		return Reason{}
+	}
+	if c.Exists && c.Desired > 0 {
+		t.do(ScaleCanary{Replicas: 0})
+	}
+	return t.podsStopping()
+}
+
+// settleHold ends the hold on the workload where its template may run: it is the stable one, or is made so. A
+// template that was rejected, or is newer, stays held, unless the Rollout itself goes.
+func (t *turn) settleHold() Reason {
+	w := t.o.Workload
+	leaving := t.o.Removing || t.m.End == RolloutRemoved
+	switch {
+	case !w.Exists:
+		return Reason{}
+	case w.Desired == t.s.To && (t.s.Revert || leaving):
+		t.do(RevertTemplate{})
+	case w.Held && (w.Desired == t.s.From || leaving):
+		t.do(ReleaseHold{})
+	default:
+		return Reason{}
+	}
+	return awaiting(ReasonTidyingUp, byKubernetes, "the workload is being let go")
+}

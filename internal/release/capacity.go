@@ -1,0 +1,92 @@
+package release
+
+// This file is the only place where weights and pods are computed. A share of requests always needs the next
+// whole pod: what is needed is rounded up, and what can be carried is rounded down.
+
+// share is the number of pods that a weight, in percent, of the load on so many pods needs.
+func share(weight, replicas int) int { return (weight*replicas + 99) / 100 }
+
+// carried is the weight, in percent, that so many ready pods can carry of the load on so many replicas.
+func carried(ready, replicas int) int {
+	if replicas <= 0 || ready >= replicas {
+		return 100
+	}
+	return 100 * max(ready, 0) / replicas
+}
+
+// besidePods is the number of canary pods that a step needs beside a stable version that keeps all of its
+// own, where a layer divides the requests.
+func besidePods(step Step, replicas int) int {
+	return max(step.Replicas, share(step.Weight, replicas), 1)
+}
+
+// splitPods is the number of canary pods that a step needs where requests are divided by pods alone: c pods
+// beside R get c/(R+c) of them. It is rounded to the nearest pod, since the division can be no finer, and is
+// at least 1.
+func splitPods(step Step, replicas int) int {
+	if step.Weight >= 100 {
+		return max(step.Replicas, replicas, 1)
+	}
+	rest := 100 - step.Weight
+	return max(step.Replicas, (2*replicas*step.Weight+rest)/(2*rest), 1)
+}
+
+// stepPods is the number of canary pods that a step needs.
+func stepPods(step Step, replicas int, split bool) int {
+	if split {
+		return splitPods(step, replicas)
+	}
+	return besidePods(step, replicas)
+}
+
+// demand is the number of pods that the whole load needs.
+func (o *Observed) demand() int { return max(o.Workload.Replicas, 0) }
+
+// stableReady is the number of stable pods that can take requests by every way that a layer sends them.
+func (o *Observed) stableReady() int {
+	n := o.Stable.Ready
+	for i := range o.Services {
+		if o.Services[i].Routed {
+			n = min(n, o.Services[i].ReadyStable)
+		}
+	}
+	return n
+}
+
+// canaryReady is the same for the canary, by its twin Services.
+func (o *Observed) canaryReady() int {
+	n := o.Canary.Ready
+	for i := range o.Services {
+		if o.Services[i].Routed {
+			n = min(n, o.Services[i].CanaryReady)
+		}
+	}
+	return n
+}
+
+// stableCarriesAll says whether the stable pods can take all requests. An abort whose own deadline has passed
+// is content with one ready pod; a workload that is gone or scaled to zero is to have none.
+func stableCarriesAll(o *Observed, m *Memory, ready int) bool {
+	if !o.Workload.Exists || ready >= o.demand() {
+		return true
+	}
+	return m.Overdue && ready > 0
+}
+
+// weightInForce is the highest weight that any layer has.
+func (o *Observed) weightInForce() int {
+	w := 0
+	for i := range o.Layers {
+		w = max(w, o.Layers[i].Weight)
+	}
+	return w
+}
+
+// nearestPercent is the share that so many canary pods have beside the stable ones.
+func nearestPercent(canary, stable int) int {
+	all := canary + stable
+	if all == 0 {
+		return 0
+	}
+	return (200*canary + all) / (2 * all)
+}

@@ -1,0 +1,186 @@
+package release
+
+import (
+	"fmt"
+	"time"
+)
+
+// The codes of an Answer.
+const (
+	AnswerPromoted     = "Promoted"
+	AnswerPromotedFull = "PromotedFull"
+	AnswerPaused       = "Paused"
+	AnswerResumed      = "Resumed"
+	AnswerAborting     = "Aborting"
+
+	RefusedReleaseEnded     = "ReleaseEnded"
+	RefusedAlreadyEnding    = "AlreadyEnding"
+	RefusedHandedOver       = "HandedOver"
+	RefusedPlanMismatch     = "PlanMismatch"
+	RefusedWrongStep        = "WrongStep"
+	RefusedNothingToPromote = "NothingToPromote"
+	RefusedAlreadyPromoted  = "AlreadyPromoted"
+	RefusedAlreadyPaused    = "AlreadyPaused"
+	RefusedNotPaused        = "NotPaused"
+	RefusedMemoryInvalid    = "MemoryInvalid"
+	RefusedUnknownVerb      = "UnknownVerb"
+)
+
+// refusal is why a decision is not applied; the zero value is none.
+type refusal struct{ code, message string }
+
+// answer looks at people's decisions, oldest first. Refusals are given at once; at most one decision is
+// applied in one turn, and it is remembered with its effect, so that each is applied exactly once.
+func (t *turn) answer() {
+	for i, d := range t.o.Decisions {
+		if d.ID != "" && d.ID == t.m.LastDecision {
+			t.reply(d, true, "Applied", "applied before")
+		} else if r := t.refuse(d); r.code != "" {
+			t.reply(d, false, r.code, r.message)
+			continue
+		} else {
+			t.m.LastDecision = d.ID
+			code, message := t.apply(d)
+			t.reply(d, true, code, message)
+		}
+		if i+1 < len(t.o.Decisions) {
+			t.out.Wake = t.now
+		}
+		return
+	}
+}
+
+func (t *turn) reply(d Decision, applied bool, code, message string) {
+	t.out.Answers = append(t.out.Answers, Answer{ID: d.ID, Applied: applied, Code: code, Message: message})
+}
+
+// refuse says why a decision cannot be applied now.
+func (t *turn) refuse(d Decision) refusal {
+	if r := t.refuseAny(d); r.code != "" {
+		return r
+	}
+	switch d.Verb {
+	case Abort:
+		return refusal{}
+	case Promote:
+		return t.refusePromote()
+	case PromoteFull:
+		return t.refuseFull()
+	case PauseNow:
+		if t.m.PausedBy != "" {
+			return refusal{RefusedAlreadyPaused, fmt.Sprintf("the release is paused already, by %s since %s", t.m.PausedBy, t.m.PausedAt.Format(time.RFC3339))}
+		}
+		return refusal{}
+	case Resume:
+		if t.m.PausedBy == "" {
+			return refusal{RefusedNotPaused, "the release is not paused by hand; promote ends the pause of a step"}
+		}
+		return refusal{}
+	}
+	return refusal{RefusedUnknownVerb, fmt.Sprintf("spec.verb %q is none that a running release knows; use promote, promoteFull, pause, resume or abort", d.Verb)}
+}
+
+// refuseAny holds for all verbs.
+func (t *turn) refuseAny(d Decision) refusal {
+	switch {
+	case t.m.Phase.Terminal():
+		return refusal{RefusedReleaseEnded, fmt.Sprintf("the release has ended (%s)", t.m.Phase)}
+	case d.PlanMismatch:
+		return refusal{RefusedPlanMismatch, "spec.planDigest is not this release's; look at the release and decide again"}
+	case t.m.Phase == Aborting:
+		return refusal{RefusedAlreadyEnding, "the release is being taken back already: " + t.m.EndMessage}
+	case t.handedOver():
+		return refusal{RefusedHandedOver, "the workload has taken the new revision over; to go back, release the former one"}
+	case d.Verb != Abort && t.broken != "":
+		return refusal{RefusedMemoryInvalid, t.broken}
+	case d.Verb != Abort && d.Step != "" && d.Step != t.stepName():
+		return refusal{RefusedWrongStep, fmt.Sprintf("spec.step is %q, but the release is at %s", d.Step, t.stepLabel())}
+	}
+	return refusal{}
+}
+
+func (t *turn) refusePromote() refusal {
+	switch {
+	case t.m.PausedBy != "":
+		return refusal{}
+	case t.m.Phase == Completing:
+		return refusal{RefusedNothingToPromote, "all steps are done and the release is being completed"}
+	case t.m.Promoted:
+		return refusal{RefusedAlreadyPromoted, t.stepLabel() + " is promoted already and goes on as soon as it is in force"}
+	case len(t.s.Steps) == 0 || t.current().Pause.Kind == PauseNone:
+		return refusal{RefusedNothingToPromote, t.stepLabel() + " has no pause and goes on by itself; promote --full skips the steps to come"}
+	}
+	return refusal{}
+}
+
+func (t *turn) refuseFull() refusal {
+	if t.m.Phase == Completing && t.m.PausedBy == "" {
+		return refusal{RefusedNothingToPromote, "all steps are done and the release is being completed"}
+	}
+	return refusal{}
+}
+
+// apply does what a decision says, records it and returns the answer.
+func (t *turn) apply(d Decision) (code, message string) {
+	at := t.stepLabel()
+	switch d.Verb {
+	case Promote:
+		code, message = t.promote(d.User)
+	case PromoteFull:
+		code, message = AnswerPromotedFull, fmt.Sprintf("promoted past all steps by %s, at %s", d.User, at)
+		t.promoteFull()
+	case PauseNow:
+		code, message = AnswerPaused, fmt.Sprintf("paused by %s at %s", d.User, at)
+		t.pause(d.User)
+	case Resume:
+		code, message = AnswerResumed, fmt.Sprintf("resumed by %s at %s", d.User, at)
+		t.unpause()
+	case Abort:
+		code, message = AnswerAborting, fmt.Sprintf("aborted by %s at %s%s", d.User, at, problemOf(d.Comment))
+		t.end(AbortedByUser, d.User, message)
+		return code, message
+	}
+	t.happened(code, d.User, "%s%s", message, problemOf(d.Comment))
+	return code, message
+}
+
+// promote ends the current step's pause, now or once the step is reached, and any pause of the release.
+func (t *turn) promote(user string) (code, message string) {
+	t.unpause()
+	if t.m.Phase == Completing {
+		return AnswerResumed, "completion resumed by " + user
+	}
+	t.m.Promoted = true
+	return AnswerPromoted, fmt.Sprintf("%s promoted by %s", t.stepLabel(), user)
+}
+
+// promoteFull goes straight to completion; the capacity that it needs is waited for there.
+func (t *turn) promoteFull() {
+	t.unpause()
+	t.m.Full = true
+	if t.m.Phase != Completing {
+		t.startCompleting()
+	}
+}
+
+// pause stops the advance. Completing stays Completing, so that it is known where to go on.
+func (t *turn) pause(by string) {
+	t.m.PausedBy, t.m.PausedAt = by, t.now
+	if t.m.Phase != Completing {
+		t.m.Phase = Paused
+	}
+}
+
+// unpause lets the advance go on. What was awaited gets its whole time again.
+func (t *turn) unpause() {
+	if t.m.PausedBy == "" {
+		return
+	}
+	t.m.PausedBy, t.m.PausedAt, t.m.EndMessage = "", time.Time{}, ""
+	if t.m.StepReachedAt.IsZero() || t.m.StepStartedAt.After(t.m.StepReachedAt) {
+		t.m.StepStartedAt = t.now
+	}
+	if t.m.Phase == Paused {
+		t.m.Phase = Progressing
+	}
+}

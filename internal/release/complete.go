@@ -1,0 +1,225 @@
+package release
+
+import "time"
+
+// The way through completion: all requests to the new pods by the Services themselves, every layer given back,
+// the old pods drained, the ReplicaSet handed over, the workload let go, and what Sluice added removed.
+var (
+	layeredCompletion = []gate{
+		(*turn).ours, (*turn).protect, (*turn).pointServices, (*turn).scaleFull, (*turn).servicesTurned, (*turn).unroute,
+		(*turn).routesInForce, (*turn).untroubled, (*turn).stableDrained, (*turn).handOver,
+	}
+	splitCompletion  = []gate{(*turn).ours, (*turn).scaleFull, (*turn).untroubled, (*turn).handOver}
+	pausedCompletion = []gate{(*turn).ours, (*turn).protect, (*turn).pointServices}
+	afterHandOver    = []gate{(*turn).keepTurned, (*turn).settled, (*turn).letGo, (*turn).putBack}
+)
+
+// startCompleting begins completion.
+func (t *turn) startCompleting() {
+	t.m.Phase, t.m.Promoted = Completing, false
+	t.m.StepStartedAt, t.m.StepReachedAt, t.m.DrainFrom = t.now, time.Time{}, time.Time{}
+	t.happened("Completing", "", "all steps are done; the workload takes the new revision over")
+}
+
+// handedOver says that the workload has the new ReplicaSet. From here there is only one way: on.
+func (t *turn) handedOver() bool {
+	return t.m.Phase == Completing && t.m.HandedOver && t.o.Canary.Adopted
+}
+
+func (t *turn) complete() (again bool) {
+	if t.handedOver() {
+		return t.finish()
+	}
+	if !t.m.DrainFrom.IsZero() && !t.stableIdle() {
+		t.m.DrainFrom = time.Time{}
+	}
+	if t.m.PausedBy != "" {
+		t.first(pausedCompletion)
+		t.out.Reason = t.handPause()
+		return false
+	}
+	gates := layeredCompletion
+	if t.split() {
+		gates = splitCompletion
+	}
+	r, passed := t.bounded(t.first(gates))
+	if passed {
+		return t.fail(r)
+	}
+	t.out.Reason = r
+	return false
+}
+
+// finish is the rest, after the hand-over. A template that was edited since stays held for a release of its
+// own.
+func (t *turn) finish() (again bool) {
+	if r := t.first(afterHandOver); r.Code != "" {
+		t.out.Reason, _ = t.bounded(r)
+		return false
+	}
+	t.m.Phase = Succeeded
+	t.happened(string(Succeeded), "", "%s", t.result())
+	return true
+}
+
+// pointServices turns the Services to the new pods once there are enough, and keeps them so. They go back to
+// stable when no new pod is ready any more.
+func (t *turn) pointServices() Reason {
+	var waits string
+	for i := range t.o.Services {
+		sv := &t.o.Services[i]
+		to := t.wanted(sv)
+		if sv.Selects == to && sv.Held {
+			continue
+		}
+		waits = sv.Name
+		if to == SelectsCanary || t.canPointToStable(sv) {
+			t.do(SelectService{Service: sv.Name, To: to})
+		}
+	}
+	if waits == "" {
+		return Reason{}
+	}
+	return awaiting(ReasonServicesTurning, byKubernetes, "Service %s is being pointed at the pods that are to serve", waits)
+}
+
+// wanted is the version that a Service is to select during completion.
+func (t *turn) wanted(sv *Service) Selection {
+	c := t.o.Canary
+	switch {
+	case c.Exists && c.Ready >= t.o.demand():
+		return SelectsCanary
+	case sv.Selects == SelectsCanary && c.Ready > 0:
+		return SelectsCanary
+	}
+	return SelectsStable
+}
+
+// keepTurned corrects a Service that somebody pointed at the revision that is going.
+func (t *turn) keepTurned() Reason {
+	for i := range t.o.Services {
+		if sv := &t.o.Services[i]; sv.Selects == SelectsStable && t.o.Canary.Ready > 0 {
+			t.do(SelectService{Service: sv.Name, To: SelectsCanary})
+			return awaiting(ReasonServicesTurning, byKubernetes, "Service %s is being pointed at the new pods again", sv.Name)
+		}
+	}
+	return Reason{}
+}
+
+// scaleFull waits for as many new pods as the whole load needs.
+func (t *turn) scaleFull() Reason {
+	need := t.o.demand()
+	return t.scaleTo(max(need, t.o.Canary.Desired), need)
+}
+
+// servicesTurned waits until the endpoints show what the selectors say.
+func (t *turn) servicesTurned() Reason {
+	for i := range t.o.Services {
+		if sv := &t.o.Services[i]; sv.ReadyCanary < t.o.demand() || sv.ReadyStable > 0 {
+			return awaiting(ReasonEndpointsPending, byKubernetes, "Service %s shows %d of %d new endpoints and %d old ones",
+				sv.Name, sv.ReadyCanary, t.o.demand(), sv.ReadyStable)
+		}
+	}
+	return Reason{}
+}
+
+// unroute gives every layer back; the Service itself leads to the right version now.
+func (t *turn) unroute() Reason {
+	var waits string
+	for i := range t.o.Layers {
+		if l := &t.o.Layers[i]; l.Routed || l.Held {
+			t.do(Unroute{Layer: l.Name})
+			waits = l.Name
+		}
+	}
+	if waits == "" {
+		return Reason{}
+	}
+	return awaiting(ReasonRouteNotInForce, byGateway, "%s is being given back", waits)
+}
+
+// stableIdle says that no request reaches stable: every Service and every layer leads to the new pods.
+func (t *turn) stableIdle() bool {
+	for i := range t.o.Services {
+		if sv := &t.o.Services[i]; sv.Selects != SelectsCanary || sv.ReadyStable > 0 {
+			return false
+		}
+	}
+	return t.routesGone()
+}
+
+// routesGone says that every layer is as the team made it, and that this is in force.
+func (t *turn) routesGone() bool {
+	for i := range t.o.Layers {
+		if l := &t.o.Layers[i]; l.Routed || !l.Settled && !t.unsettledLongEnough() {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *turn) stableDrained() Reason { return t.drain("the old revision") }
+
+// drain gives a version that gets no more requests the time to finish those under way.
+func (t *turn) drain(version string) Reason {
+	if t.m.DrainFrom.IsZero() {
+		t.m.DrainFrom = t.now
+	}
+	end := t.m.DrainFrom.Add(t.s.DrainDelay)
+	if !t.now.Before(end) {
+		return Reason{}
+	}
+	return t.until(ReasonDraining, version+" finishes the requests under way", "time", t.m.DrainFrom, end)
+}
+
+// handOver gives the new ReplicaSet to the workload. This is remembered first.
+func (t *turn) handOver() Reason {
+	if !t.m.HandedOver {
+		t.m.HandedOver = true
+		t.happened("HandedOver", "", "the workload takes over %s as they are", plural(t.o.Canary.Ready, "new pod"))
+	}
+	t.do(HandOver{})
+	return awaiting(ReasonHandingOver, byKubernetes, "the workload is taking over the new ReplicaSet")
+}
+
+// settled waits until the workload has ended its old pods.
+func (t *turn) settled() Reason {
+	if t.o.Workload.Settled {
+		return Reason{}
+	}
+	return awaiting(ReasonHandingOver, byKubernetes, "the workload has %s of the old revision left to end", plural(t.o.Stable.Pods, "pod"))
+}
+
+// letGo ends the hold on the workload, if it still names what was released.
+func (t *turn) letGo() Reason {
+	if w := t.o.Workload; !w.Held || w.Desired != t.s.To {
+		return Reason{}
+	}
+	t.do(ReleaseHold{})
+	return awaiting(ReasonTidyingUp, byKubernetes, "the workload is being let go")
+}
+
+// putBack gives back everything of the team's and removes what Sluice added.
+func (t *turn) putBack() Reason {
+	for i := range t.o.Services {
+		sv := &t.o.Services[i]
+		if sv.Selects != SelectsAll || sv.Held {
+			t.do(SelectService{Service: sv.Name, To: SelectsAll})
+		}
+	}
+	if r := t.unroute(); r.Code != "" {
+		return r
+	}
+	for i := range t.o.Services {
+		if sv := &t.o.Services[i]; sv.CanaryExists {
+			t.do(RemoveCanaryService{Service: sv.Name})
+		}
+	}
+	if c := t.o.Canary; c.Exists && !c.Adopted {
+		t.do(RemoveCanary{})
+	}
+	if len(t.out.Actions) == 0 {
+		return Reason{}
+	}
+	return awaiting(ReasonTidyingUp, byKubernetes, "what Sluice added is being removed")
+}

@@ -1,0 +1,105 @@
+package release
+
+import "fmt"
+
+// endIfDue looks for what ends a release from outside: the workload or the Rollout goes, the pod template
+// changes again, or the release has taken too long.
+func (t *turn) endIfDue() {
+	switch {
+	case t.m.Phase.Terminal() || t.m.Phase == Aborting:
+	case t.handedOver():
+		t.endIfCrossed()
+	default:
+		if end, message := t.dueEnd(); end != NotEnding {
+			t.end(end, "", message)
+		}
+	}
+}
+
+// dueEnd is the reason to end a release that has not been handed over, if there is one.
+func (t *turn) dueEnd() (EndReason, string) {
+	w := t.o.Workload
+	switch {
+	case !w.Exists:
+		return WorkloadRemoved, "the workload is gone"
+	case t.o.Removing:
+		return RolloutRemoved, "the Rollout is being removed at " + t.stepLabel()
+	case w.Desired == t.s.From:
+		return BackToStable, "reverted: the pod template was set back to the stable revision at " + t.stepLabel()
+	case w.Desired != t.s.To:
+		return NewerRevision, fmt.Sprintf("superseded by revision %s at %s", w.Desired, t.stepLabel())
+	case !t.now.Before(t.releaseDeadline()):
+		return DeadlinePassed, fmt.Sprintf("the release did not end within %s; it was at %s", t.s.ReleaseDeadline, t.stepLabel())
+	}
+	return NotEnding, ""
+}
+
+// endIfCrossed ends a release after the hand-over only where an edit crossed it. Then the workload, being
+// held, sees two ReplicaSets that are both not its newest and divides its pods between them.
+func (t *turn) endIfCrossed() {
+	w := t.o.Workload
+	switch {
+	case !w.Exists:
+		t.end(WorkloadRemoved, "", "the workload is gone")
+	case w.Desired == t.s.To || w.Settled:
+	case w.Desired == t.s.From:
+		t.end(BackToStable, "", "reverted: the pod template was set back to the stable revision during the hand-over")
+	default:
+		t.end(NewerRevision, "", fmt.Sprintf("superseded by revision %s during the hand-over", w.Desired))
+	}
+}
+
+// end has the release taken back from here on.
+func (t *turn) end(why EndReason, user, message string) {
+	t.happened(string(why), user, "%s", message)
+	m := Memory{
+		Phase: Aborting, Step: t.m.Step, StartedAt: t.m.StartedAt, StepStartedAt: t.now,
+		LastDecision: t.m.LastDecision, End: why, EndMessage: message,
+	}
+	if t.neverServed() {
+		m.DrainFrom = t.m.StartedAt
+	}
+	t.m = m
+	t.out.Actions = nil
+}
+
+// neverServed says that the new revision has not had a single request through a layer, so that there is
+// nothing to drain.
+func (t *turn) neverServed() bool {
+	if t.m.Step > 0 || !t.m.StepReachedAt.IsZero() || t.m.Phase == Completing || t.m.Phase == Aborting {
+		return false
+	}
+	return t.canaryIdle()
+}
+
+// fail is what becomes of a release whose wait has reached its deadline.
+func (t *turn) fail(r Reason) (again bool) {
+	message := fmt.Sprintf("%s failed: after %s, %s", t.placeLabel(), t.s.ProgressDeadline, r.Message)
+	if t.s.OnFailure != FailurePauses {
+		t.end(StepFailed, "", message)
+		return true
+	}
+	t.happened(ReasonStepFailed, "", "%s", message)
+	t.pause(pausedByFailure)
+	t.m.EndMessage = message
+	t.out.Actions = nil
+	return true
+}
+
+// pausedByFailure stands in Memory.PausedBy when no person paused the release.
+const pausedByFailure = "sluice"
+
+func (t *turn) placeLabel() string {
+	if t.m.Phase == Completing {
+		return "completion"
+	}
+	return t.stepLabel()
+}
+
+// result sums up how the release ended.
+func (t *turn) result() string {
+	if t.m.Phase == Succeeded {
+		return "released: the workload runs the new revision alone, and nothing of the release is left"
+	}
+	return t.m.EndMessage
+}

@@ -1,0 +1,43 @@
+package release
+
+import (
+	"fmt"
+	"time"
+)
+
+// pauses are the gates out of a step that has been reached, in order.
+var pauses = []gate{(*turn).handPause, (*turn).stepPause}
+
+// handPause waits while somebody, or a failure, has paused the release.
+func (t *turn) handPause() Reason {
+	switch t.m.PausedBy {
+	case "":
+		return Reason{}
+	case pausedByFailure:
+		return t.until(ReasonStepFailed,
+			t.m.EndMessage+"; promote or resume to go on trying, or abort to take the release back", byResumer, t.m.PausedAt, t.releaseDeadline())
+	}
+	return t.until(ReasonPausedByHand, fmt.Sprintf("paused by %s at %s", t.m.PausedBy, t.placeLabel()),
+		byResumer, t.m.PausedAt, t.releaseDeadline())
+}
+
+// stepPause waits for the step's own pause, unless somebody ended it.
+func (t *turn) stepPause() Reason {
+	pause := t.current().Pause
+	if t.m.Promoted {
+		return Reason{}
+	}
+	switch pause.Kind {
+	case PauseNone:
+		return Reason{}
+	case PauseManual:
+		return t.until(ReasonPausedForPerson, t.stepLabel()+" waits to be promoted", byPromoter, t.m.StepReachedAt, t.releaseDeadline())
+	case PauseTimed:
+	}
+	end := t.m.StepReachedAt.Add(pause.Duration)
+	if !t.now.Before(end) {
+		return Reason{}
+	}
+	return t.until(ReasonPausedForTime, fmt.Sprintf("%s pauses for %s, until %s", t.stepLabel(), pause.Duration, end.Format(time.TimeOnly)),
+		byTime, t.m.StepReachedAt, end)
+}

@@ -1,0 +1,304 @@
+package release
+
+import "fmt"
+
+// Violation is a rule that an action would break. The rules and their numbers are those of docs/safety.md.
+type Violation struct {
+	// Invariant is the rule's number, as "S1".
+	Invariant string
+	// Message says what would have happened.
+	Message string
+}
+
+func (v Violation) String() string { return v.Invariant + " (" + v.Message + ")" }
+
+// Check is the guard: it says which rules the actions would break in the world as observed. The memory is the
+// one that is stored before the actions. Decide checks itself with it, the controller checks once more before
+// it writes, and the simulation checks all along. It shares no code with the decisions but the arithmetic.
+func Check(s Spec, o Observed, m Memory, actions []Action) []Violation {
+	g := &guard{s: &s, o: &o, m: &m}
+	for _, a := range actions {
+		g.check(a)
+	}
+	g.oneDisruption(actions)
+	g.nothingLeft()
+	return g.found
+}
+
+type guard struct {
+	s     *Spec
+	o     *Observed
+	m     *Memory
+	found []Violation
+}
+
+// must notes a violation unless the rule holds.
+func (g *guard) must(holds bool, invariant, format string, args ...any) {
+	if !holds {
+		g.found = append(g.found, Violation{Invariant: invariant, Message: fmt.Sprintf(format, args...)})
+	}
+}
+
+func (g *guard) check(a Action) {
+	switch a := a.(type) {
+	case SelectService:
+		g.checkSelect(a)
+	case ScaleCanary:
+		g.checkScale(a)
+	case EnsureCanaryService:
+		g.must(g.service(a.Service) != nil, "S5", "a twin for %s, which is no Service of the workload's", a.Service)
+	case RemoveCanaryService:
+		g.must(!g.anyRouted(), "S2", "the canary Service beside %s would go while a layer still names it", a.Service)
+	case Route:
+		g.checkRoute(a)
+	case Unroute:
+		g.checkUnroute(a)
+	case HandOver:
+		g.checkHandOver()
+	case TakeBack:
+		g.must(g.o.Canary.Adopted && g.o.Workload.Exists, "S14", "there is nothing to take back")
+	case ReleaseHold:
+		g.checkRelease()
+	case RevertTemplate:
+		g.must(g.m.Phase == Aborting && g.o.Workload.Desired == g.s.To && g.o.Canary.Pods == 0, "S21",
+			"the template would be written back although it is not the released one, or new pods are left")
+	case RemoveCanary:
+		g.must(g.o.Canary.Pods == 0 && !g.o.Canary.Adopted && g.m.Phase == Aborting, "S3", "a ReplicaSet with pods, or of the workload's, would go")
+	}
+}
+
+func (g *guard) service(name string) *Service {
+	for i := range g.o.Services {
+		if g.o.Services[i].Name == name {
+			return &g.o.Services[i]
+		}
+	}
+	return nil
+}
+
+func (g *guard) layer(name string) *Layer {
+	for i := range g.o.Layers {
+		if g.o.Layers[i].Name == name {
+			return &g.o.Layers[i]
+		}
+	}
+	return nil
+}
+
+func (g *guard) anyRouted() bool {
+	for i := range g.o.Layers {
+		if g.o.Layers[i].Routed {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *guard) unrouted() bool {
+	for i := range g.o.Layers {
+		if l := &g.o.Layers[i]; l.Routed || !l.Settled && !g.m.Overdue {
+			return false
+		}
+	}
+	return true
+}
+
+// stableFor says whether stable may take so much weight from the canary. There are three ways out where the
+// whole need is not met: nobody is served by the canary either, the abort's own deadline has passed, or the
+// workload is to have no pods; in the first two one ready stable pod is demanded still.
+func (g *guard) stableFor(weight, ready int, canaryDead bool) bool {
+	switch {
+	case !g.o.Workload.Exists || ready >= share(weight, g.o.demand()):
+		return true
+	case canaryDead || g.m.Phase == Aborting && g.m.Overdue:
+		return ready > 0
+	}
+	return false
+}
+
+// checkSelect: S4, S5.
+func (g *guard) checkSelect(a SelectService) {
+	sv := g.service(a.Service)
+	if sv == nil {
+		g.must(false, "S5", "%s is no Service of the workload's", a.Service)
+		return
+	}
+	c, st := g.o.Canary, g.o.Stable
+	switch a.To {
+	case SelectsCanary:
+		enough := c.Ready >= g.o.demand() || g.m.HandedOver && c.Adopted && c.Ready > 0
+		g.must(enough, "S4", "Service %s would select the new pods, of which %d of %d are ready", a.Service, c.Ready, g.o.demand())
+		g.must(g.m.Phase == Completing, "S11", "Service %s would select the new pods before completion", a.Service)
+	case SelectsStable:
+		serving := sv.ReadyCanary > 0 || sv.Selects == SelectsCanary && c.Ready > 0
+		some := serving && (sv.Selects == SelectsAll || sv.ReadyCanary == 0) && st.Ready > 0
+		ok := sv.Selects == SelectsStable || !serving || some || g.stableFor(100, st.Ready, false)
+		g.must(ok, "S4", "Service %s would select the stable pods, of which %d of %d are ready", a.Service, st.Ready, g.o.demand())
+	case SelectsAll:
+		done := g.m.HandedOver && c.Adopted && g.o.Workload.Settled
+		g.must(done || c.Adopted && !g.o.Workload.Exists || c.Pods == 0 && c.Desired == 0, "S5",
+			"Service %s would select both versions' pods (%d of them new)", a.Service, c.Pods)
+	default:
+		g.must(false, "S5", "Service %s cannot select %q", a.Service, a.To)
+	}
+}
+
+// checkScale: S3, S5, S8, S14.
+func (g *guard) checkScale(a ScaleCanary) {
+	c := g.o.Canary
+	g.must(a.Replicas >= 0, "S6", "%d pods", a.Replicas)
+	switch {
+	case a.Replicas < c.Desired:
+		g.checkShrink(a.Replicas)
+	case a.Replicas > c.Desired:
+		g.must(c.Pods > 0 || c.Desired > 0 || g.narrowed(), "S5", "the first new pods would start before every Service is narrowed")
+		g.must(g.m.Phase != Aborting || g.servesByService(), "S8", "new pods would start during an abort")
+		g.must(g.m.Phase == Aborting || g.o.Workload.Desired == g.s.To, "S11", "pods of a revision would start that the workload no longer names")
+	}
+}
+
+func (g *guard) narrowed() bool {
+	for i := range g.o.Services {
+		if sv := &g.o.Services[i]; sv.Selects == SelectsAll || !sv.Held {
+			return false
+		}
+	}
+	return true
+}
+
+func (g *guard) servesByService() bool {
+	for i := range g.o.Services {
+		if g.o.Services[i].Selects == SelectsCanary {
+			return true
+		}
+	}
+	return false
+}
+
+// checkShrink: what still gets requests keeps its pods; by pods alone, the whole must stay served.
+func (g *guard) checkShrink(to int) {
+	if len(g.s.Layers) == 0 {
+		enough := g.o.Stable.Ready+min(to, g.o.Canary.Ready) >= g.o.demand()
+		g.must(enough || g.stableFor(100, g.o.Stable.Ready, false), "S14", "%d stable and %d new ready pods would be left of %d",
+			g.o.Stable.Ready, to, g.o.demand())
+		return
+	}
+	g.must(g.m.Phase == Aborting, "S3", "the new pods would be fewer during the advance")
+	g.must(!g.servesByService() && g.unrouted(), "S3", "new pods would end while requests may reach them")
+	g.must(!g.m.DrainFrom.IsZero() || g.o.Canary.Pods == 0, "S3", "new pods would end before they have drained")
+}
+
+// checkRoute: S1, S2, S6, S8, S11.
+func (g *guard) checkRoute(a Route) {
+	l := g.layer(a.Layer)
+	if l == nil {
+		g.must(false, "S6", "%s is no layer of this release", a.Layer)
+		return
+	}
+	g.must(a.Weight >= 0 && a.Weight <= 100, "S6", "%s would get a weight of %d %%", a.Layer, a.Weight)
+	if a.Weight < l.Weight {
+		g.must(g.stableFor(100-a.Weight, g.o.stableReady(), g.o.canaryReady() == 0), "S1",
+			"%s would send %d %% to stable with %d of %d pods ready", a.Layer, 100-a.Weight, g.o.stableReady(), g.o.demand())
+	}
+	raises := a.Weight > l.Weight
+	g.must(!raises || g.m.Phase != Aborting, "S8", "%s would get more canary weight during an abort", a.Layer)
+	g.must(!raises || g.o.Workload.Desired == g.s.To, "S11", "%s would get more weight for a revision that the workload no longer names", a.Layer)
+	need := share(a.Weight, g.o.demand())
+	g.must(!raises || g.o.canaryReady() >= need, "S1", "%s would send %d %% to %d ready new pods of %d needed", a.Layer, a.Weight, g.o.canaryReady(), need)
+	gets := raises || len(a.Matches) > 0 && !sameMatches(a.Matches, l.Matches)
+	g.must(!gets || g.o.canaryReady() > 0 && g.twins(), "S2", "%s would send requests to no ready pod", a.Layer)
+}
+
+func (g *guard) twins() bool {
+	n := 0
+	for i := range g.o.Services {
+		if sv := &g.o.Services[i]; sv.Routed {
+			n++
+			if !sv.CanaryExists {
+				return false
+			}
+		}
+	}
+	return n > 0
+}
+
+// checkUnroute: S1, S2. The requests go to whatever the Service selects.
+func (g *guard) checkUnroute(a Unroute) {
+	l := g.layer(a.Layer)
+	if l == nil {
+		g.must(false, "S6", "%s is no layer of this release", a.Layer)
+		return
+	}
+	if l.Weight == 0 || g.m.HandedOver && g.o.Canary.Adopted {
+		return
+	}
+	if g.m.Phase == Aborting {
+		g.must(g.stableFor(100, g.o.stableReady(), g.o.canaryReady() == 0), "S1",
+			"%s would send everything to stable with %d of %d pods ready", a.Layer, g.o.stableReady(), g.o.demand())
+		return
+	}
+	g.must(g.turned(), "S1", "%s would be given back before the Services lead to enough new pods", a.Layer)
+}
+
+// turned says that every Service leads to as many ready new pods as the whole load needs, and to no old one.
+func (g *guard) turned() bool {
+	for i := range g.o.Services {
+		sv := &g.o.Services[i]
+		if sv.Selects != SelectsCanary || sv.ReadyCanary < g.o.demand() || sv.ReadyStable > 0 {
+			return false
+		}
+	}
+	return g.o.Canary.Ready >= g.o.demand()
+}
+
+// checkHandOver: S3, S11, S14. The workload ends its old pods the moment that it has the new ones.
+func (g *guard) checkHandOver() {
+	g.must(g.m.Phase == Completing && g.m.HandedOver, "S11", "the hand-over would not be remembered")
+	g.must(g.o.Workload.Desired == g.s.To, "S11", "the workload names another revision than the one handed over")
+	g.must(g.o.Canary.Ready >= g.o.demand(), "S14", "the workload would be left with %d of %d ready pods", g.o.Canary.Ready, g.o.demand())
+	if len(g.s.Layers) > 0 {
+		g.must(g.turned() && g.unrouted(), "S3", "the old pods would end while requests may reach them")
+		g.must(!g.m.DrainFrom.IsZero(), "S3", "the old pods would end before they have drained")
+	}
+}
+
+// checkRelease: S21.
+func (g *guard) checkRelease() {
+	w := g.o.Workload
+	switch g.m.Phase {
+	case Completing:
+		g.must(g.m.HandedOver && g.o.Canary.Adopted && w.Settled && w.Desired == g.s.To, "S21",
+			"the workload would be let go although it does not run the released revision alone")
+	case Aborting:
+		g.must(w.Desired == g.s.From || g.o.Removing || g.m.End == RolloutRemoved, "S21",
+			"the workload would be let go with a template that was not released")
+	default:
+		g.must(false, "S21", "the workload would be let go in the middle of a release")
+	}
+}
+
+// oneDisruption: S14. What takes pods away does so alone.
+func (g *guard) oneDisruption(actions []Action) {
+	for _, a := range actions {
+		scale, scales := a.(ScaleCanary)
+		_, hands := a.(HandOver)
+		if hands || scales && scale.Replicas < g.o.Canary.Desired {
+			g.must(len(actions) == 1, "S14", "pods would end in the same breath as something else changes")
+		}
+	}
+}
+
+// nothingLeft: S22. A release that has ended holds nothing any more.
+func (g *guard) nothingLeft() {
+	if !g.m.Phase.Terminal() {
+		return
+	}
+	for i := range g.o.Services {
+		sv := &g.o.Services[i]
+		g.must(!sv.Held && sv.Selects == SelectsAll && !sv.CanaryExists, "S22", "Service %s would not be as it was", sv.Name)
+	}
+	for i := range g.o.Layers {
+		l := &g.o.Layers[i]
+		g.must(!l.Held && !l.Routed, "S22", "%s would not be as it was", l.Name)
+	}
+}

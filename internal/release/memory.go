@@ -1,0 +1,55 @@
+package release
+
+import (
+	"fmt"
+	"time"
+)
+
+// Begin is the memory of a release that starts now. The first step's clock starts with the first decision.
+func Begin(now time.Time) Memory {
+	return Memory{Phase: Progressing, StartedAt: now.UTC().Truncate(time.Microsecond)}
+}
+
+// problem says what is wrong with a memory that was read back, with the remedy; empty if nothing.
+func (m Memory) problem(s Spec) string {
+	switch {
+	case !m.Phase.known():
+		return fmt.Sprintf("status.phase is %q, which is no phase of a release; abort the release", m.Phase)
+	case m.StartedAt.IsZero():
+		return "status.startedAt is missing, so that no deadline can be kept; abort the release"
+	case m.Step < 0 || m.Step >= max(len(s.Steps), 1):
+		return fmt.Sprintf("status.memory.step is %d, but the release has %s; abort the release", m.Step, plural(len(s.Steps), "step"))
+	case m.Phase == Aborting && m.End == NotEnding:
+		return "status.memory.end is missing in a release that is being taken back"
+	}
+	return ""
+}
+
+// sane brings a memory into bounds that code may rely on. A time to come means that the clock was set back:
+// it becomes now, so that a wait is made once more at the most.
+func (m Memory) sane(s Spec, now time.Time) Memory {
+	m.Step = min(max(m.Step, 0), max(len(s.Steps)-1, 0))
+	if !m.Phase.known() {
+		m.Phase = Progressing
+	}
+	if m.StartedAt.IsZero() {
+		m.StartedAt = now
+	}
+	if m.Phase == Aborting && m.End == NotEnding {
+		m.End, m.EndMessage = AbortedByUser, "taken back"
+	}
+	for _, at := range []*time.Time{&m.StartedAt, &m.StepStartedAt, &m.StepReachedAt, &m.PausedAt, &m.DrainFrom} {
+		if at.After(now) {
+			*at = now
+		}
+	}
+	return m
+}
+
+func (p Phase) known() bool {
+	switch p {
+	case Progressing, Paused, Completing, Succeeded, Aborting, Aborted, Superseded:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,114 @@
+package release
+
+import (
+	"fmt"
+	"time"
+)
+
+// The codes of a Reason. They are stable: programs may rely on them. A release that has ended has its phase
+// as code.
+const (
+	// ReasonScaledToZero: the workload is to have no pods, so there is nothing to release step by step.
+	ReasonScaledToZero = "ScaledToZero"
+	// ReasonServicesNarrowing: the Services are being held to the stable revision before a new pod starts.
+	ReasonServicesNarrowing = "ServicesNarrowing"
+	// ReasonPodsStarting: not as many new pods are ready as are needed.
+	ReasonPodsStarting = "PodsStarting"
+	// ReasonEndpointsPending: pods are ready, but the endpoints of a Service do not show it yet.
+	ReasonEndpointsPending = "EndpointsPending"
+	// ReasonRouteNotInForce: a route was written, but the layer has not reported that it is in force.
+	ReasonRouteNotInForce = "RouteNotInForce"
+	// ReasonCanaryNotReady: no new pod is ready any more, so its requests were sent back to stable.
+	ReasonCanaryNotReady = "CanaryNotReady"
+	// ReasonPausedForTime: the step's pause has not passed.
+	ReasonPausedForTime = "PausedForTime"
+	// ReasonPausedForPerson: the step waits until somebody promotes it.
+	ReasonPausedForPerson = "PausedForPerson"
+	// ReasonPausedByHand: somebody paused the release.
+	ReasonPausedByHand = "PausedByHand"
+	// ReasonStepFailed: the step failed, and the spec says to ask a person.
+	ReasonStepFailed = "StepFailed"
+	// ReasonServicesTurning: the Services are being pointed at the other version.
+	ReasonServicesTurning = "ServicesTurning"
+	// ReasonDraining: a version that gets no more requests is given time to finish those under way.
+	ReasonDraining = "Draining"
+	// ReasonHandingOver: the workload is taking over the new pods.
+	ReasonHandingOver = "HandingOver"
+	// ReasonStableNotReady: requests cannot go back to stable before more of its pods are ready.
+	ReasonStableNotReady = "StableNotReady"
+	// ReasonPodsStopping: the new revision's pods are ending.
+	ReasonPodsStopping = "PodsStopping"
+	// ReasonTidyingUp: what Sluice added is being removed.
+	ReasonTidyingUp = "TidyingUp"
+	// ReasonTakingBack: the new ReplicaSet is being taken back from the workload.
+	ReasonTakingBack = "TakingBack"
+	// ReasonTrouble: something stands in the way that no waiting mends.
+	ReasonTrouble = "Trouble"
+	// ReasonMemoryInvalid: the release's memory was changed by somebody else and makes no sense.
+	ReasonMemoryInvalid = "MemoryInvalid"
+	// ReasonSpecInvalid: the release's plan makes no sense.
+	ReasonSpecInvalid = "SpecInvalid"
+	// ReasonGuardRefused: the guard stopped a decision.
+	ReasonGuardRefused = "GuardRefused"
+)
+
+// Who can end a wait.
+const (
+	byKubernetes = "Kubernetes"
+	byGateway    = "the traffic layer"
+	byTime       = "time, or anyone who may promote"
+	byPromoter   = "anyone who may promote"
+	byResumer    = "anyone who may resume or promote"
+	byScaler     = "anyone who may scale the workload"
+)
+
+// awaiting is a wait that the progress deadline bounds: Since and Until are filled in from the phase's clock.
+func awaiting(code, who, format string, args ...any) Reason {
+	return Reason{Code: code, Message: fmt.Sprintf(format, args...), Who: who}
+}
+
+// until is a wait with an end of its own.
+func (t *turn) until(code, message, who string, since, end time.Time) Reason {
+	t.wake(end)
+	return Reason{Code: code, Message: message, Since: since, Until: end, Who: who}
+}
+
+// bounded fills in the progress deadline where a wait has no end of its own, and says whether it has passed.
+func (t *turn) bounded(r Reason) (_ Reason, passed bool) {
+	if !r.Until.IsZero() {
+		return r, false
+	}
+	if t.o.Trouble != "" {
+		r.Code, r.Message, r.Who = ReasonTrouble, t.o.Trouble, "whoever can mend it"
+	}
+	r.Since = t.clock()
+	r.Until = r.Since.Add(t.s.ProgressDeadline)
+	t.wake(r.Until)
+	return r, !t.now.Before(r.Until)
+}
+
+// clock is when the wait began that the progress deadline bounds. A drain is no such wait.
+func (t *turn) clock() time.Time {
+	if drained := t.m.DrainFrom.Add(t.s.DrainDelay); !t.m.DrainFrom.IsZero() && drained.After(t.m.StepStartedAt) {
+		return drained
+	}
+	return t.m.StepStartedAt
+}
+
+func (t *turn) releaseDeadline() time.Time { return t.m.StartedAt.Add(t.s.ReleaseDeadline) }
+
+// problemOf adds a known cause to a sentence.
+func problemOf(p string) string {
+	if p == "" {
+		return ""
+	}
+	return ": " + p
+}
+
+// plural is "1 pod", "2 pods".
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}

@@ -1,0 +1,106 @@
+package release
+
+// This file has the gates before the first request: the Services are held to the stable revision, then the
+// new pods start, then their own Services show them.
+
+// ours takes the ReplicaSet back if the workload has it although it was not handed over for good.
+func (t *turn) ours() Reason {
+	if !t.o.Canary.Adopted || !t.o.Workload.Exists {
+		return Reason{}
+	}
+	t.do(TakeBack{})
+	return awaiting(ReasonTakingBack, byKubernetes, "the new ReplicaSet is being taken back from the workload")
+}
+
+// narrow holds every Service to the stable revision. No new pod may exist before this is seen to be done, or
+// it would get requests by the old selector.
+func (t *turn) narrow() Reason {
+	var waits string
+	for i := range t.o.Services {
+		sv := &t.o.Services[i]
+		if sv.Selects == SelectsStable && sv.Held {
+			continue
+		}
+		waits = sv.Name
+		if t.canPointToStable(sv) {
+			t.do(SelectService{Service: sv.Name, To: SelectsStable})
+		}
+	}
+	if waits == "" {
+		return Reason{}
+	}
+	return awaiting(ReasonServicesNarrowing, byKubernetes, "Service %s is being held to the stable revision's pods (%d of %d ready)",
+		waits, t.o.Stable.Ready, t.o.demand())
+}
+
+// canPointToStable says whether a Service loses nothing when it selects the stable pods alone: they can carry
+// what it gets, or the new ones carry none of it.
+func (t *turn) canPointToStable(sv *Service) bool {
+	serving := sv.ReadyCanary > 0 || sv.Selects == SelectsCanary && t.o.Canary.Ready > 0
+	switch {
+	case sv.Selects == SelectsStable || !serving || t.carries():
+		return true
+	case sv.Selects == SelectsAll || sv.ReadyCanary == 0:
+		return t.o.Stable.Ready > 0
+	}
+	return false
+}
+
+// scale gets the step's pods ready. Their number follows the workload's upwards; it never falls while a layer
+// divides the requests, since a falling number would have to wait for a drain.
+func (t *turn) scale() Reason {
+	need := stepPods(t.current(), t.o.demand(), t.split())
+	want := need
+	if !t.split() || t.o.Stable.Ready < t.o.demand() {
+		want = max(need, t.o.Canary.Desired)
+	}
+	return t.scaleTo(want, need)
+}
+
+// scaleTo asks for a number of canary pods and waits until as many as are needed are ready.
+func (t *turn) scaleTo(want, need int) Reason {
+	c := t.o.Canary
+	if !c.Exists || c.Desired != want {
+		t.do(ScaleCanary{Replicas: want})
+	} else if c.Ready >= need {
+		return Reason{}
+	}
+	return awaiting(ReasonPodsStarting, byKubernetes, "%d of %d new pods are ready%s", c.Ready, need, problemOf(c.Problem))
+}
+
+// twins makes the canary Service of every Service that a layer names.
+func (t *turn) twins() Reason {
+	var waits string
+	for i := range t.o.Services {
+		if sv := &t.o.Services[i]; sv.Routed && !sv.CanaryExists {
+			t.do(EnsureCanaryService{Service: sv.Name})
+			waits = sv.Name
+		}
+	}
+	if waits == "" {
+		return Reason{}
+	}
+	return awaiting(ReasonEndpointsPending, byKubernetes, "the canary Service beside %s is being made", waits)
+}
+
+// endpoints waits until every canary Service shows the pods that the step needs.
+func (t *turn) endpoints() Reason {
+	need := stepPods(t.current(), t.o.demand(), false)
+	routed := false
+	for i := range t.o.Services {
+		sv := &t.o.Services[i]
+		if !sv.Routed {
+			continue
+		}
+		routed = true
+		if sv.CanaryReady < need {
+			return awaiting(ReasonEndpointsPending, byKubernetes, "the canary Service beside %s shows %d of %d endpoints",
+				sv.Name, sv.CanaryReady, need)
+		}
+	}
+	if !routed {
+		return awaiting(ReasonEndpointsPending, "whoever may edit the Services or the routes",
+			"no Service in front of the workload is named by a traffic layer")
+	}
+	return Reason{}
+}

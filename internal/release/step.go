@@ -1,0 +1,223 @@
+package release
+
+import (
+	"slices"
+	"time"
+)
+
+// The way into a step, in order. Each gate is looked at again in every turn as long as the step lasts, so that
+// what somebody else undid is put right.
+var (
+	layeredStep = []gate{
+		(*turn).ours, (*turn).protect, (*turn).narrow, (*turn).scale, (*turn).twins, (*turn).endpoints,
+		(*turn).routes, (*turn).routesInForce, (*turn).untroubled,
+	}
+	splitStep = []gate{(*turn).ours, (*turn).scale, (*turn).untroubled}
+)
+
+// step brings the release into its current step, keeps it there, and leaves it when its gates are open.
+func (t *turn) step() (again bool) {
+	if r := t.scaledToZero(); r.Code != "" {
+		t.out.Reason = r
+		return false
+	}
+	t.startClock()
+	if t.m.PausedBy != "" && t.m.StepReachedAt.IsZero() {
+		return t.standStill()
+	}
+	gates := layeredStep
+	if t.split() {
+		gates = splitStep
+	}
+	if r := t.first(gates); r.Code != "" {
+		return t.stepWaits(r)
+	}
+	t.reach()
+	if r := t.first(pauses); r.Code != "" {
+		t.m.Phase = Paused
+		t.out.Reason = r
+		return false
+	}
+	t.advance()
+	return true
+}
+
+// scaledToZero keeps a release waiting while the workload is to have no pods. No deadline but the release's
+// own runs then.
+func (t *turn) scaledToZero() Reason {
+	if t.o.Workload.Replicas > 0 {
+		return Reason{}
+	}
+	t.m.StepStartedAt = time.Time{}
+	return t.until(ReasonScaledToZero,
+		"the workload has no pods; scale it up, or promote --full to release without steps", byScaler, t.m.StartedAt, t.releaseDeadline())
+}
+
+// startClock begins the step, or its time anew after the workload had no pods.
+func (t *turn) startClock() {
+	if !t.m.StepStartedAt.IsZero() {
+		return
+	}
+	t.m.StepStartedAt = t.now
+	if t.m.StepReachedAt.IsZero() {
+		t.happened("StepStarted", "", "%s began: weight %d %%, %s", t.stepLabel(), t.current().Weight,
+			plural(stepPods(t.current(), t.o.demand(), t.split()), "new pod"))
+	}
+}
+
+// stepWaits waits for a gate on the way into the step. If the step was reached before, it has lost something:
+// its clock runs from now on, and its pause goes on meanwhile.
+func (t *turn) stepWaits(r Reason) (again bool) {
+	if reached := t.m.StepReachedAt; !reached.IsZero() && !t.m.StepStartedAt.After(reached) {
+		t.m.StepStartedAt = t.now
+	}
+	if t.m.PausedBy == pausedByFailure {
+		t.out.Reason = t.handPause()
+		return false
+	}
+	r, passed := t.bounded(r)
+	if passed {
+		return t.fail(r)
+	}
+	t.out.Reason = r
+	return false
+}
+
+// reach notes that the step's pods are ready and its routes in force.
+func (t *turn) reach() {
+	if !t.m.StepReachedAt.IsZero() {
+		if t.m.StepStartedAt.After(t.m.StepReachedAt) {
+			t.m.StepStartedAt = t.m.StepReachedAt
+		}
+		return
+	}
+	t.m.StepReachedAt = t.now
+	t.happened("StepReached", "", "%s is in force: %d %% of requests, %s ready", t.stepLabel(), t.current().Weight,
+		plural(t.o.Canary.Ready, "new pod"))
+}
+
+// advance goes on to the next step, or after the last one to completion.
+func (t *turn) advance() {
+	if t.m.Step+1 >= len(t.s.Steps) {
+		t.startCompleting()
+		return
+	}
+	t.m.Step++
+	t.m.Phase, t.m.Promoted = Progressing, false
+	t.m.StepStartedAt, t.m.StepReachedAt = time.Time{}, time.Time{}
+	t.startClock()
+}
+
+// protect takes requests away from new pods that cannot answer any, and undoes a weight that somebody else
+// raised beyond the step's. The step has to be reached again afterwards.
+func (t *turn) protect() Reason {
+	dead := t.o.canaryReady() == 0
+	limit, matches := t.current().Weight, t.current().Matches
+	if t.m.Phase == Completing {
+		limit = 100
+	}
+	if dead {
+		limit, matches = 0, nil
+	}
+	lowered := false
+	for i := range t.o.Layers {
+		l := &t.o.Layers[i]
+		if l.Weight <= limit && (!dead || len(l.Matches) == 0) || !t.stableTakes(limit, dead) {
+			continue
+		}
+		t.do(Route{Layer: l.Name, Weight: min(l.Weight, limit), Matches: matches})
+		lowered = true
+	}
+	if !lowered {
+		return Reason{}
+	}
+	return t.lowered(dead)
+}
+
+// stableTakes says whether stable can take the requests that a lower canary weight leaves to it. Where no new
+// pod can answer, one ready stable pod is better than none.
+func (t *turn) stableTakes(weight int, dead bool) bool {
+	ready := t.o.stableReady()
+	return ready >= share(100-weight, t.o.demand()) || dead && ready > 0
+}
+
+// lowered notes that a step has to be reached again, and why.
+func (t *turn) lowered(dead bool) Reason {
+	if !dead {
+		return awaiting(ReasonRouteNotInForce, byGateway, "a weight above the step's %d %% is being put right", t.current().Weight)
+	}
+	if !t.m.StepReachedAt.IsZero() {
+		t.m.StepReachedAt, t.m.StepStartedAt = time.Time{}, t.now
+		t.happened(ReasonCanaryNotReady, "", "%s lost its last ready new pod; its requests go to stable until one is ready again%s",
+			t.stepLabel(), problemOf(t.o.Canary.Problem))
+		if t.m.Phase == Paused && t.m.PausedBy == "" {
+			t.m.Phase = Progressing
+		}
+	}
+	return awaiting(ReasonCanaryNotReady, byKubernetes, "no new pod is ready, so their requests go to stable%s", problemOf(t.o.Canary.Problem))
+}
+
+// routes writes the step's weight and matches to every layer. A weight of 0 without matches needs no route.
+func (t *turn) routes() Reason {
+	step := t.current()
+	needless := step.Weight == 0 && len(step.Matches) == 0
+	var waits string
+	for i := range t.o.Layers {
+		l := &t.o.Layers[i]
+		if l.Weight == step.Weight && sameMatches(l.Matches, step.Matches) && (l.Routed || needless) {
+			continue
+		}
+		waits = l.Name
+		if l.Weight > step.Weight && !t.stableTakes(step.Weight, false) {
+			return t.stableNotReady()
+		}
+		t.do(Route{Layer: l.Name, Weight: step.Weight, Matches: step.Matches})
+	}
+	if waits == "" {
+		return Reason{}
+	}
+	return awaiting(ReasonRouteNotInForce, byGateway, "%s is being set to %d %%", waits, step.Weight)
+}
+
+// routesInForce waits until every layer has reported that what it has is in force.
+func (t *turn) routesInForce() Reason {
+	for i := range t.o.Layers {
+		if l := &t.o.Layers[i]; !l.Settled {
+			return awaiting(ReasonRouteNotInForce, byGateway, "%s has not reported that %d %% are in force%s", l.Name, l.Weight, problemOf(l.Problem))
+		}
+	}
+	return Reason{}
+}
+
+// untroubled keeps a release from going on while something is wrong that no waiting mends.
+func (t *turn) untroubled() Reason {
+	if t.o.Trouble == "" {
+		return Reason{}
+	}
+	return awaiting(ReasonTrouble, "whoever can mend it", "%s", t.o.Trouble)
+}
+
+// standStill keeps the world as it is while a release is paused that had not reached its step: nothing is
+// raised, but what serves stays able to serve.
+func (t *turn) standStill() (again bool) {
+	if t.o.Canary.Exists {
+		t.first([]gate{(*turn).ours, (*turn).protect, (*turn).narrow, (*turn).follow})
+	}
+	t.m.Phase = Paused
+	t.out.Reason = t.handPause()
+	return false
+}
+
+// follow keeps as many canary pods as the weight in force needs when the workload grows.
+func (t *turn) follow() Reason {
+	if need := share(t.o.weightInForce(), t.o.demand()); t.o.Canary.Desired < need {
+		t.do(ScaleCanary{Replicas: need})
+	}
+	return Reason{}
+}
+
+func sameMatches(a, b []Match) bool {
+	return slices.EqualFunc(a, b, func(x, y Match) bool {
+		return slices.Equal(x.Headers, y.Headers) && slices.Equal(x.Cookies, y.Cookies)
+	})
+}

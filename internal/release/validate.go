@@ -1,0 +1,155 @@
+package release
+
+import (
+	"fmt"
+	"time"
+)
+
+// Problem is something in a Spec that cannot be done.
+type Problem struct {
+	// Field is the path in the Rollout, as "spec.canary.steps[1].weight".
+	Field string
+	// Message says what is wrong with it, Remedy what to do.
+	Message, Remedy string
+}
+
+func (p Problem) String() string { return p.Field + ": " + p.Message + "; " + p.Remedy }
+
+// Validate says what is wrong with a Spec. One without problems can be released.
+func Validate(s Spec) []Problem {
+	v := &validation{s: &s}
+	v.revisions()
+	v.layers()
+	v.times()
+	if len(s.Steps) == 0 {
+		v.add("spec.canary.steps", "there are none", "name at least one step")
+	}
+	for i := range s.Steps {
+		v.step(i)
+	}
+	return v.found
+}
+
+type validation struct {
+	s     *Spec
+	found []Problem
+}
+
+func (v *validation) add(field, message, remedy string) {
+	v.found = append(v.found, Problem{Field: field, Message: message, Remedy: remedy})
+}
+
+// revisions may both be empty: a plan can be looked at before there is anything to release.
+func (v *validation) revisions() {
+	switch {
+	case v.s.From == "" && v.s.To == "":
+	case v.s.From == "":
+		v.add("spec.from", "the stable revision is not known", "wait until the workload runs one revision alone")
+	case v.s.To == "":
+		v.add("spec.to", "the revision to release is not known", "change the workload's pod template")
+	case v.s.From == v.s.To:
+		v.add("spec.to", "it is the stable revision already", "change the workload's pod template")
+	}
+}
+
+func (v *validation) layers() {
+	for i, l := range v.s.Layers {
+		field := fmt.Sprintf("spec.traffic[%d]", i)
+		if l == "" {
+			v.add(field, "it names nothing", "name an ingress or an httpRoute")
+		}
+		for _, former := range v.s.Layers[:i] {
+			if former == l {
+				v.add(field, l+" is named twice", "remove one of the two")
+				break
+			}
+		}
+	}
+}
+
+func (v *validation) times() {
+	v.positive("spec.progressDeadline", v.s.ProgressDeadline)
+	v.positive("spec.releaseDeadline", v.s.ReleaseDeadline)
+	if v.s.DrainDelay < 0 {
+		v.add("spec.drainDelay", fmt.Sprintf("%s is negative", v.s.DrainDelay), "set it to 0s or more")
+	}
+	switch v.s.OnFailure {
+	case FailureAborts, FailurePauses:
+	default:
+		v.add("spec.onFailure", fmt.Sprintf("%q is not known", v.s.OnFailure), "use abort or pause")
+	}
+}
+
+func (v *validation) positive(field string, d time.Duration) {
+	if d <= 0 {
+		v.add(field, fmt.Sprintf("%s is no time to wait", d), "set it to more than 0s")
+	}
+}
+
+func (v *validation) step(i int) {
+	st := &v.s.Steps[i]
+	field := fmt.Sprintf("spec.canary.steps[%d]", i)
+	v.weight(field, i, st)
+	if st.Replicas < 0 {
+		v.add(field+".replicas", fmt.Sprintf("%d is negative", st.Replicas), "set it to 1 or more, or leave it out")
+	}
+	for j := range v.s.Steps[:i] {
+		if nameOf(v.s.Steps, j) == nameOf(v.s.Steps, i) {
+			v.add(field+".name", fmt.Sprintf("%q is the name of step %d too", nameOf(v.s.Steps, i), j+1), "give each step a name of its own")
+			break
+		}
+	}
+	v.pause(field+".pause", st.Pause)
+	for j := range st.Matches {
+		v.match(fmt.Sprintf("%s.match[%d]", field, j), &st.Matches[j])
+	}
+	if len(st.Matches) > 0 && len(v.s.Layers) == 0 {
+		v.add(field+".match", "requests cannot be told apart without a traffic layer", "name an ingress or an httpRoute in spec.traffic, or remove match")
+	}
+}
+
+func (v *validation) weight(field string, i int, st *Step) {
+	field += ".weight"
+	switch {
+	case st.Weight < 0 || st.Weight > 100:
+		v.add(field, fmt.Sprintf("%d is not a percentage", st.Weight), "use 0 to 100")
+	case i > 0 && st.Weight < v.s.Steps[i-1].Weight:
+		v.add(field, fmt.Sprintf("%d is less than the step before has (%d)", st.Weight, v.s.Steps[i-1].Weight),
+			"let weights rise or stay; to take a version back, abort the release")
+	case st.Weight == 0 && len(v.s.Layers) == 0:
+		v.add(field, "without a traffic layer any new pod gets requests, so that a weight of 0 cannot be kept",
+			"use 1 or more, or name an ingress or an httpRoute in spec.traffic")
+	}
+}
+
+func (v *validation) pause(field string, p Pause) {
+	switch p.Kind {
+	case PauseNone, PauseManual:
+	case PauseTimed:
+		if p.Duration < 0 {
+			v.add(field+".duration", fmt.Sprintf("%s is negative", p.Duration), "set it to 0s or more, or leave it out to wait for a person")
+		}
+	default:
+		v.add(field, fmt.Sprintf("%q is no kind of pause", p.Kind), "use pause: {} or pause: {duration: ...}")
+	}
+}
+
+func (v *validation) match(field string, m *Match) {
+	if len(m.Headers)+len(m.Cookies) == 0 {
+		v.add(field, "it matches every request", "name at least one header or cookie")
+	}
+	for i, h := range m.Headers {
+		at := fmt.Sprintf("%s.headers[%d]", field, i)
+		if h.Name == "" {
+			v.add(at+".name", "it is empty", "name the header")
+		}
+		if (h.Value == "") == (h.Regex == "") {
+			v.add(at, "it needs a value or a regex, not both", "set one of the two")
+		}
+	}
+	for i, c := range m.Cookies {
+		if at := fmt.Sprintf("%s.cookies[%d]", field, i); c.Name == "" || c.Value == "" {
+			v.add(at, "it needs a name and a value", "set both")
+		}
+	}
+}
