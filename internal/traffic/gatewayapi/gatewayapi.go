@@ -1,0 +1,93 @@
+package gatewayapi
+
+import (
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sluice-dev/sluice/internal/traffic"
+)
+
+// Provider is the layer; it has no state.
+type Provider struct{}
+
+// New returns the layer.
+func New() traffic.Provider { return Provider{} }
+
+var _ traffic.Provider = Provider{}
+
+// Kind of the team's object.
+func (Provider) Kind() schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
+}
+
+// BesideName is empty: the layer works inside the team's object.
+func (Provider) BesideName(string) string { return "" }
+
+// Apply works the split into the team's rules.
+func (Provider) Apply(w traffic.World, s traffic.Split) traffic.Change {
+	if w.Route == nil {
+		return traffic.Change{}
+	}
+	backends := newTwins(w)
+	current := rulesOf(w.Route)
+	team, edited := backends.teamRules(w)
+	if w.Original == nil && !backends.takePart(team) && !backends.anyCanary(current) {
+		return traffic.Change{}
+	}
+	change := traffic.Change{}
+	if w.Original == nil || edited {
+		change.Original = map[string]any{"rules": copied(team)}
+	}
+	if want, _ := backends.splitRules(team, s); !same(want, current) {
+		change.Route = withRules(w.Route, want)
+	}
+	return change
+}
+
+// Restore gives the rules back.
+func (Provider) Restore(w traffic.World) traffic.Change {
+	change := traffic.Change{ReleaseHold: w.Original != nil}
+	if w.Route == nil {
+		return change
+	}
+	team, _ := newTwins(w).teamRules(w)
+	if !same(team, rulesOf(w.Route)) {
+		change.Route = withRules(w.Route, copied(team))
+	}
+	return change
+}
+
+// teamRules are the rules without what is ours, and whether they are other than those in the Hold: then the
+// team has edited them since.
+func (t twins) teamRules(w traffic.World) (rules []any, edited bool) {
+	current := rulesOf(w.Route)
+	if w.Original == nil {
+		if !t.anyCanary(current) {
+			return current, false
+		}
+		return t.strip(current, nil), false
+	}
+	original := list(w.Original["rules"])
+	stripped := t.strip(current, original)
+	if same(stripped, original) || len(stripped) == 0 && len(original) > 0 {
+		return original, false
+	}
+	return stripped, true
+}
+
+func rulesOf(route *unstructured.Unstructured) []any {
+	spec := object(route.Object["spec"])
+	return list(spec["rules"])
+}
+
+// withRules is a copy of the route with other rules.
+func withRules(route *unstructured.Unstructured, rules []any) *unstructured.Unstructured {
+	out := route.DeepCopy()
+	spec := object(out.Object["spec"])
+	if spec == nil {
+		spec = map[string]any{}
+		out.Object["spec"] = spec
+	}
+	spec["rules"] = rules
+	return out
+}

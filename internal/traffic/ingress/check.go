@@ -1,0 +1,148 @@
+package ingress
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/traffic"
+)
+
+// What ingress-nginx takes in its annotations since 1.9; anything else makes it drop the whole Ingress.
+var (
+	plain   = regexp.MustCompile(`^[-._~a-zA-Z0-9/: ]*$`)
+	pattern = regexp.MustCompile(`^[-._~a-zA-Z0-9/:^$\[\](){}*+?|&=\\]*$`)
+	// nginx drops headers with other characters in their names.
+	headerName = regexp.MustCompile(`^[-_a-zA-Z0-9]+$`)
+)
+
+// Check refuses an Ingress that cannot have a canary, and matches that annotations cannot say.
+func (Provider) Check(w traffic.World, splits []traffic.Split) error {
+	if w.Route == nil {
+		return errors.New("spec.traffic[].ingress: there is no such Ingress; create it or correct the name")
+	}
+	if err := checkRoute(w); err != nil {
+		return err
+	}
+	for i, s := range splits {
+		if s.Weight < 0 || s.Weight > 100 {
+			return fmt.Errorf("spec.canary.steps[%d].weight: %d is not a share in percent; set 0 to 100", i, s.Weight)
+		}
+		if err := checkMatches(fmt.Sprintf("spec.canary.steps[%d].match", i), s.Matches); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkRoute(w traffic.World) error {
+	name := w.Route.GetName()
+	if isCanary(w.Route.GetAnnotations()) {
+		return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s is a canary itself (annotation %s); name the Ingress that it is the canary of, and remove %s", name, canaryOn, name)
+	}
+	if len(name)+len(suffix) > 253 {
+		return fmt.Errorf("spec.traffic[].ingress.name: %s is too long to name a canary Ingress %s%s after it (253 characters at most); shorten it", name, name, suffix)
+	}
+	if problem := unrouted(w); problem != "" {
+		return fmt.Errorf("spec.traffic[].ingress.name: %s; name the Ingress that does", problem)
+	}
+	for _, b := range w.Backends {
+		if b.Canary != "" && slices.Contains(backendNames(spec(w.Route)), b.Canary) {
+			return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s already has a backend of Service %s, which Sluice makes for the canary alone; remove that backend", name, b.Canary)
+		}
+	}
+	if w.Beside != nil && w.Beside.GetAnnotations()[ChangedAt] == "" {
+		return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s exists and is not Sluice's, and a path can have only one canary Ingress; remove it", w.Beside.GetName())
+	}
+	return nil
+}
+
+// unrouted says how the team's Ingress fails to lead to the workload; empty if it does lead there.
+func unrouted(w traffic.World) string {
+	if w.Route == nil || routes(canarySpec(spec(w.Route), services(w.Backends))) {
+		return ""
+	}
+	var wanted []string
+	for _, b := range w.Backends {
+		wanted = append(wanted, b.Stable)
+	}
+	return fmt.Sprintf("Ingress %s has no backend of the workload's Services (%s), only of %s",
+		w.Route.GetName(), joined(wanted), joined(backendNames(spec(w.Route))))
+}
+
+func joined(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// checkMatches refuses what one set of canary annotations cannot say: it has room for one header or one cookie
+// of each kind, either of which is enough.
+func checkMatches(field string, matches []release.Match) error {
+	header, cookie := "", ""
+	for j, m := range matches {
+		at := fmt.Sprintf("%s[%d]", field, j)
+		if err := checkEntry(at, m); err != nil {
+			return err
+		}
+		if len(m.Headers) == 1 {
+			if header != "" {
+				return fmt.Errorf("%s.headers: ingress-nginx can match one header, and %s has it already; keep one of the two, or use a regex that takes both values", at, header)
+			}
+			header = at
+		}
+		if len(m.Cookies) == 1 {
+			if cookie != "" {
+				return fmt.Errorf("%s.cookies: ingress-nginx can match one cookie, and %s has it already; keep one of the two", at, cookie)
+			}
+			cookie = at
+		}
+	}
+	return nil
+}
+
+func checkEntry(at string, m release.Match) error {
+	switch {
+	case len(m.Headers)+len(m.Cookies) == 0:
+		return fmt.Errorf("%s: matches nothing; set headers or cookies", at)
+	case len(m.Headers) > 1:
+		return fmt.Errorf("%s.headers[1]: ingress-nginx can match one header; keep one", at)
+	case len(m.Cookies) > 1:
+		return fmt.Errorf("%s.cookies[1]: ingress-nginx can match one cookie; keep one", at)
+	case len(m.Headers) == 1 && len(m.Cookies) == 1:
+		return fmt.Errorf("%s: ingress-nginx cannot ask for a header and a cookie at once; keep one, or make two entries, either of which is enough", at)
+	case len(m.Headers) == 1:
+		return checkHeader(at+".headers[0]", m.Headers[0])
+	}
+	return checkCookie(at+".cookies[0]", m.Cookies[0])
+}
+
+func checkHeader(at string, h release.HeaderMatch) error {
+	switch {
+	case h.Value != "" && h.Regex != "":
+		return fmt.Errorf("%s: has a value and a regex, of which ingress-nginx would ignore the regex; keep one", at)
+	case h.Value == "" && h.Regex == "":
+		return fmt.Errorf("%s: has neither value nor regex; set one", at)
+	case !headerName.MatchString(h.Name):
+		return fmt.Errorf("%s.name: nginx drops a header of the name %q; use letters, digits, - and _ only", at, h.Name)
+	case !plain.MatchString(h.Value):
+		return fmt.Errorf("%s.value: ingress-nginx refuses %q in an annotation; use letters, digits, spaces and -._~/: only", at, h.Value)
+	case !pattern.MatchString(h.Regex):
+		return fmt.Errorf(`%s.regex: ingress-nginx refuses %q in an annotation; use letters, digits and -._~/:^$[](){}*+?|&=\ only`, at, h.Regex)
+	}
+	return nil
+}
+
+func checkCookie(at string, c release.CookieMatch) error {
+	switch {
+	case c.Value != always:
+		return fmt.Errorf("%s.value: ingress-nginx sends a request to the canary when the cookie is %q, and cannot look for %q; set value: %s", at, always, c.Value, always)
+	case c.Name == "" || !plain.MatchString(c.Name):
+		return fmt.Errorf("%s.name: ingress-nginx refuses %q in an annotation; use letters, digits and -._~ only", at, c.Name)
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package ingress
+
+import "reflect"
+
+// canarySpec is the team's spec with only those paths that lead to the workload, pointed at the canary.
+func canarySpec(team map[string]any, twins map[string]string) map[string]any {
+	out := map[string]any{}
+	for _, field := range []string{"ingressClassName", "tls"} {
+		if v, ok := team[field]; ok {
+			out[field] = copied(v)
+		}
+	}
+	rules := list(team["rules"])
+	fallback := toCanary(object(team["defaultBackend"]), twins)
+	if fallback != nil && len(rules) == 0 {
+		out["defaultBackend"] = fallback
+	}
+	if kept := canaryRules(rules, fallback, twins); len(kept) > 0 {
+		out["rules"] = kept
+	}
+	return out
+}
+
+// canaryRules keeps the rules with a path for the canary. Where the default backend serves a host's remaining
+// requests, it becomes a path of that host: a default backend of the canary's own would also reach hosts of
+// other Ingresses.
+func canaryRules(rules []any, fallback map[string]any, twins map[string]string) []any {
+	rooted := rootedHosts(rules)
+	var kept []any
+	for _, r := range rules {
+		rule := object(r)
+		if rule == nil {
+			continue
+		}
+		paths := canaryPaths(rule, twins)
+		host, _ := rule["host"].(string)
+		if fallback != nil && !rooted[host] {
+			rooted[host] = true
+			paths = append(paths, map[string]any{"path": "/", "pathType": "Prefix", "backend": copied(fallback)})
+		}
+		if len(paths) > 0 {
+			kept = append(kept, withPaths(rule, paths))
+		}
+	}
+	return kept
+}
+
+func canaryPaths(rule map[string]any, twins map[string]string) []any {
+	var kept []any
+	for _, p := range list(object(rule["http"])["paths"]) {
+		path := object(p)
+		backend := toCanary(object(path["backend"]), twins)
+		if backend == nil {
+			continue
+		}
+		path = copied(path)
+		path["backend"] = backend
+		kept = append(kept, path)
+	}
+	return kept
+}
+
+func withPaths(rule map[string]any, paths []any) map[string]any {
+	out := copied(rule)
+	http := object(out["http"])
+	if http == nil {
+		http = map[string]any{}
+	}
+	http["paths"] = paths
+	out["http"] = http
+	return out
+}
+
+// rootedHosts are those that serve their every path by a rule; an exact "/" serves only itself.
+func rootedHosts(rules []any) map[string]bool {
+	rooted := map[string]bool{}
+	for _, r := range rules {
+		rule := object(r)
+		host, _ := rule["host"].(string)
+		for _, p := range list(object(rule["http"])["paths"]) {
+			path := object(p)
+			at, _ := path["path"].(string)
+			if (at == "" || at == "/") && path["pathType"] != "Exact" {
+				rooted[host] = true
+			}
+		}
+	}
+	return rooted
+}
+
+// toCanary points a copy of the backend at the canary twin; nil if it is not the workload's.
+func toCanary(backend map[string]any, twins map[string]string) map[string]any {
+	name, _ := object(backend["service"])["name"].(string)
+	twin, ok := twins[name]
+	if !ok {
+		return nil
+	}
+	out := copied(backend)
+	object(out["service"])["name"] = twin
+	return out
+}
+
+// backendNames lists the Services that the Ingress names, in order, each once.
+func backendNames(team map[string]any) []string {
+	var names []string
+	seen := map[string]bool{}
+	add := func(backend map[string]any) {
+		name, _ := object(backend["service"])["name"].(string)
+		if name != "" && !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
+	add(object(team["defaultBackend"]))
+	for _, r := range list(team["rules"]) {
+		for _, p := range list(object(object(r)["http"])["paths"]) {
+			add(object(object(p)["backend"]))
+		}
+	}
+	return names
+}
+
+// object is v as a JSON object, nil if it is none.
+func object(v any) map[string]any {
+	m, _ := v.(map[string]any)
+	return m
+}
+
+// list is v as a JSON list, nil if it is none.
+func list(v any) []any {
+	l, _ := v.([]any)
+	return l
+}
+
+// same compares two JSON values.
+func same(a, b any) bool { return reflect.DeepEqual(a, b) }

@@ -1,0 +1,6 @@
+// Package traffictest is the law of the traffic layers: what every provider must do, whatever its layer. It
+// plays the controller on a cluster of two objects, reads as a transcript (testdata of the layers), makes up
+// sequences of splits and edits, and feeds a provider objects that make no sense.
+//
+// Only tests import it.
+package traffictest
