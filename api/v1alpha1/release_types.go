@@ -255,6 +255,9 @@ type ReleaseMemory struct {
 	// handedOver is set once the new ReplicaSet has been given to the workload.
 	// +optional
 	HandedOver bool `json:"handedOver,omitempty"`
+	// overdue is set when taking the release back has itself passed the progress deadline.
+	// +optional
+	Overdue bool `json:"overdue,omitempty"`
 	// end says why the release is being taken back.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64

@@ -29,24 +29,15 @@ const (
 // refusal is why a decision is not applied; the zero value is none.
 type refusal struct{ code, message string }
 
-// answer looks at people's decisions, oldest first. Refusals are given at once; at most one decision is
-// applied in one turn, and it is remembered with its effect, so that each is applied exactly once.
+// answer looks at people's decisions, oldest first, each in the light of those before it.
 func (t *turn) answer() {
-	for i, d := range t.o.Decisions {
-		if d.ID != "" && d.ID == t.m.LastDecision {
-			t.reply(d, true, "Applied", "applied before")
-		} else if r := t.refuse(d); r.code != "" {
+	for _, d := range t.o.Decisions {
+		if r := t.refuse(d); r.code != "" {
 			t.reply(d, false, r.code, r.message)
 			continue
-		} else {
-			t.m.LastDecision = d.ID
-			code, message := t.apply(d)
-			t.reply(d, true, code, message)
 		}
-		if i+1 < len(t.o.Decisions) {
-			t.out.Wake = t.now
-		}
-		return
+		code, message := t.apply(d)
+		t.reply(d, true, code, message)
 	}
 }
 

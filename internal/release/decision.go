@@ -12,7 +12,8 @@ type Outcome struct {
 	Reason Reason
 	// Events are what happened in this decision, for the record, in order.
 	Events []Event
-	// Answers to decisions, one for each that was looked at.
+	// Answers to decisions, one for each that was looked at. They must be stored in one write with the
+	// memory, and a decision that was answered there must not be shown again: so each is applied exactly once.
 	Answers []Answer
 	// Wake is the next moment at which time alone changes the decision; zero if none does.
 	Wake time.Time
@@ -111,9 +112,6 @@ type Memory struct {
 	DrainFrom time.Time
 	// HandedOver: the canary's ReplicaSet was given to the workload.
 	HandedOver bool
-	// LastDecision is the ID of the last decision that was applied. It is stored together with what the
-	// decision changed, so that a crash before the answer is written does not apply it twice.
-	LastDecision string
 	// Overdue: the abort's own deadline has passed, so that stable takes the requests with what it has.
 	Overdue bool
 	// End says why the release is taken back, EndMessage is the sentence to it. While the release is paused

@@ -54,7 +54,7 @@ func (t *turn) end(why EndReason, user, message string) {
 	t.happened(string(why), user, "%s", message)
 	m := Memory{
 		Phase: Aborting, Step: t.m.Step, StartedAt: t.m.StartedAt, StepStartedAt: t.now,
-		LastDecision: t.m.LastDecision, End: why, EndMessage: message,
+		End: why, EndMessage: message,
 	}
 	if t.neverServed() {
 		m.DrainFrom = t.m.StartedAt
