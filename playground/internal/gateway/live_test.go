@@ -121,6 +121,40 @@ func TestNoRequestFailsDuringChanges(t *testing.T) {
 	t.Logf("%d requests", l.sent.Load())
 }
 
+// TestOrdersDuringRollout: requests that must not be repeated, with bodies, while
+// pods are replaced as Kubernetes does it: out of the route, then stopped.
+func TestOrdersDuringRollout(t *testing.T) {
+	f := newFixture(t)
+	f.change(func() {
+		f.pods["shop"] = []*pod{startPod(t, "a", echo("a")), startPod(t, "b", echo("b"))}
+		f.world.Ingresses = []*networkingv1.Ingress{f.ingress("shop", "shop.demo", "shop", nil)}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	clients := make([]load, 2)
+	var wg sync.WaitGroup
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
+	for i := range clients {
+		wg.Go(func() { clients[i].run(ctx, f, client, "POST", "an order") })
+	}
+	for i := range 10 {
+		old := f.pods["shop"][0]
+		f.change(func() { f.pods["shop"] = []*pod{f.pods["shop"][1], startPod(t, fmt.Sprint(i), echo("c"))} })
+		for i := range clients { // its next choice is by the new table
+			clients[i].waitFor(t, 2)
+		}
+		old.stop(t)
+		clients[0].waitFor(t, 10)
+	}
+	cancel()
+	wg.Wait()
+	for i := range clients {
+		if n := clients[i].failed.Load(); n > 0 {
+			t.Errorf("%d of %d orders failed; the first: %s", n, clients[i].sent.Load(), clients[i].why)
+		}
+	}
+}
+
 // echo answers with its name, and with the body when there is one.
 func echo(name string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
