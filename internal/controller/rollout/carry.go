@@ -1,0 +1,382 @@
+package rollout
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/traffic"
+	"github.com/sluice-dev/sluice/internal/workload/deployment"
+)
+
+// carrier carries one decision out. Every write is conditional on the version that the decision was made on, so
+// whatever has happened in between, nothing is overwritten: the write fails and the next decision sees it.
+type carrier struct {
+	r     *Reconciler
+	write *kube.Writer
+	w     *world
+	rel   *v1alpha1.Release
+}
+
+// do carries one action out.
+func (c *carrier) do(ctx context.Context, a release.Action) error {
+	switch a := a.(type) {
+	case release.SelectService:
+		return c.selectService(ctx, a)
+	case release.ScaleCanary:
+		return c.scaleCanary(ctx, a.Replicas)
+	case release.EnsureCanaryService:
+		return c.ensureTwin(ctx, a.Service)
+	case release.RemoveCanaryService:
+		return c.removeTwin(ctx, a.Service)
+	case release.Route:
+		return c.route(ctx, a)
+	case release.Unroute:
+		return c.unroute(ctx, a.Layer)
+	case release.HandOver:
+		return c.handOver(ctx)
+	case release.TakeBack:
+		return c.takeBack(ctx)
+	case release.ReleaseHold:
+		return c.r.letGo(ctx, c.write, c.w)
+	case release.RevertTemplate:
+		return c.r.revertTemplate(ctx, c.write, c.w)
+	case release.RemoveCanary:
+		return c.removeCanary(ctx)
+	}
+	return fmt.Errorf("carry out %T: no such action", a)
+}
+
+func (c *carrier) selectService(ctx context.Context, a release.SelectService) error {
+	s := c.w.service(a.Service)
+	if s == nil {
+		return nil
+	}
+	hash := ""
+	switch a.To {
+	case release.SelectsStable:
+		hash = hashOf(c.w.stable())
+	case release.SelectsCanary:
+		hash = hashOf(c.w.canary())
+	case release.SelectsAll:
+	}
+	if a.To != release.SelectsAll {
+		if hash == "" {
+			return fmt.Errorf("select the %s pods by Service %s: their ReplicaSet is not there", a.To, a.Service)
+		}
+		if err := c.hold(ctx, s.hold, serviceTarget(a.Service), map[string]any{"selector": s.original}); err != nil {
+			return err
+		}
+	}
+	after := s.object.DeepCopy()
+	after.Spec.Selector = narrowed(s.original, hash)
+	if err := c.write.Patch(ctx, s.object, after); err != nil {
+		return err
+	}
+	if a.To == release.SelectsAll && s.hold != nil {
+		return c.write.Delete(ctx, s.hold)
+	}
+	return nil
+}
+
+// hold records an object's original before it is changed.
+func (c *carrier) hold(ctx context.Context, existing *v1alpha1.Hold, target v1alpha1.HoldTarget, original map[string]any) error {
+	raw, err := json.Marshal(original)
+	if err != nil {
+		return fmt.Errorf("record the original of %s %s: %w", target.Kind, target.Name, err)
+	}
+	if existing != nil {
+		if sameJSON(existing.Spec.Original.Raw, raw) {
+			return nil
+		}
+		after := existing.DeepCopy()
+		after.Spec.Original = &runtime.RawExtension{Raw: raw}
+		return c.write.Patch(ctx, existing, after)
+	}
+	return ignoreExists(c.write.Create(ctx, &v1alpha1.Hold{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: c.rel.Namespace, Name: holdName(c.rel.Name, target),
+			Labels: c.labels(), OwnerReferences: []metav1.OwnerReference{ownerOf(c.rel)},
+		},
+		Spec: v1alpha1.HoldSpec{Release: c.rel.Name, Target: target, Original: &runtime.RawExtension{Raw: raw}},
+	}))
+}
+
+func (c *carrier) scaleCanary(ctx context.Context, replicas int) error {
+	rs := c.w.canary()
+	if rs != nil {
+		after := rs
+		if !deployment.OwnedBy(rs, c.rel.UID) {
+			after = deployment.Taken(rs, ownerOf(c.rel), c.labels())
+		}
+		return c.write.Patch(ctx, rs, deployment.Scaled(after, replicas))
+	}
+	if c.w.deploy == nil {
+		return nil
+	}
+	// The cache holds no templates: the ReplicaSet is made from the Deployment itself, whole.
+	whole := &unstructured.Unstructured{}
+	whole.SetGroupVersionKind(deployment.Kind)
+	if err := c.r.Kube.Live.Get(ctx, client.ObjectKeyFromObject(c.w.deploy), whole); err != nil {
+		return fmt.Errorf("read Deployment %s: %w", c.w.deploy.GetName(), err)
+	}
+	next := deployment.Next(whole, ownerOf(c.rel), c.labels(), replicas)
+	if deployment.TemplateOf(next).Hash != c.rel.Spec.To.Hash {
+		return nil // Edited this very moment; the next decision sees it.
+	}
+	return ignoreExists(c.write.Create(ctx, next))
+}
+
+func (c *carrier) ensureTwin(ctx context.Context, name string) error {
+	s, rs := c.w.service(name), c.w.canary()
+	if s == nil || rs == nil {
+		return nil
+	}
+	selector := narrowed(s.original, deployment.PodTemplateHash(rs))
+	if s.twin != nil {
+		if s.twin.Labels[v1alpha1.LabelRollout] != c.w.rollout.Name {
+			return fmt.Errorf("the Service %q, which this release needs, exists already and is not Sluice's: rename or remove it", s.twin.Name)
+		}
+		after := s.twin.DeepCopy()
+		after.Spec.Selector = selector
+		return c.write.Patch(ctx, s.twin, after)
+	}
+	return ignoreExists(c.write.Create(ctx, twin(s.object, selector, c.labels(), ownerOf(c.rel))))
+}
+
+// twin is a Service like the team's for the pods of the canary.
+func twin(s *corev1.Service, selector, labels map[string]string, owner metav1.OwnerReference) *corev1.Service {
+	out := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.Namespace, Name: twinName(s.Name), Labels: labels, OwnerReferences: []metav1.OwnerReference{owner},
+		},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeClusterIP, Selector: selector,
+			SessionAffinity: s.Spec.SessionAffinity, SessionAffinityConfig: s.Spec.SessionAffinityConfig,
+			IPFamilyPolicy: s.Spec.IPFamilyPolicy, IPFamilies: s.Spec.IPFamilies,
+			InternalTrafficPolicy: s.Spec.InternalTrafficPolicy,
+		},
+	}
+	for _, p := range s.Spec.Ports {
+		p.NodePort = 0
+		out.Spec.Ports = append(out.Spec.Ports, p)
+	}
+	if s.Spec.ClusterIP == corev1.ClusterIPNone {
+		out.Spec.ClusterIP = corev1.ClusterIPNone
+	}
+	return out
+}
+
+func (c *carrier) removeTwin(ctx context.Context, name string) error {
+	s := c.w.service(name)
+	if s == nil || s.twin == nil || s.twin.Labels[v1alpha1.LabelRollout] != c.w.rollout.Name {
+		return nil
+	}
+	return c.write.Delete(ctx, s.twin)
+}
+
+func (c *carrier) route(ctx context.Context, a release.Route) error {
+	l := c.w.layer(a.Layer)
+	if l == nil {
+		return nil
+	}
+	return c.change(ctx, l, l.provider.Apply(l.world, traffic.Split{Weight: a.Weight, Matches: a.Matches}))
+}
+
+func (c *carrier) unroute(ctx context.Context, name string) error {
+	l := c.w.layer(name)
+	if l == nil {
+		return nil
+	}
+	return c.change(ctx, l, l.provider.Restore(l.world))
+}
+
+// change carries a provider's Change out, in its order: the Hold stands before the object is touched, and goes
+// after it is back.
+func (c *carrier) change(ctx context.Context, l *layer, ch traffic.Change) error {
+	if ch.Original != nil {
+		if err := c.hold(ctx, l.hold, targetOf(l.world.Route), ch.Original); err != nil {
+			return err
+		}
+	}
+	if ch.Route != nil {
+		if err := c.write.Patch(ctx, l.world.Route, ch.Route); err != nil {
+			return err
+		}
+	}
+	if ch.Beside != nil {
+		if err := c.beside(ctx, l.world.Beside, ch.Beside); err != nil {
+			return err
+		}
+	}
+	if ch.RemoveBeside && l.world.Beside != nil {
+		if err := c.write.Delete(ctx, l.world.Beside); err != nil {
+			return err
+		}
+	}
+	if ch.ReleaseHold && l.hold != nil {
+		return c.write.Delete(ctx, l.hold)
+	}
+	return nil
+}
+
+func (c *carrier) beside(ctx context.Context, existing, wanted *unstructured.Unstructured) error {
+	wanted = wanted.DeepCopy()
+	all := wanted.GetLabels()
+	if all == nil {
+		all = map[string]string{}
+	}
+	for k, v := range c.labels() {
+		all[k] = v
+	}
+	wanted.SetLabels(all)
+	wanted.SetOwnerReferences([]metav1.OwnerReference{ownerOf(c.rel)})
+	if existing != nil {
+		return c.write.Patch(ctx, existing, wanted)
+	}
+	return ignoreExists(c.write.Create(ctx, wanted))
+}
+
+func (c *carrier) handOver(ctx context.Context) error {
+	rs := c.w.canary()
+	if rs == nil || c.w.deploy == nil || deployment.OwnedBy(rs, c.w.deploy.GetUID()) {
+		return nil
+	}
+	return c.write.Patch(ctx, rs, deployment.HandedOver(rs, c.w.deploy))
+}
+
+func (c *carrier) takeBack(ctx context.Context) error {
+	rs := c.w.canary()
+	if rs == nil || deployment.OwnedBy(rs, c.rel.UID) {
+		return nil
+	}
+	return c.write.Patch(ctx, rs, deployment.Taken(rs, ownerOf(c.rel), c.labels()))
+}
+
+func (c *carrier) removeCanary(ctx context.Context) error {
+	rs := c.w.canary()
+	if rs == nil || !deployment.OwnedBy(rs, c.rel.UID) {
+		return nil
+	}
+	if deployment.FromHistory(rs) && c.w.deploy != nil {
+		return c.write.Patch(ctx, rs, deployment.HandedOver(rs, c.w.deploy))
+	}
+	return c.write.Delete(ctx, rs)
+}
+
+// labels mark everything that the release makes.
+func (c *carrier) labels() map[string]string {
+	return map[string]string{v1alpha1.LabelRollout: c.w.rollout.Name, v1alpha1.LabelRelease: c.rel.Name}
+}
+
+func (w *world) service(name string) *service {
+	for _, s := range w.services {
+		if s.object.Name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+func (w *world) layer(name string) *layer {
+	for _, l := range w.layers {
+		if l.name == name {
+			return l
+		}
+	}
+	return nil
+}
+
+// letGo ends the hold on the workload: it is what its template says from now on.
+func (r *Reconciler) letGo(ctx context.Context, write *kube.Writer, w *world) error {
+	if w.deploy == nil {
+		return nil
+	}
+	after := w.deploy.DeepCopy()
+	unhold(after)
+	if r.keepsPaused() && w.rollout.DeletionTimestamp == nil {
+		_ = unstructured.SetNestedField(after.Object, true, "spec", "paused")
+	}
+	return write.Patch(ctx, w.deploy, after)
+}
+
+// unhold takes our pause and our marks of a held revision off a Deployment.
+func unhold(d *unstructured.Unstructured) {
+	unstructured.RemoveNestedField(d.Object, "spec", "paused")
+	annotations := d.GetAnnotations()
+	delete(annotations, v1alpha1.AnnotationHeld)
+	delete(annotations, annotationCause)
+	d.SetAnnotations(annotations)
+}
+
+// revertTemplate writes the stable template back and lets the workload go, in one write. Since the stable
+// ReplicaSet is at full size, nothing starts.
+func (r *Reconciler) revertTemplate(ctx context.Context, write *kube.Writer, w *world) error {
+	rs := w.stable()
+	if rs == nil || w.deploy == nil {
+		return nil
+	}
+	return r.writeTemplate(ctx, write, w, rs, unhold)
+}
+
+// writeTemplate gives the workload the template of one of its ReplicaSets, and changes the rest by then.
+func (r *Reconciler) writeTemplate(ctx context.Context, write *kube.Writer, w *world, rs *unstructured.Unstructured, then func(*unstructured.Unstructured)) error {
+	whole, set := &unstructured.Unstructured{}, &unstructured.Unstructured{}
+	whole.SetGroupVersionKind(deployment.Kind)
+	set.SetGroupVersionKind(deployment.ReplicaSetKind)
+	if err := r.Kube.Live.Get(ctx, client.ObjectKeyFromObject(w.deploy), whole); err != nil {
+		return fmt.Errorf("read Deployment %s: %w", w.deploy.GetName(), err)
+	}
+	if whole.GetResourceVersion() != w.deploy.GetResourceVersion() {
+		return nil // Changed this very moment; the next decision sees it.
+	}
+	if err := r.Kube.Live.Get(ctx, client.ObjectKeyFromObject(rs), set); err != nil {
+		return fmt.Errorf("read ReplicaSet %s: %w", rs.GetName(), err)
+	}
+	template, _, err := unstructured.NestedMap(set.Object, "spec", "template")
+	if err != nil {
+		return fmt.Errorf("read spec.template of ReplicaSet %s: %w", rs.GetName(), err)
+	}
+	unstructured.RemoveNestedField(template, "metadata", "labels", v1alpha1.LabelPodTemplateHash)
+	after := whole.DeepCopy()
+	if err := unstructured.SetNestedMap(after.Object, template, "spec", "template"); err != nil {
+		return fmt.Errorf("set spec.template of Deployment %s: %w", w.deploy.GetName(), err)
+	}
+	then(after)
+	return write.Patch(ctx, whole, after)
+}
+
+func ownerOf(rel *v1alpha1.Release) metav1.OwnerReference {
+	yes := true
+	return metav1.OwnerReference{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: "Release", Name: rel.Name, UID: rel.UID, Controller: &yes,
+	}
+}
+
+func holdName(release string, t v1alpha1.HoldTarget) string {
+	return fmt.Sprintf("%s-%s-%s", release, lower(t.Kind), t.Name)
+}
+
+func sameJSON(a, b []byte) bool {
+	var x, y any
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && equalValues(x, y)
+}
+
+// ignoreExists: what a repetition finds made already is made.
+func ignoreExists(err error) error {
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
+}
+

@@ -1,0 +1,142 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/translate"
+)
+
+// drive takes the running release one decision further: ask the mind, store what must be remembered, carry out
+// one barrier of actions, answer the people.
+func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release) (ctrl.Result, error) {
+	if err := r.observeTraffic(ctx, w); err != nil {
+		return ctrl.Result{}, err
+	}
+	spec := translate.Spec(rel.Spec.Plan, rel.Spec.From.Hash, rel.Spec.To.Hash)
+	memory := readMemory(rel, w.now)
+	observed := w.observed(rel, memory)
+	if t := r.troubles.of(rel.UID); observed.Trouble == "" {
+		observed.Trouble = t
+	}
+	out := release.Decide(spec, observed, memory, w.now)
+
+	status := r.project(w, rel, spec, out)
+	if r.due(rel, status, memory, out, w.now) {
+		after := rel.DeepCopy()
+		after.Status = status
+		if err := write.PatchStatus(ctx, rel, after); err != nil {
+			return retry(err)
+		}
+		r.tell(w.rollout, rel, out)
+		rel = after
+	}
+	c := &carrier{r: r, write: write, w: w, rel: rel}
+	for _, a := range out.Actions {
+		log.FromContext(ctx).Info("carry out", "release", rel.Name, "action", fmt.Sprintf("%T", a)[len("release."):], "with", fmt.Sprintf("%+v", a))
+		if err := c.do(ctx, a); err != nil {
+			return r.failed(rel, err)
+		}
+	}
+	r.troubles.clear(rel.UID)
+	if err := r.answer(ctx, write, w, rel); err != nil {
+		return retry(err)
+	}
+	if err := r.mirror(ctx, write, w, rel, out); err != nil {
+		return retry(err)
+	}
+	return ctrl.Result{RequeueAfter: r.wake(w, rel, out)}, nil
+}
+
+// failed sorts a write's error: a conflict or a busy API server passes; a refusal is for a person to mend and is
+// said in the release's status.
+func (r *Reconciler) failed(rel *v1alpha1.Release, err error) (ctrl.Result, error) {
+	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+		r.troubles.set(rel.UID, refusal(err))
+	}
+	return retry(err)
+}
+
+// refusal is the sentence about a write that the API server refused, with the remedy.
+func refusal(err error) string {
+	if apierrors.IsForbidden(err) {
+		return fmt.Sprintf("the API server refused a write: %v; give the controller's ServiceAccount this right (sluice install sets them), or change the admission policy that says no", err)
+	}
+	return fmt.Sprintf("the API server refused a write: %v", err)
+}
+
+// retry has a conflict looked at again at once, without the back-off that is for errors: the watch event that
+// caused it is on its way.
+func retry(err error) (ctrl.Result, error) {
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+		return ctrl.Result{RequeueAfter: conflictDelay}, nil
+	}
+	return ctrl.Result{}, err
+}
+
+const (
+	// conflictDelay is how long after a conflict the world is looked at again, if no event comes first.
+	conflictDelay = 50 * time.Millisecond
+	// recheck bounds how long a missed watch event can delay a release.
+	recheck = 30 * time.Second
+	// passing is how long a wait may last before it is written to the status: most are over by then, and a
+	// release of many steps would spend half of its writes on telling of them.
+	passing = time.Second
+)
+
+// wake is when the release has to be looked at again though nothing happens.
+func (r *Reconciler) wake(w *world, rel *v1alpha1.Release, out release.Outcome) time.Duration {
+	if out.Memory.Phase.Terminal() {
+		return time.Millisecond // Once more, for what comes next.
+	}
+	at := w.now.Add(recheck)
+	earliest := func(t time.Time) {
+		if t.After(w.now) && t.Before(at) {
+			at = t
+		}
+	}
+	earliest(out.Wake)
+	for _, l := range w.layers {
+		earliest(l.settledAt())
+	}
+	earliest(r.waits.due(rel.UID))
+	return max(at.Sub(w.now), time.Millisecond)
+}
+
+// answer writes to each Decision what became of it. The answers stand in the release's memory until they are there.
+func (r *Reconciler) answer(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release) error {
+	if rel.Status.Memory == nil {
+		return nil
+	}
+	for _, a := range rel.Status.Memory.Answers {
+		for _, d := range w.decisions {
+			if d.Name != a.Decision || d.Spec.Release != rel.Name {
+				continue
+			}
+			if err := r.answerOne(ctx, write, d, a); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *Reconciler) answerOne(ctx context.Context, write *kube.Writer, d *v1alpha1.Decision, a v1alpha1.DecisionAnswer) error {
+	after := d.DeepCopy()
+	now := metav1.NewTime(r.Now())
+	after.Status = v1alpha1.DecisionStatus{Outcome: a.Outcome, Reason: a.Reason, Message: a.Message, At: &now}
+	err := write.PatchStatus(ctx, d, after)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}

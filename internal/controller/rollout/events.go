@@ -1,0 +1,50 @@
+package rollout
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/release"
+)
+
+// Kubernetes Events are for what somebody may want to act on or look back at: a release began, waits for a person,
+// failed, ended. Every step is in the release's own timeline.
+
+// started tells that a release began.
+func (r *Reconciler) started(ro *v1alpha1.Rollout, rel *v1alpha1.Release) {
+	r.Events.Eventf(ro, rel, corev1.EventTypeNormal, "ReleaseStarted", "Release", "%s", clip(fmt.Sprintf("%s releases %s", rel.Name, describe(rel.Spec.To))))
+	started.Inc()
+}
+
+// tell sends the events of one decision: the end of a release, a failure, a wait for a person.
+func (r *Reconciler) tell(ro *v1alpha1.Rollout, rel *v1alpha1.Release, out release.Outcome) {
+	before, after := rel.Status.Phase, v1alpha1.ReleasePhase(out.Memory.Phase)
+	switch {
+	case after.Terminal() && !before.Terminal():
+		kind := corev1.EventTypeNormal
+		if after == v1alpha1.ReleaseAborted {
+			kind = corev1.EventTypeWarning
+		}
+		r.Events.Eventf(ro, rel, kind, "Release"+string(after), "Release", "%s", clip(rel.Name+": "+out.Reason.Message))
+		finished.WithLabelValues(string(after)).Inc()
+	case after == v1alpha1.ReleaseAborting && before != after:
+		r.Events.Eventf(ro, rel, corev1.EventTypeWarning, "ReleaseAborting", "Release", "%s", clip(rel.Name+": "+out.Memory.EndMessage))
+	case asksAPerson(out.Reason.Code) && (rel.Status.WaitingFor == nil || rel.Status.WaitingFor.Reason != out.Reason.Code):
+		r.Events.Eventf(ro, rel, corev1.EventTypeNormal, out.Reason.Code, "Release", "%s", clip(rel.Name+": "+out.Reason.Message))
+	}
+}
+
+func asksAPerson(code string) bool {
+	switch code {
+	case release.ReasonPausedForPerson, release.ReasonStepFailed, release.ReasonTrouble, release.ReasonGuardRefused:
+		return true
+	}
+	return false
+}
+
+// warn tells that a Rollout needs a person.
+func (r *Reconciler) warn(ro *v1alpha1.Rollout, reason release.Reason) {
+	r.Events.Eventf(ro, nil, corev1.EventTypeWarning, reason.Code, "Check", "%s", clip(reason.Message))
+}

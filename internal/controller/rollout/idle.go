@@ -1,0 +1,328 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/workload/deployment"
+)
+
+// Reasons of a Rollout that has no release under way.
+const (
+	ReasonHealthy            = "Healthy"
+	ReasonWorkloadNotFound   = "WorkloadNotFound"
+	ReasonWorkloadTaken      = "WorkloadTaken"
+	ReasonWorkloadUpdating   = "WorkloadUpdating"
+	ReasonPausedByTeam       = "PausedByTeam"
+	ReasonSpecRefused        = "SpecRefused"
+	ReasonRevisionRejected   = "RevisionRejected"
+	ReasonTakingOver         = "TakingOver"
+	ReasonStarting           = "Starting"
+	ReasonRemoving           = "Removing"
+	ReasonStableSetMissing   = "StableReplicaSetMissing"
+	ReasonWriteRefused       = "WriteRefused"
+	ReasonUnknownDecision    = "ReleaseNotFound"
+	ReasonReleaseEnded       = "ReleaseEnded"
+	ReasonNothingToRetry     = "NothingToRetry"
+	ReasonNothingToRollBack  = "NothingToRollBack"
+	ReasonRevisionNotInCache = "RevisionGone"
+)
+
+// step is one part of the idle path. done says that the rest has to wait for another look.
+type idleStep func(ctx context.Context, write *kube.Writer, w *world) (done bool, result ctrl.Result, err error)
+
+// idle looks after a Rollout that has no release under way: it takes the workload over, checks the spec, answers
+// people, and begins a release when there is a new revision. The steps are in the order in which they matter.
+func (r *Reconciler) idle(ctx context.Context, write *kube.Writer, w *world) (ctrl.Result, error) {
+	steps := []idleStep{
+		r.remove, r.answerEnded, r.checkWorkload, r.checkSpec, r.takeOver, r.recordStable, r.prune, r.startOrRest,
+	}
+	for _, step := range steps {
+		done, result, err := step(ctx, write, w)
+		if err != nil {
+			return r.idleFailed(ctx, write, w, err)
+		}
+		if done {
+			return result, nil
+		}
+	}
+	return ctrl.Result{}, nil
+}
+
+// idleFailed tells of a write that the API server refused.
+func (r *Reconciler) idleFailed(ctx context.Context, write *kube.Writer, w *world, err error) (ctrl.Result, error) {
+	if forbidden(err) {
+		reason := release.Reason{Code: ReasonWriteRefused, Message: refusal(err), Who: "a cluster administrator"}
+		if e := r.report(ctx, write, w, nil, v1alpha1.RolloutStalled, reason); e != nil {
+			return retry(e)
+		}
+	}
+	return retry(err)
+}
+
+// remove gives everything back when the Rollout is deleted. A template that has not been released is not let loose
+// by that: the stable one is written back in the write that ends the hold.
+func (r *Reconciler) remove(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
+	if w.rollout.DeletionTimestamp == nil {
+		return false, ctrl.Result{}, nil
+	}
+	if !controllerutil.ContainsFinalizer(w.rollout, v1alpha1.FinalizerRollout) {
+		return true, ctrl.Result{}, nil
+	}
+	if w.deploy != nil && w.deploy.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name {
+		if err := r.giveBack(ctx, write, w); err != nil {
+			return true, ctrl.Result{}, err
+		}
+	}
+	after := w.rollout.DeepCopy()
+	controllerutil.RemoveFinalizer(after, v1alpha1.FinalizerRollout)
+	if err := write.Patch(ctx, w.rollout, after); err != nil {
+		return true, ctrl.Result{}, err
+	}
+	r.Kube.Forget(keyOf(w.rollout))
+	r.waits.forget(w.rollout.UID)
+	return true, ctrl.Result{}, nil
+}
+
+func (r *Reconciler) giveBack(ctx context.Context, write *kube.Writer, w *world) error {
+	free := func(d *unstructured.Unstructured) {
+		labels := d.GetLabels()
+		delete(labels, v1alpha1.LabelRollout)
+		d.SetLabels(labels)
+		if deployment.Paused(d) && (r.held(w) || r.keepsPaused()) {
+			unhold(d)
+		}
+	}
+	stable := w.stable()
+	if r.held(w) && stable != nil && w.settled.Hash != w.template.Hash {
+		return r.writeTemplate(ctx, write, w, stable, free)
+	}
+	after := w.deploy.DeepCopy()
+	free(after)
+	return write.Patch(ctx, w.deploy, after)
+}
+
+// held says whether the workload is paused by our hold and not by the team.
+func (r *Reconciler) held(w *world) bool {
+	_, marked := w.deploy.GetAnnotations()[v1alpha1.AnnotationHeld]
+	return deployment.Paused(w.deploy) && (marked || r.keepsPaused())
+}
+
+// checkWorkload says what is wrong with the workload, if anything is.
+func (r *Reconciler) checkWorkload(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
+	name := w.rollout.Spec.Workload.Name
+	if w.deploy == nil {
+		return r.stall(ctx, write, w, ReasonWorkloadNotFound,
+			"spec.workload names the Deployment %q, which is not in namespace %s: create it, or correct the name", name, w.rollout.Namespace)
+	}
+	if other := w.deploy.GetLabels()[v1alpha1.LabelRollout]; other != "" && other != w.rollout.Name {
+		if r.exists(ctx, w.rollout.Namespace, other) {
+			return r.stall(ctx, write, w, ReasonWorkloadTaken,
+				"spec.workload names the Deployment %q, which the Rollout %q releases already: delete one of the two", name, other)
+		}
+	}
+	if older := r.olderRollout(ctx, w.rollout); older != "" {
+		return r.stall(ctx, write, w, ReasonWorkloadTaken,
+			"spec.workload names the Deployment %q, which the older Rollout %q names as well: delete one of the two", name, older)
+	}
+	return false, ctrl.Result{}, nil
+}
+
+// checkSpec refuses what cannot be done, before anything moves.
+func (r *Reconciler) checkSpec(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
+	if err := r.observeTraffic(ctx, w); err != nil {
+		return true, ctrl.Result{}, err
+	}
+	if problem := r.problem(w); problem != "" {
+		return r.stall(ctx, write, w, ReasonSpecRefused, "%s", problem)
+	}
+	return false, ctrl.Result{}, nil
+}
+
+// takeOver marks what is Sluice's to look after: the finalizer on the Rollout, the label on the workload. No pod
+// and no route is touched.
+func (r *Reconciler) takeOver(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
+	if !controllerutil.ContainsFinalizer(w.rollout, v1alpha1.FinalizerRollout) {
+		after := w.rollout.DeepCopy()
+		controllerutil.AddFinalizer(after, v1alpha1.FinalizerRollout)
+		if err := write.Patch(ctx, w.rollout, after); err != nil {
+			return true, ctrl.Result{}, err
+		}
+		w.rollout = after
+	}
+	if w.settled == nil && deployment.OwnRollout(w.deploy, w.sets) {
+		return r.wait(ctx, write, w, ReasonWorkloadUpdating, "the Deployment's own rolling update is under way; Sluice takes over when it has ended")
+	}
+	after := w.deploy.DeepCopy()
+	labels := after.GetLabels()
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[v1alpha1.LabelRollout] = w.rollout.Name
+	after.SetLabels(labels)
+	if r.keepsPaused() || r.loose(w) {
+		// Kept paused for want of a policy, or a new revision slipped in while there was none.
+		_ = unstructured.SetNestedField(after.Object, true, "spec", "paused")
+	}
+	if err := write.Patch(ctx, w.deploy, after); err != nil {
+		return true, ctrl.Result{}, err
+	}
+	w.deploy = after
+	return false, ctrl.Result{}, nil
+}
+
+// loose says whether a revision that has not been released is running free.
+func (r *Reconciler) loose(w *world) bool {
+	return w.settled != nil && w.settled.Hash != w.template.Hash && !deployment.Paused(w.deploy)
+}
+
+// recordStable finds the stable revision of a workload that is taken over. From then on it is recorded, never
+// guessed from what runs.
+func (r *Reconciler) recordStable(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
+	if w.settled != nil {
+		return false, ctrl.Result{}, nil
+	}
+	for _, rs := range w.sets {
+		if deployment.TemplateOf(rs).Hash == w.template.Hash && deployment.OwnedBy(rs, w.deploy.GetUID()) {
+			w.settled = new(deployment.Revision(rs))
+			return false, ctrl.Result{}, nil
+		}
+	}
+	if deployment.Paused(w.deploy) {
+		return r.stall(ctx, write, w, ReasonPausedByTeam,
+			"the Deployment %q is paused (spec.paused) with a pod template that has never run: resume it once with kubectl rollout resume, then Sluice takes over", w.deploy.GetName())
+	}
+	return r.wait(ctx, write, w, ReasonWorkloadUpdating, "the Deployment has not made the ReplicaSet of its pod template yet")
+}
+
+// prune removes the oldest records, with their Decisions.
+func (r *Reconciler) prune(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
+	limit := historyLimit(w.rollout)
+	for i, rel := range w.releases {
+		if i < limit || rel.DeletionTimestamp != nil {
+			continue
+		}
+		if err := write.Delete(ctx, rel); err != nil {
+			return true, ctrl.Result{}, err
+		}
+		r.waits.forget(rel.UID)
+	}
+	return false, ctrl.Result{}, r.pruneDecisions(ctx, write, w)
+}
+
+// startOrRest begins a release when the template is neither the stable one nor the rejected one.
+func (r *Reconciler) startOrRest(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
+	stable, rejected := w.settled, w.rejected()
+	record := func(s *v1alpha1.RolloutStatus) { s.Stable, s.Rejected = stable, rejected }
+	switch {
+	case w.template.Hash == stable.Hash:
+		if deployment.Paused(w.deploy) && r.held(w) && !r.keepsPaused() || w.deploy.GetAnnotations()[v1alpha1.AnnotationHeld] != "" {
+			if err := r.letGo(ctx, write, w); err != nil {
+				return true, ctrl.Result{}, err
+			}
+		}
+		reason := release.Reason{Code: ReasonHealthy, Message: fmt.Sprintf("revision %s is released and nothing is under way", describe(*stable))}
+		record = func(s *v1alpha1.RolloutStatus) { s.Stable, s.Rejected = stable, nil }
+		return true, ctrl.Result{}, r.reportOnce(ctx, write, w, record, v1alpha1.RolloutHealthy, reason)
+	case rejected != nil && w.template.Hash == rejected.Hash:
+		reason := release.Reason{
+			Code:    ReasonRevisionRejected,
+			Message: fmt.Sprintf("revision %s was taken back by %s (%s) and is not running; change the pod template, or try it again with: sluice retry %s", describe(rejected.Revision), rejected.Release, rejected.Message, w.rollout.Name),
+			Who:     "anyone who may change the workload or retry",
+		}
+		return true, ctrl.Result{}, r.reportOnce(ctx, write, w, record, v1alpha1.RolloutRejected, reason)
+	case deployment.Paused(w.deploy) && !r.held(w):
+		reason := release.Reason{
+			Code: ReasonPausedByTeam, Who: "anyone who may change the workload",
+			Message: fmt.Sprintf("the Deployment %q was paused by the team before its template changed: resume it (kubectl rollout resume) to begin the release", w.deploy.GetName()),
+		}
+		return true, ctrl.Result{}, r.reportOnce(ctx, write, w, record, v1alpha1.RolloutPending, reason)
+	case w.stable() == nil:
+		reason := release.Reason{Code: ReasonStableSetMissing, Message: fmt.Sprintf("the ReplicaSet of the stable revision %s is gone; delete the Rollout and create it again to begin from what runs now", describe(*stable)), Who: "anyone who may change the Rollout"}
+		return true, ctrl.Result{}, r.reportOnce(ctx, write, w, record, v1alpha1.RolloutStalled, reason)
+	}
+	return true, ctrl.Result{}, r.start(ctx, write, w, record)
+}
+
+// rejected is the revision that the newest release failed to bring, if it was not superseded.
+func (w *world) rejected() *v1alpha1.RejectedRevision {
+	rel := w.latest()
+	if rel == nil || rel.Status.Phase != v1alpha1.ReleaseAborted || rel.Status.Memory == nil || retried(w, rel) {
+		return nil
+	}
+	if end := release.EndReason(rel.Status.Memory.End); end == release.BackToStable || end == release.RolloutRemoved {
+		return nil
+	}
+	return &v1alpha1.RejectedRevision{Revision: rel.Spec.To, Release: rel.Name, Message: rel.Status.Memory.EndMessage}
+}
+
+// stall reports what needs a person; wait what passes by itself. Both end this look at the world.
+func (r *Reconciler) stall(ctx context.Context, write *kube.Writer, w *world, code, format string, args ...any) (bool, ctrl.Result, error) {
+	reason := release.Reason{Code: code, Message: fmt.Sprintf(format, args...), Who: "anyone who may change the Rollout or what it names"}
+	err := r.reportOnce(ctx, write, w, nil, v1alpha1.RolloutStalled, reason)
+	return true, ctrl.Result{RequeueAfter: recheck}, err
+}
+
+func (r *Reconciler) wait(ctx context.Context, write *kube.Writer, w *world, code, format string, args ...any) (bool, ctrl.Result, error) {
+	reason := release.Reason{Code: code, Message: fmt.Sprintf(format, args...), Who: "Kubernetes"}
+	err := r.reportOnce(ctx, write, w, nil, v1alpha1.RolloutPending, reason)
+	return true, ctrl.Result{RequeueAfter: recheck}, err
+}
+
+// reportOnce reports, and tells of it in an event when it is news.
+func (r *Reconciler) reportOnce(ctx context.Context, write *kube.Writer, w *world, change func(*v1alpha1.RolloutStatus), phase v1alpha1.RolloutPhase, reason release.Reason) error {
+	news := w.rollout.Status.Phase != phase
+	if err := r.report(ctx, write, w, change, phase, reason); err != nil {
+		return err
+	}
+	if news && phase == v1alpha1.RolloutStalled {
+		r.warn(w.rollout, reason)
+	}
+	return nil
+}
+
+func historyLimit(ro *v1alpha1.Rollout) int {
+	if ro.Spec.HistoryLimit == nil {
+		return defaultHistory
+	}
+	return int(*ro.Spec.HistoryLimit)
+}
+
+// describe is a revision for people: its images, and its hash.
+func describe(rev v1alpha1.Revision) string {
+	if len(rev.Images) == 0 {
+		return rev.Hash
+	}
+	return fmt.Sprintf("%s (%s)", rev.Images[0].Image, rev.Hash)
+}
+
+// pruneDecisions removes answered Decisions whose release's record is gone.
+func (r *Reconciler) pruneDecisions(ctx context.Context, write *kube.Writer, w *world) error {
+	if len(w.releases) <= historyLimit(w.rollout) {
+		return nil
+	}
+	kept := func(name string) bool {
+		return slices.ContainsFunc(w.releases[:historyLimit(w.rollout)], func(rel *v1alpha1.Release) bool { return rel.Name == name })
+	}
+	all, err := r.decisionsOf(ctx, w.rollout)
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		if d.Status.Outcome != "" && !kept(d.Spec.Release) {
+			if err := write.Delete(ctx, d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+

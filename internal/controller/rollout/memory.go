@@ -1,0 +1,90 @@
+package rollout
+
+import (
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/release"
+)
+
+// readMemory is what the release remembers. One that has written nothing yet began when it was made.
+func readMemory(rel *v1alpha1.Release, now time.Time) release.Memory {
+	m := rel.Status.Memory
+	if m == nil {
+		began := rel.CreationTimestamp.Time
+		if began.IsZero() {
+			began = now
+		}
+		return release.Begin(began)
+	}
+	return release.Memory{
+		Phase: release.Phase(rel.Status.Phase), Step: int(m.Step),
+		StartedAt: timeOf(rel.Status.StartedAt), StepStartedAt: microOf(m.StepStartedAt), StepReachedAt: microOf(m.StepReachedAt),
+		Promoted: m.Promoted, Full: m.Full, PausedBy: m.PausedBy, PausedAt: microOf(m.PausedAt),
+		DrainFrom: microOf(m.DrainFrom), HandedOver: m.HandedOver, Overdue: m.Overdue,
+		End: release.EndReason(m.End), EndMessage: m.EndMessage,
+	}
+}
+
+// writeMemory is the same in the API's words, to the microsecond.
+func writeMemory(m release.Memory, answers []v1alpha1.DecisionAnswer) *v1alpha1.ReleaseMemory {
+	return &v1alpha1.ReleaseMemory{
+		Step: int32(m.Step), StepStartedAt: micro(m.StepStartedAt), StepReachedAt: micro(m.StepReachedAt),
+		Promoted: m.Promoted, Full: m.Full, PausedBy: m.PausedBy, PausedAt: micro(m.PausedAt),
+		DrainFrom: micro(m.DrainFrom), HandedOver: m.HandedOver, Overdue: m.Overdue,
+		End: string(m.End), EndMessage: clip(m.EndMessage), Answers: answers,
+	}
+}
+
+// answers are those that may not have reached their Decision yet, and the new ones.
+func answers(w *world, rel *v1alpha1.Release, fresh []release.Answer) []v1alpha1.DecisionAnswer {
+	var out []v1alpha1.DecisionAnswer
+	if rel.Status.Memory != nil {
+		for _, a := range rel.Status.Memory.Answers {
+			if slices.ContainsFunc(w.decisions, func(d *v1alpha1.Decision) bool { return d.Name == a.Decision }) {
+				out = append(out, a)
+			}
+		}
+	}
+	for _, a := range fresh {
+		outcome := v1alpha1.DecisionRefused
+		if a.Applied {
+			outcome = v1alpha1.DecisionApplied
+		}
+		out = append(out, v1alpha1.DecisionAnswer{Decision: a.ID, Outcome: outcome, Reason: a.Code, Message: clip(a.Message)})
+	}
+	return out
+}
+
+func micro(t time.Time) *metav1.MicroTime {
+	if t.IsZero() {
+		return nil
+	}
+	return &metav1.MicroTime{Time: t.Truncate(time.Microsecond)}
+}
+
+func microOf(t *metav1.MicroTime) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.Time
+}
+
+func timeOf(t *metav1.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.Time
+}
+
+// clip keeps a sentence within the API's bound of 1024 characters.
+func clip(s string) string {
+	const limit = 1024
+	if len(s) <= limit {
+		return s
+	}
+	return string([]rune(s)[:min(len([]rune(s)), limit/4-1)]) + "…"
+}

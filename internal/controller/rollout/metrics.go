@@ -1,0 +1,25 @@
+package rollout
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+)
+
+var (
+	started = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "sluice_releases_started_total", Help: "Releases that have begun.",
+	})
+	finished = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sluice_releases_finished_total", Help: "Releases that have ended, by the phase in which they did.",
+	}, []string{"phase"})
+	writes = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "sluice_writes_total", Help: "Writes to the API server, Events not counted.",
+	})
+	stale = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "sluice_stale_total", Help: "Looks at the world that were put off because the cache was behind our own last write.",
+	})
+)
+
+func init() {
+	metrics.Registry.MustRegister(started, finished, writes, stale)
+}

@@ -1,0 +1,591 @@
+package rollout
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/registry"
+	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/traffic"
+	"github.com/sluice-dev/sluice/internal/workload/deployment"
+)
+
+// world is what one reconcile sees of one Rollout.
+type world struct {
+	now     time.Time
+	rollout *v1alpha1.Rollout
+	// deploy is the workload, nil if there is none.
+	deploy   *unstructured.Unstructured
+	template deployment.Template
+	// sets are the ReplicaSets of the workload and of its releases.
+	sets []*unstructured.Unstructured
+	// releases of the Rollout, newest first.
+	releases []*v1alpha1.Release
+	// settled is the last revision that was released.
+	settled *v1alpha1.Revision
+	// decisions that have no outcome yet, oldest first.
+	decisions []*v1alpha1.Decision
+	holds     map[v1alpha1.HoldTarget]*v1alpha1.Hold
+	services  []*service
+	layers    []*layer
+	// trouble is what no waiting mends.
+	trouble string
+}
+
+// service is one Service in front of the workload.
+type service struct {
+	object   *corev1.Service
+	twin     *corev1.Service
+	hold     *v1alpha1.Hold
+	original map[string]string
+	routed   bool
+	// ready endpoints by ReplicaSet name, foreign those of other workloads.
+	ready     map[string]int
+	twinReady map[string]int
+	foreign   []string
+}
+
+// layer is one traffic layer.
+type layer struct {
+	name     string
+	settle   time.Duration
+	provider traffic.Provider
+	world    traffic.World
+	hold     *v1alpha1.Hold
+	state    traffic.State
+}
+
+// active is the release under way, or nil.
+func (w *world) active() *v1alpha1.Release {
+	if len(w.releases) > 0 && !w.releases[0].Status.Phase.Terminal() {
+		return w.releases[0]
+	}
+	return nil
+}
+
+// latest is the newest release, or nil.
+func (w *world) latest() *v1alpha1.Release {
+	if len(w.releases) > 0 {
+		return w.releases[0]
+	}
+	return nil
+}
+
+// observe reads everything that concerns one Rollout. It returns nil when the Rollout is gone.
+func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*world, error) {
+	w := &world{now: r.Now(), rollout: &v1alpha1.Rollout{}, holds: map[v1alpha1.HoldTarget]*v1alpha1.Hold{}}
+	if err := r.Kube.Get(ctx, key, w.rollout); err != nil {
+		return nil, client.IgnoreNotFound(fmt.Errorf("read Rollout %s: %w", key, err))
+	}
+	steps := []func(context.Context, *world) error{r.observeWorkload, r.observeReleases, r.observeDecisions, r.observeHolds}
+	for _, step := range steps {
+		if err := step(ctx, w); err != nil {
+			return nil, err
+		}
+	}
+	w.settled = w.lastReleased()
+	return w, nil
+}
+
+// lastReleased is the last revision that was released: by the record of the newest release, or, where that has been
+// removed, by the Rollout's status.
+func (w *world) lastReleased() *v1alpha1.Revision {
+	latest := w.latest()
+	switch {
+	case latest == nil || latest.Spec.Number < w.rollout.Status.LastNumber:
+		return w.rollout.Status.Stable.DeepCopy()
+	case latest.Status.Phase != v1alpha1.ReleaseSucceeded:
+		return latest.Spec.From.DeepCopy()
+	}
+	rev := latest.Spec.To.DeepCopy()
+	rev.PodTemplateHash = rev.Hash // As Sluice names the ReplicaSets that it makes; one of the history has its own.
+	for _, rs := range w.sets {
+		if w.deploy != nil && deployment.TemplateOf(rs).Hash == rev.Hash && deployment.OwnedBy(rs, w.deploy.GetUID()) && deployment.Replicas(rs) > 0 {
+			rev.PodTemplateHash = deployment.PodTemplateHash(rs)
+		}
+	}
+	return rev
+}
+
+// traffic is the layers that are followed now: the running release's, or else the Rollout's own.
+func (w *world) traffic() []v1alpha1.TrafficLayer {
+	if rel := w.active(); rel != nil {
+		return rel.Spec.Plan.Traffic
+	}
+	return w.rollout.Spec.Traffic
+}
+
+func (r *Reconciler) observeWorkload(ctx context.Context, w *world) error {
+	d := &unstructured.Unstructured{}
+	d.SetGroupVersionKind(deployment.Kind)
+	key := types.NamespacedName{Namespace: w.rollout.Namespace, Name: w.rollout.Spec.Workload.Name}
+	err := r.Kube.Get(ctx, key, d)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read Deployment %s: %w", key, err)
+	}
+	w.deploy, w.template = d, deployment.TemplateOf(d)
+
+	for _, by := range []client.MatchingFields{{indexOwner: string(d.GetUID())}, {indexRollout: w.rollout.Name}} {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(deployment.ReplicaSetKind)
+		if err := r.Kube.List(ctx, list, client.InNamespace(key.Namespace), by); err != nil {
+			return fmt.Errorf("list ReplicaSets of %s: %w", key, err)
+		}
+		for i := range list.Items {
+			rs := &list.Items[i]
+			if rs.GetDeletionTimestamp() == nil && !slices.ContainsFunc(w.sets, func(o *unstructured.Unstructured) bool { return o.GetUID() == rs.GetUID() }) {
+				w.sets = append(w.sets, rs)
+			}
+		}
+	}
+	return nil
+}
+
+func (r *Reconciler) observeReleases(ctx context.Context, w *world) error {
+	list := &v1alpha1.ReleaseList{}
+	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingFields{indexRollout: w.rollout.Name}); err != nil {
+		return fmt.Errorf("list Releases: %w", err)
+	}
+	for i := range list.Items {
+		w.releases = append(w.releases, &list.Items[i])
+	}
+	slices.SortFunc(w.releases, func(a, b *v1alpha1.Release) int { return int(b.Spec.Number - a.Spec.Number) })
+	return nil
+}
+
+func (r *Reconciler) observeDecisions(ctx context.Context, w *world) error {
+	list := &v1alpha1.DecisionList{}
+	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingFields{indexRollout: w.rollout.Name}); err != nil {
+		return fmt.Errorf("list Decisions: %w", err)
+	}
+	for i := range list.Items {
+		if list.Items[i].Status.Outcome == "" {
+			w.decisions = append(w.decisions, &list.Items[i])
+		}
+	}
+	slices.SortFunc(w.decisions, func(a, b *v1alpha1.Decision) int {
+		if c := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return nil
+}
+
+func (r *Reconciler) observeHolds(ctx context.Context, w *world) error {
+	list := &v1alpha1.HoldList{}
+	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingFields{indexRollout: w.rollout.Name}); err != nil {
+		return fmt.Errorf("list Holds: %w", err)
+	}
+	for i := range list.Items {
+		w.holds[list.Items[i].Spec.Target] = &list.Items[i]
+	}
+	return nil
+}
+
+// observeTraffic reads Services, endpoints and routes. Only a release, and the check before one, needs them.
+func (r *Reconciler) observeTraffic(ctx context.Context, w *world) error {
+	if w.deploy == nil || len(w.traffic()) == 0 {
+		return nil
+	}
+	if err := r.observeServices(ctx, w); err != nil {
+		return err
+	}
+	for _, t := range w.traffic() {
+		l, err := r.observeLayer(ctx, w, t)
+		if err != nil {
+			return err
+		}
+		if l != nil {
+			w.layers = append(w.layers, l)
+		}
+	}
+	for _, s := range w.services {
+		s.routed = slices.ContainsFunc(w.layers, func(l *layer) bool { return mentions(l.world.Route.Object["spec"], s.object.Name) })
+	}
+	return nil
+}
+
+func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
+	list := &corev1.ServiceList{}
+	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace)); err != nil {
+		return fmt.Errorf("list Services: %w", err)
+	}
+	for i := range list.Items {
+		svc := &list.Items[i]
+		if svc.Labels[v1alpha1.LabelRollout] == w.rollout.Name || len(svc.Spec.Selector) == 0 {
+			continue
+		}
+		s := &service{object: svc, hold: w.holds[serviceTarget(svc.Name)], original: svc.Spec.Selector}
+		if s.hold != nil {
+			s.original = originalSelector(s.hold, svc.Spec.Selector, w)
+		}
+		if !labels.SelectorFromSet(s.original).Matches(labels.Set(w.template.Labels)) {
+			continue
+		}
+		if err := r.observeEndpoints(ctx, w, s); err != nil {
+			return err
+		}
+		w.services = append(w.services, s)
+	}
+	slices.SortFunc(w.services, func(a, b *service) int { return strings.Compare(a.object.Name, b.object.Name) })
+	return nil
+}
+
+// originalSelector is the team's own selector of a held Service: the Hold's, or, when the team has edited the
+// Service since, what it is now without our mark.
+func originalSelector(h *v1alpha1.Hold, current map[string]string, w *world) map[string]string {
+	var o struct {
+		Selector map[string]string `json:"selector"`
+	}
+	if h.Spec.Original == nil || json.Unmarshal(h.Spec.Original.Raw, &o) != nil || o.Selector == nil {
+		return current
+	}
+	for _, hash := range []string{"", hashOf(w.stable()), hashOf(w.canary())} {
+		if equalSelectors(current, narrowed(o.Selector, hash)) {
+			return o.Selector
+		}
+	}
+	return narrowed(current, "")
+}
+
+func (r *Reconciler) observeEndpoints(ctx context.Context, w *world, s *service) error {
+	var err error
+	if s.ready, s.foreign, err = r.endpoints(ctx, w, s.object.Name); err != nil {
+		return err
+	}
+	twin := &corev1.Service{}
+	key := types.NamespacedName{Namespace: s.object.Namespace, Name: twinName(s.object.Name)}
+	switch err := r.Kube.Get(ctx, key, twin); {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read Service %s: %w", key, err)
+	}
+	s.twin = twin
+	s.twinReady, _, err = r.endpoints(ctx, w, twin.Name)
+	return err
+}
+
+// endpoints counts a Service's ready endpoints by ReplicaSet, and names those that are of no ReplicaSet of ours.
+func (r *Reconciler) endpoints(ctx context.Context, w *world, name string) (map[string]int, []string, error) {
+	list := &discoveryv1.EndpointSliceList{}
+	err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingFields{indexService: name})
+	if err != nil {
+		return nil, nil, fmt.Errorf("list EndpointSlices of Service %s: %w", name, err)
+	}
+	pods := map[string]bool{}
+	for i := range list.Items {
+		for _, e := range list.Items[i].Endpoints {
+			if e.TargetRef != nil && (e.Conditions.Ready == nil || *e.Conditions.Ready) {
+				pods[e.TargetRef.Name] = true
+			}
+		}
+	}
+	ready := map[string]int{}
+	var foreign []string
+	for pod := range pods {
+		set := pod[:max(strings.LastIndex(pod, "-"), 0)]
+		if slices.ContainsFunc(w.sets, func(rs *unstructured.Unstructured) bool { return rs.GetName() == set }) {
+			ready[set]++
+		} else {
+			foreign = append(foreign, pod)
+		}
+	}
+	slices.Sort(foreign)
+	return ready, foreign, nil
+}
+
+// errNotServed: the cluster does not know the kind of a traffic object.
+var errNotServed = errors.New("kind is not served")
+
+func (r *Reconciler) observeLayer(ctx context.Context, w *world, t v1alpha1.TrafficLayer) (*layer, error) {
+	provider, name := registry.Traffic(t)
+	if provider == nil {
+		return nil, nil
+	}
+	gvk := provider.Kind()
+	l := &layer{provider: provider, name: strings.ToLower(gvk.Kind) + "/" + name}
+	if t.Ingress != nil && t.Ingress.Settle != nil {
+		l.settle = t.Ingress.Settle.Duration
+	}
+	route, err := r.route(ctx, gvk, w.rollout.Namespace, name)
+	switch {
+	case errors.Is(err, errNotServed):
+		w.trouble = fmt.Sprintf("spec.traffic names the %s %q, but this cluster does not serve %s: install its CRDs, or remove the layer", gvk.Kind, name, gvk.GroupVersion())
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case route == nil:
+		w.trouble = fmt.Sprintf("spec.traffic names the %s %q, which is not in namespace %s: create it, or correct the name", gvk.Kind, name, w.rollout.Namespace)
+		return nil, nil
+	}
+	l.world = traffic.World{Route: route, Now: w.now, Backends: backends(w.services)}
+	if beside := provider.BesideName(name); beside != "" {
+		if l.world.Beside, err = r.route(ctx, gvk, w.rollout.Namespace, beside); err != nil {
+			return nil, err
+		}
+		if b := l.world.Beside; b != nil && b.GetLabels()[v1alpha1.LabelRollout] != w.rollout.Name {
+			w.trouble = fmt.Sprintf("the %s %q, which this release needs, exists already and is not Sluice's: rename or remove it", gvk.Kind, beside)
+			return nil, nil
+		}
+	}
+	if l.hold = w.holds[targetOf(route)]; l.hold != nil && l.hold.Spec.Original != nil {
+		if err := json.Unmarshal(l.hold.Spec.Original.Raw, &l.world.Original); err != nil {
+			return nil, fmt.Errorf("read spec.original of Hold %s: %w", l.hold.Name, err)
+		}
+	}
+	l.state = provider.Read(l.world)
+	return l, nil
+}
+
+// route reads a traffic object, and has its kind watched from then on. It returns nil if there is none.
+func (r *Reconciler) route(ctx context.Context, gvk schema.GroupVersionKind, namespace, name string) (*unstructured.Unstructured, error) {
+	if err := r.watch(gvk); err != nil {
+		if meta.IsNoMatchError(err) {
+			return nil, errNotServed
+		}
+		return nil, fmt.Errorf("watch %s: %w", gvk.Kind, err)
+	}
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(gvk)
+	err := r.Kube.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, u)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s %s/%s: %w", gvk.Kind, namespace, name, err)
+	}
+	return u, nil
+}
+
+func backends(services []*service) []traffic.Backend {
+	out := make([]traffic.Backend, 0, len(services))
+	for _, s := range services {
+		b := traffic.Backend{Stable: s.object.Name, Canary: twinName(s.object.Name)}
+		for _, p := range s.object.Spec.Ports {
+			b.Ports = append(b.Ports, traffic.Port{Name: p.Name, Number: int64(p.Port)})
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// stable is the ReplicaSet of the recorded stable revision, or nil.
+func (w *world) stable() *unstructured.Unstructured {
+	rev := w.settled
+	if rel := w.active(); rel != nil {
+		rev = &rel.Spec.From
+	}
+	if rev == nil {
+		return nil
+	}
+	for _, rs := range w.sets {
+		if deployment.PodTemplateHash(rs) == rev.PodTemplateHash {
+			return rs
+		}
+	}
+	return nil
+}
+
+// canary is the ReplicaSet of the revision that the running release brings, or nil: the release's own, or one of
+// the workload's history with the same template.
+func (w *world) canary() *unstructured.Unstructured {
+	rel := w.active()
+	if rel == nil {
+		return nil
+	}
+	var found *unstructured.Unstructured
+	for _, rs := range w.sets {
+		switch {
+		case deployment.TemplateOf(rs).Hash != rel.Spec.To.Hash:
+		case deployment.OwnedBy(rs, rel.UID):
+			return rs
+		case found == nil || rs.GetCreationTimestamp().Time.Before(found.GetCreationTimestamp().Time):
+			found = rs // As the Deployment controller does, the oldest.
+		}
+	}
+	return found
+}
+
+// observed is the world in the mind's words.
+func (w *world) observed(rel *v1alpha1.Release, m release.Memory) release.Observed {
+	o := release.Observed{
+		Removing: w.rollout.DeletionTimestamp != nil || rel.DeletionTimestamp != nil,
+		Trouble:  w.trouble,
+	}
+	for _, d := range w.decisions {
+		if d.Spec.Release == rel.Name && !answered(rel, d.Name) {
+			o.Decisions = append(o.Decisions, decision(d, rel))
+		}
+	}
+	stable, canary := w.stable(), w.canary()
+	if w.deploy != nil && w.deploy.GetDeletionTimestamp() == nil {
+		o.Workload = release.Workload{
+			Exists: true, Desired: w.template.Hash, Replicas: deployment.Replicas(w.deploy), Held: deployment.Paused(w.deploy),
+		}
+		o.Stable = deployment.ReadTrack(stable, w.deploy.GetUID())
+		o.Canary = deployment.ReadTrack(canary, w.deploy.GetUID())
+		if !m.HandedOver && o.Canary.Adopted {
+			// One of the workload's history: it becomes the canary when it is first scaled.
+			o.Canary.Adopted, o.Canary.Exists = false, o.Canary.Desired > 0
+		}
+		o.Workload.Settled = o.Canary.Adopted && w.alone(canary)
+	}
+	for _, s := range w.services {
+		o.Services = append(o.Services, s.observed(stable, canary))
+	}
+	for _, l := range w.layers {
+		o.Layers = append(o.Layers, l.observed(w.now))
+	}
+	return o
+}
+
+// alone says whether every other ReplicaSet of the workload has no pods, and this one all it should.
+func (w *world) alone(canary *unstructured.Unstructured) bool {
+	uid := w.deploy.GetUID()
+	for _, rs := range w.sets {
+		t := deployment.ReadTrack(rs, uid)
+		if rs.GetUID() != canary.GetUID() && t.Adopted && (t.Desired > 0 || t.Pods > 0) {
+			return false
+		}
+	}
+	t := deployment.ReadTrack(canary, uid)
+	return t.Desired == deployment.Replicas(w.deploy) && t.Ready >= t.Desired
+}
+
+func (s *service) observed(stable, canary *unstructured.Unstructured) release.Service {
+	out := release.Service{
+		Name: s.object.Name, Held: s.hold != nil, Routed: s.routed, Selects: release.SelectsAll,
+		ReadyStable: s.ready[nameOf(stable)], ReadyCanary: s.ready[nameOf(canary)],
+	}
+	switch mark := s.object.Spec.Selector[v1alpha1.LabelPodTemplateHash]; {
+	case mark == "":
+	case stable != nil && mark == hashOf(stable):
+		out.Selects = release.SelectsStable
+	case canary != nil && mark == hashOf(canary):
+		out.Selects = release.SelectsCanary
+	}
+	if s.twin != nil && canary != nil {
+		out.CanaryExists = s.twin.Spec.Selector[v1alpha1.LabelPodTemplateHash] == hashOf(canary)
+		out.CanaryReady = s.twinReady[nameOf(canary)]
+	}
+	return out
+}
+
+func (l *layer) observed(now time.Time) release.Layer {
+	return release.Layer{
+		Name: l.name, Routed: l.state.Routed, Held: l.hold != nil,
+		Weight: l.state.Weight, Matches: l.state.Matches,
+		Settled: l.state.Accepted && !now.Before(l.settledAt()),
+		Problem: l.state.Problem,
+	}
+}
+
+// settledAt is when a layer that reports nothing may be taken to have followed.
+func (l *layer) settledAt() time.Time {
+	if l.state.ChangedAt.IsZero() {
+		return time.Time{}
+	}
+	return l.state.ChangedAt.Add(l.settle)
+}
+
+func decision(d *v1alpha1.Decision, rel *v1alpha1.Release) release.Decision {
+	return release.Decision{
+		ID: d.Name, Verb: release.Verb(d.Spec.Verb), Step: d.Spec.Step, User: d.Spec.User, Comment: d.Spec.Comment,
+		PlanMismatch: d.Spec.PlanDigest != "" && d.Spec.PlanDigest != rel.Spec.PlanDigest,
+	}
+}
+
+func answered(rel *v1alpha1.Release, decision string) bool {
+	return rel.Status.Memory != nil && slices.ContainsFunc(rel.Status.Memory.Answers,
+		func(a v1alpha1.DecisionAnswer) bool { return a.Decision == decision })
+}
+
+// mentions says whether a route's spec names a Service anywhere.
+func mentions(v any, name string) bool {
+	switch x := v.(type) {
+	case map[string]any:
+		for k, child := range x {
+			if s, ok := child.(string); ok && k == "name" && s == name {
+				return true
+			}
+			if mentions(child, name) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(x, func(child any) bool { return mentions(child, name) })
+	}
+	return false
+}
+
+func nameOf(rs *unstructured.Unstructured) string {
+	if rs == nil {
+		return ""
+	}
+	return rs.GetName()
+}
+
+func hashOf(rs *unstructured.Unstructured) string {
+	if rs == nil {
+		return ""
+	}
+	return deployment.PodTemplateHash(rs)
+}
+
+func twinName(service string) string { return service + "-canary" }
+
+func serviceTarget(name string) v1alpha1.HoldTarget {
+	return v1alpha1.HoldTarget{APIVersion: "v1", Kind: "Service", Name: name}
+}
+
+func targetOf(route *unstructured.Unstructured) v1alpha1.HoldTarget {
+	return v1alpha1.HoldTarget{APIVersion: route.GetAPIVersion(), Kind: route.GetKind(), Name: route.GetName()}
+}
+
+// narrowed is a selector with our mark set to hash, or, with an empty hash, taken off.
+func narrowed(selector map[string]string, hash string) map[string]string {
+	out := make(map[string]string, len(selector)+1)
+	for k, v := range selector {
+		if k != v1alpha1.LabelPodTemplateHash {
+			out[k] = v
+		}
+	}
+	if hash != "" {
+		out[v1alpha1.LabelPodTemplateHash] = hash
+	}
+	return out
+}
+
+func equalSelectors(a, b map[string]string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k, v := range a {
+		if b[k] != v {
+			return false
+		}
+	}
+	return true
+}
+

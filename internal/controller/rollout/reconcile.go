@@ -1,0 +1,75 @@
+package rollout
+
+import (
+	"context"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/internal/kube"
+)
+
+// Reconciler looks after Rollouts and their Releases.
+type Reconciler struct {
+	Kube   *kube.Client
+	Events events.EventRecorder
+	Now    func() time.Time
+	// PolicyInForce says whether the API server holds new revisions; without it workloads are kept paused.
+	PolicyInForce func() bool
+	// Watch has a kind of traffic object watched from then on; a kind that the cluster does not serve gives a
+	// NoMatch error. It is called again and again.
+	Watch func(schema.GroupVersionKind) error
+
+	once     sync.Once
+	waits    *waits
+	troubles *troubles
+}
+
+// Reconcile takes one Rollout one decision further.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	r.once.Do(func() { r.waits, r.troubles = newWaits(passing), newTroubles() })
+	key := req.NamespacedName
+	behind, err := r.Kube.Fresh(ctx, key)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if behind != nil {
+		stale.Inc()
+		return ctrl.Result{RequeueAfter: staleDelay}, nil
+	}
+	w, err := r.observe(ctx, key)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if w == nil {
+		r.Kube.Forget(key)
+		return ctrl.Result{}, nil
+	}
+	write := r.Kube.For(key)
+	defer func() { writes.Add(float64(write.Writes())) }()
+	if rel := w.active(); rel != nil {
+		return r.drive(ctx, write, w, rel)
+	}
+	return r.idle(ctx, write, w)
+}
+
+// staleDelay is how long to wait for the cache when no event comes.
+const staleDelay = 250 * time.Millisecond
+
+func (r *Reconciler) watch(gvk schema.GroupVersionKind) error { return r.Watch(gvk) }
+
+func (r *Reconciler) keepsPaused() bool { return !r.PolicyInForce() }
+
+func keyOf(o client.Object) types.NamespacedName { return client.ObjectKeyFromObject(o) }
+
+func lower(s string) string { return strings.ToLower(s) }
+
+func equalValues(a, b any) bool { return reflect.DeepEqual(a, b) || equality.Semantic.DeepEqual(a, b) }

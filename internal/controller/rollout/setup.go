@@ -1,0 +1,294 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/workload/deployment"
+)
+
+// The indexes over the cache.
+const (
+	// indexRollout finds what belongs to a Rollout by its name.
+	indexRollout = "rollout"
+	// indexOwner finds what an object controls by that object's UID.
+	indexOwner = "owner"
+	// indexService finds EndpointSlices by their Service.
+	indexService = "service"
+	// indexWorkload and indexTraffic find Rollouts by what they name.
+	indexWorkload = "workload"
+	indexTraffic  = "traffic"
+	// indexTarget finds Holds by the object that they hold.
+	indexTarget = "target"
+)
+
+// workers is the number of Rollouts that are looked at at the same time. None is held in a call to anything but
+// the API server.
+const workers = 16
+
+// urgent is the priority of a Rollout that somebody has just decided on: people, and above all an abort, overtake
+// whatever else is queued.
+const urgent = 100
+
+// Setup wires the Reconciler to a manager. Changed is a channel of names to look at again.
+func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-chan event.GenericEvent) error {
+	if err := index(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	c, err := controller.New("rollout", mgr, controller.Options{
+		Reconciler: r, MaxConcurrentReconciles: workers, UsePriorityQueue: ptr.To(true),
+		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond, 30*time.Second),
+	})
+	if err != nil {
+		return fmt.Errorf("make controller: %w", err)
+	}
+	m := &mapper{reader: mgr.GetClient()}
+	deploy, sets := untyped(deployment.Kind), untyped(deployment.ReplicaSetKind)
+	sources := []source.Source{
+		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Rollout{}, &handler.EnqueueRequestForObject{}),
+		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Release{}, by(label, 0)),
+		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Hold{}, by(label, 0)),
+		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Decision{}, by(ofDecision, urgent)),
+		source.Kind[client.Object](mgr.GetCache(), deploy, by(m.ofWorkload, 0)),
+		source.Kind[client.Object](mgr.GetCache(), sets, by(m.ofReplicaSet, 0)),
+		source.Kind[client.Object](mgr.GetCache(), &corev1.Service{}, by(m.ofService, 0)),
+		source.Kind[client.Object](mgr.GetCache(), &discoveryv1.EndpointSlice{}, by(m.ofEndpoints, 0)),
+		source.Channel(changed, &handler.EnqueueRequestForObject{}),
+	}
+	for _, s := range sources {
+		if err := c.Watch(s); err != nil {
+			return fmt.Errorf("watch: %w", err)
+		}
+	}
+	r.Watch = watcher(mgr, c, m)
+	return nil
+}
+
+// watcher has kinds of traffic objects watched from when the first Rollout names one.
+func watcher(mgr manager.Manager, c controller.Controller, m *mapper) func(schema.GroupVersionKind) error {
+	var mu sync.Mutex
+	watched := map[schema.GroupVersionKind]bool{}
+	return func(gvk schema.GroupVersionKind) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if watched[gvk] {
+			return nil
+		}
+		if _, err := mgr.GetRESTMapper().RESTMapping(gvk.GroupKind(), gvk.Version); err != nil {
+			return err
+		}
+		if err := c.Watch(source.Kind[client.Object](mgr.GetCache(), untyped(gvk), by(m.ofRoute, 0))); err != nil {
+			return fmt.Errorf("watch %s: %w", gvk.Kind, err)
+		}
+		watched[gvk] = true
+		return nil
+	}
+}
+
+// Cache is what the manager's cache keeps of each kind.
+func Cache() cache.Options {
+	return cache.Options{
+		DefaultTransform: cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			untyped(deployment.Kind):           {Transform: deployment.Condense},
+			untyped(deployment.ReplicaSetKind): {Transform: deployment.Condense},
+			&discoveryv1.EndpointSlice{}:       {Transform: condenseEndpoints},
+		},
+	}
+}
+
+// condenseEndpoints keeps which pods are ready, and nothing else.
+func condenseEndpoints(in any) (any, error) {
+	s, ok := in.(*discoveryv1.EndpointSlice)
+	if !ok {
+		return in, nil
+	}
+	s.ManagedFields, s.Annotations, s.Ports = nil, nil, nil
+	for i, e := range s.Endpoints {
+		kept := discoveryv1.Endpoint{Conditions: discoveryv1.EndpointConditions{Ready: e.Conditions.Ready}}
+		if e.TargetRef != nil {
+			kept.TargetRef = &corev1.ObjectReference{Name: e.TargetRef.Name}
+		}
+		s.Endpoints[i] = kept
+	}
+	return s, nil
+}
+
+func index(ctx context.Context, ix client.FieldIndexer) error {
+	add := func(obj client.Object, name string, of func(client.Object) []string) error {
+		if err := ix.IndexField(ctx, obj, name, of); err != nil {
+			return fmt.Errorf("index %T by %s: %w", obj, name, err)
+		}
+		return nil
+	}
+	for _, err := range []error{
+		add(&v1alpha1.Release{}, indexRollout, byLabel),
+		add(&v1alpha1.Hold{}, indexRollout, byLabel),
+		add(&v1alpha1.Decision{}, indexRollout, func(o client.Object) []string { return one(rolloutOf(o.(*v1alpha1.Decision).Spec.Release)) }),
+		add(&v1alpha1.Rollout{}, indexWorkload, func(o client.Object) []string { return one(o.(*v1alpha1.Rollout).Spec.Workload.Name) }),
+		add(&v1alpha1.Rollout{}, indexTraffic, namesOfTraffic),
+		add(&v1alpha1.Hold{}, indexTarget, func(o client.Object) []string { return one(targetKey(o.(*v1alpha1.Hold).Spec.Target)) }),
+		add(untyped(deployment.ReplicaSetKind), indexRollout, byLabel),
+		add(untyped(deployment.ReplicaSetKind), indexOwner, byOwner),
+		add(&discoveryv1.EndpointSlice{}, indexService, func(o client.Object) []string { return one(o.GetLabels()[discoveryv1.LabelServiceName]) }),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func byLabel(o client.Object) []string { return one(o.GetLabels()[v1alpha1.LabelRollout]) }
+
+func byOwner(o client.Object) []string {
+	if c := metav1.GetControllerOf(o); c != nil {
+		return one(string(c.UID))
+	}
+	return nil
+}
+
+func namesOfTraffic(o client.Object) []string {
+	var out []string
+	for _, l := range o.(*v1alpha1.Rollout).Spec.Traffic {
+		switch {
+		case l.Ingress != nil:
+			out = append(out, "Ingress/"+l.Ingress.Name)
+		case l.HTTPRoute != nil:
+			out = append(out, "HTTPRoute/"+l.HTTPRoute.Name)
+		}
+	}
+	return out
+}
+
+func targetKey(t v1alpha1.HoldTarget) string { return t.Kind + "/" + t.Name }
+
+func one(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+func untyped(gvk schema.GroupVersionKind) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(gvk)
+	return u
+}
+
+// mapper finds the Rollouts that an object concerns.
+type mapper struct{ reader client.Reader }
+
+// names of Rollouts in the object's namespace.
+type names func(context.Context, client.Object) []string
+
+// by enqueues the Rollouts that an object concerns. Unlike controller-runtime's own mapping it can say how urgent
+// that is.
+func by(of names, priority int) handler.EventHandler {
+	add := func(ctx context.Context, o client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		for _, n := range of(ctx, o) {
+			req := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: n}}
+			if pq, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+				pq.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(priority)}, req)
+			} else {
+				q.Add(req)
+			}
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			add(ctx, e.Object, q)
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			add(ctx, e.ObjectNew, q)
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			add(ctx, e.Object, q)
+		},
+	}
+}
+
+func label(_ context.Context, o client.Object) []string { return byLabel(o) }
+
+func ofDecision(_ context.Context, o client.Object) []string {
+	d := o.(*v1alpha1.Decision)
+	if d.Status.Outcome != "" {
+		return nil
+	}
+	return one(rolloutOf(d.Spec.Release))
+}
+
+func (m *mapper) ofWorkload(ctx context.Context, o client.Object) []string {
+	return m.rollouts(ctx, o.GetNamespace(), indexWorkload, o.GetName())
+}
+
+func (m *mapper) ofReplicaSet(ctx context.Context, o client.Object) []string {
+	if n := byLabel(o); n != nil {
+		return n
+	}
+	if c := metav1.GetControllerOf(o); c != nil && c.Kind == deployment.Kind.Kind {
+		return m.rollouts(ctx, o.GetNamespace(), indexWorkload, c.Name)
+	}
+	return nil
+}
+
+func (m *mapper) ofService(ctx context.Context, o client.Object) []string {
+	return append(byLabel(o), m.holders(ctx, o.GetNamespace(), "Service/"+o.GetName())...)
+}
+
+func (m *mapper) ofEndpoints(ctx context.Context, o client.Object) []string {
+	return append(byLabel(o), m.holders(ctx, o.GetNamespace(), "Service/"+o.GetLabels()[discoveryv1.LabelServiceName])...)
+}
+
+func (m *mapper) ofRoute(ctx context.Context, o client.Object) []string {
+	kind := o.GetObjectKind().GroupVersionKind().Kind
+	return append(byLabel(o), m.rollouts(ctx, o.GetNamespace(), indexTraffic, kind+"/"+o.GetName())...)
+}
+
+func (m *mapper) rollouts(ctx context.Context, namespace, ix, value string) []string {
+	list := &v1alpha1.RolloutList{}
+	if err := m.reader.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{ix: value}); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "find Rollouts", "by", ix, "value", value)
+		return nil
+	}
+	var out []string
+	for i := range list.Items {
+		out = append(out, list.Items[i].Name)
+	}
+	return out
+}
+
+func (m *mapper) holders(ctx context.Context, namespace, target string) []string {
+	list := &v1alpha1.HoldList{}
+	if err := m.reader.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{indexTarget: target}); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "find Holds", "target", target)
+		return nil
+	}
+	var out []string
+	for i := range list.Items {
+		out = append(out, byLabel(&list.Items[i])...)
+	}
+	return out
+}

@@ -1,0 +1,313 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/traffic"
+	"github.com/sluice-dev/sluice/internal/translate"
+	"github.com/sluice-dev/sluice/internal/workload/deployment"
+)
+
+const (
+	defaultHistory = translate.DefaultHistoryLimit
+	// annotationCause on a workload says that Sluice itself wrote the template that is held, and why:
+	// "Rollback shop-3".
+	annotationCause = "sluice.dev/held-change-cause"
+)
+
+// problem is what is wrong with the spec in this world, in a sentence that names the field and the remedy; empty if
+// nothing is.
+func (r *Reconciler) problem(w *world) string {
+	if w.trouble != "" {
+		return w.trouble
+	}
+	plan := translate.Plan(w.rollout)
+	spec := translate.Spec(plan, "from", "to")
+	for _, p := range release.Validate(spec) {
+		return fmt.Sprintf("%s: %s", p.Field, p.Message)
+	}
+	if len(plan.Traffic) == 0 {
+		return ""
+	}
+	if len(w.services) == 0 {
+		return fmt.Sprintf("spec.traffic is set, but no Service in namespace %s selects the pods of Deployment %q: create one, or remove spec.traffic to split by the number of pods", w.rollout.Namespace, w.deploy.GetName())
+	}
+	for _, s := range w.services {
+		if len(s.foreign) > 0 {
+			return fmt.Sprintf("the Service %q selects pods of other workloads too (%s): give it a selector that only the pods of Deployment %q match, since a release narrows it to one revision", s.object.Name, strings.Join(firstOf(s.foreign, 3), ", "), w.deploy.GetName())
+		}
+	}
+	for _, l := range w.layers {
+		if err := l.provider.Check(l.world, splits(spec)); err != nil {
+			return err.Error()
+		}
+	}
+	return ""
+}
+
+func splits(spec release.Spec) []traffic.Split {
+	out := make([]traffic.Split, 0, len(spec.Steps))
+	for _, s := range spec.Steps {
+		out = append(out, traffic.Split{Weight: s.Weight, Matches: s.Matches})
+	}
+	return out
+}
+
+func firstOf(list []string, n int) []string {
+	if len(list) <= n {
+		return list
+	}
+	return append(list[:n:n], fmt.Sprintf("and %d more", len(list)-n))
+}
+
+// start begins the release of the workload's template.
+func (r *Reconciler) start(ctx context.Context, write *kube.Writer, w *world, record func(*v1alpha1.RolloutStatus)) error {
+	rel := r.newRelease(w)
+	err := write.Create(ctx, rel)
+	if apierrors.IsAlreadyExists(err) {
+		return nil // Made just now by ourselves; the cache will show it.
+	}
+	if err != nil {
+		return err
+	}
+	r.started(w.rollout, rel)
+	w.releases = append([]*v1alpha1.Release{rel}, w.releases...)
+	message := fmt.Sprintf("%s begins: %s", rel.Name, describe(rel.Spec.To))
+	return r.report(ctx, write, w, func(s *v1alpha1.RolloutStatus) { record(s); s.Rejected = nil },
+		v1alpha1.RolloutProgressing, release.Reason{Code: ReasonStarting, Message: message, Who: "Sluice"})
+}
+
+func (r *Reconciler) newRelease(w *world) *v1alpha1.Release {
+	number := w.rollout.Status.LastNumber + 1
+	if latest := w.latest(); latest != nil {
+		number = max(number, latest.Spec.Number+1)
+	}
+	from := *w.settled
+	to := v1alpha1.Revision{Hash: w.template.Hash, Images: w.template.Images}
+	plan := translate.Plan(w.rollout)
+	cause, author := r.cause(w)
+	if cause == v1alpha1.CauseRollback {
+		// A revision that was released before goes at once: capacity is waited for, nothing else.
+		plan.Steps = plan.Steps[len(plan.Steps)-1:]
+		plan.Steps[0] = v1alpha1.CanaryStep{Name: "rollback", Weight: plan.Steps[0].Weight}
+	}
+	yes := true
+	return &v1alpha1.Release{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: w.rollout.Namespace, Name: fmt.Sprintf("%s-%d", w.rollout.Name, number),
+			Labels: map[string]string{v1alpha1.LabelRollout: w.rollout.Name},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: v1alpha1.GroupVersion.String(), Kind: "Rollout", Name: w.rollout.Name, UID: w.rollout.UID, Controller: &yes,
+			}},
+		},
+		Spec: v1alpha1.ReleaseSpec{
+			Rollout: w.rollout.Name, Number: number, From: from, To: to, Plan: plan,
+			PlanDigest: translate.Digest(plan, from, to), Author: author, Cause: cause,
+			Shared: deployment.Shared(deployment.TemplateOf(w.stable()), w.template),
+		},
+	}
+}
+
+// cause is why there is a new revision, and who brought it.
+func (r *Reconciler) cause(w *world) (v1alpha1.ReleaseCause, string) {
+	annotations := w.deploy.GetAnnotations()
+	author := annotations[v1alpha1.AnnotationHeld]
+	if strings.HasPrefix(annotations[annotationCause], string(v1alpha1.CauseRollback)) {
+		return v1alpha1.CauseRollback, author
+	}
+	if rel := w.latest(); rel != nil && rel.Status.Phase == v1alpha1.ReleaseAborted && rel.Spec.To.Hash == w.template.Hash {
+		return v1alpha1.CauseRetry, author
+	}
+	return v1alpha1.CauseTemplateChanged, author
+}
+
+// answerEnded answers Decisions on releases that are not under way: retry and rollback begin a new one, the
+// others come too late.
+func (r *Reconciler) answerEnded(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
+	for _, d := range w.decisions {
+		a, act := r.judge(w, d)
+		if act != nil {
+			if err := act(ctx, write); err != nil {
+				return true, ctrl.Result{}, err
+			}
+		}
+		if err := r.answerOne(ctx, write, d, a); err != nil {
+			return true, ctrl.Result{}, err
+		}
+		if act != nil {
+			return true, ctrl.Result{}, nil
+		}
+	}
+	return false, ctrl.Result{}, nil
+}
+
+type act func(ctx context.Context, write *kube.Writer) error
+
+// judge says what becomes of a Decision on a release that has ended, and what has to be done before it is told so.
+func (r *Reconciler) judge(w *world, d *v1alpha1.Decision) (v1alpha1.DecisionAnswer, act) {
+	refuse := func(code, format string, args ...any) (v1alpha1.DecisionAnswer, act) {
+		return v1alpha1.DecisionAnswer{Decision: d.Name, Outcome: v1alpha1.DecisionRefused, Reason: code, Message: fmt.Sprintf(format, args...)}, nil
+	}
+	rel := w.release(d.Spec.Release)
+	switch {
+	case rel == nil && isReleaseOf(w.rollout.Name, d.Spec.Release):
+		// An answer kept in the memory of a release that has just ended was given by drive.go.
+		return refuse(ReasonUnknownDecision, "there is no release %s of Rollout %s; see sluice history %s", d.Spec.Release, w.rollout.Name, w.rollout.Name)
+	case rel == nil:
+		return refuse(ReasonUnknownDecision, "there is no release %s", d.Spec.Release)
+	}
+	if given := kept(rel, d.Name); given != nil {
+		return *given, nil
+	}
+	switch d.Spec.Verb {
+	case v1alpha1.VerbRetry:
+		if w.latest() != rel || w.rejected() == nil || w.rejected().Hash != w.template.Hash {
+			return refuse(ReasonNothingToRetry, "%s is not the release whose revision was rejected last and is still in the pod template; there is nothing to try again", rel.Name)
+		}
+		a := v1alpha1.DecisionAnswer{Decision: d.Name, Outcome: v1alpha1.DecisionApplied, Reason: "Retried", Message: fmt.Sprintf("the revision of %s is tried again by a new release", rel.Name)}
+		return a, func(ctx context.Context, write *kube.Writer) error { return r.markRetried(ctx, write, rel, d) }
+	case v1alpha1.VerbRollback:
+		return r.judgeRollback(w, rel, d, refuse)
+	}
+	return refuse(ReasonReleaseEnded, "%s has ended (%s); there is nothing to %s", rel.Name, rel.Status.Phase, d.Spec.Verb)
+}
+
+func (r *Reconciler) judgeRollback(w *world, rel *v1alpha1.Release, d *v1alpha1.Decision, refuse func(string, string, ...any) (v1alpha1.DecisionAnswer, act)) (v1alpha1.DecisionAnswer, act) {
+	stable := w.settled
+	switch {
+	case w.deploy == nil:
+		return refuse(ReasonWorkloadNotFound, "the Deployment %q is gone", w.rollout.Spec.Workload.Name)
+	case rel.Status.Phase != v1alpha1.ReleaseSucceeded:
+		return refuse(ReasonNothingToRollBack, "%s ended as %s, so its revision was never released; choose one that succeeded: sluice history %s", rel.Name, rel.Status.Phase, w.rollout.Name)
+	case stable != nil && stable.Hash == rel.Spec.To.Hash && w.template.Hash == stable.Hash:
+		return refuse(ReasonNothingToRollBack, "the revision of %s is the one that runs", rel.Name)
+	}
+	for _, rs := range w.sets {
+		if deployment.TemplateOf(rs).Hash == rel.Spec.To.Hash {
+			a := v1alpha1.DecisionAnswer{Decision: d.Name, Outcome: v1alpha1.DecisionApplied, Reason: "RolledBack", Message: fmt.Sprintf("the pod template of %s is written back and released", rel.Name)}
+			return a, func(ctx context.Context, write *kube.Writer) error { return r.rollBack(ctx, write, w, rs, rel, d) }
+		}
+	}
+	return refuse(ReasonRevisionNotInCache, "the ReplicaSet of %s's revision is no longer kept (spec.revisionHistoryLimit of the Deployment); write that pod template back yourself", rel.Name)
+}
+
+// rollBack writes an earlier template to the workload, held, so that it gets a release of its own.
+func (r *Reconciler) rollBack(ctx context.Context, write *kube.Writer, w *world, rs *unstructured.Unstructured, rel *v1alpha1.Release, d *v1alpha1.Decision) error {
+	return r.writeTemplate(ctx, write, w, rs, func(after *unstructured.Unstructured) {
+		_ = unstructured.SetNestedField(after.Object, true, "spec", "paused")
+		annotations := after.GetAnnotations()
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[v1alpha1.AnnotationHeld] = d.Spec.User
+		annotations[annotationCause] = string(v1alpha1.CauseRollback) + " " + rel.Name
+		after.SetAnnotations(annotations)
+	})
+}
+
+// reasonRetried in a release's timeline takes its rejection back.
+const reasonRetried = "Retried"
+
+func (r *Reconciler) markRetried(ctx context.Context, write *kube.Writer, rel *v1alpha1.Release, d *v1alpha1.Decision) error {
+	after := rel.DeepCopy()
+	after.Status.Timeline = append(after.Status.Timeline, v1alpha1.TimelineEntry{
+		At: metav1.NewTime(r.Now()), Reason: reasonRetried, Message: clip("its revision is tried again. " + d.Spec.Comment), User: d.Spec.User,
+	})
+	after.Status.Timeline = after.Status.Timeline[max(0, len(after.Status.Timeline)-timelineLimit):]
+	return write.PatchStatus(ctx, rel, after)
+}
+
+func retried(_ *world, rel *v1alpha1.Release) bool {
+	for _, e := range rel.Status.Timeline {
+		if e.Reason == reasonRetried {
+			return true
+		}
+	}
+	return false
+}
+
+func kept(rel *v1alpha1.Release, decision string) *v1alpha1.DecisionAnswer {
+	if rel.Status.Memory == nil {
+		return nil
+	}
+	for i, a := range rel.Status.Memory.Answers {
+		if a.Decision == decision {
+			return &rel.Status.Memory.Answers[i]
+		}
+	}
+	return nil
+}
+
+func (w *world) release(name string) *v1alpha1.Release {
+	for _, rel := range w.releases {
+		if rel.Name == name {
+			return rel
+		}
+	}
+	return nil
+}
+
+// isReleaseOf says whether a release of this name would be one of the Rollout's.
+func isReleaseOf(rollout, release string) bool { return rolloutOf(release) == rollout }
+
+// rolloutOf is the Rollout's name in a release's, "shop" of "shop-12".
+func rolloutOf(release string) string {
+	i := strings.LastIndex(release, "-")
+	if i <= 0 || strings.Trim(release[i+1:], "0123456789") != "" {
+		return ""
+	}
+	return release[:i]
+}
+
+func (r *Reconciler) exists(ctx context.Context, namespace, rollout string) bool {
+	err := r.Kube.Get(ctx, types.NamespacedName{Namespace: namespace, Name: rollout}, &v1alpha1.Rollout{})
+	return !apierrors.IsNotFound(err)
+}
+
+// olderRollout names another Rollout of the same workload that came first.
+func (r *Reconciler) olderRollout(ctx context.Context, ro *v1alpha1.Rollout) string {
+	list := &v1alpha1.RolloutList{}
+	if err := r.Kube.List(ctx, list, client.InNamespace(ro.Namespace), client.MatchingFields{indexWorkload: ro.Spec.Workload.Name}); err != nil {
+		return ""
+	}
+	for i := range list.Items {
+		o := &list.Items[i]
+		if o.Name == ro.Name || o.DeletionTimestamp != nil {
+			continue
+		}
+		if c := o.CreationTimestamp.Compare(ro.CreationTimestamp.Time); c < 0 || c == 0 && o.Name < ro.Name {
+			return o.Name
+		}
+	}
+	return ""
+}
+
+func (r *Reconciler) decisionsOf(ctx context.Context, ro *v1alpha1.Rollout) ([]*v1alpha1.Decision, error) {
+	list := &v1alpha1.DecisionList{}
+	if err := r.Kube.List(ctx, list, client.InNamespace(ro.Namespace), client.MatchingFields{indexRollout: ro.Name}); err != nil {
+		return nil, fmt.Errorf("list Decisions: %w", err)
+	}
+	out := make([]*v1alpha1.Decision, 0, len(list.Items))
+	for i := range list.Items {
+		out = append(out, &list.Items[i])
+	}
+	return out, nil
+}
+
+func forbidden(err error) bool {
+	var s apierrors.APIStatus
+	return errors.As(err, &s) && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err))
+}

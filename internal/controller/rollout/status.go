@@ -1,0 +1,236 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/workload/deployment"
+)
+
+// timelineLimit is the number of entries of a release's record that are kept.
+const timelineLimit = 100
+
+// project is a release's status after a decision.
+func (r *Reconciler) project(w *world, rel *v1alpha1.Release, spec release.Spec, out release.Outcome) v1alpha1.ReleaseStatus {
+	s := *rel.Status.DeepCopy()
+	s.Phase = v1alpha1.ReleasePhase(out.Memory.Phase)
+	s.StepSummary = stepSummary(spec, out.Memory)
+	s.Weight = ptr.To(int32(w.weight()))
+	s.Replicas = w.replicas()
+	s.WaitingFor = waiting(out.Reason)
+	s.Memory = writeMemory(out.Memory, answers(w, rel, out.Answers))
+	s.StartedAt = &metav1.Time{Time: out.Memory.StartedAt}
+	for _, e := range out.Events {
+		s.Timeline = append(s.Timeline, v1alpha1.TimelineEntry{
+			At: metav1.NewTime(w.now), Reason: e.Code, Message: clip(e.Message), User: e.User,
+		})
+	}
+	s.Timeline = s.Timeline[max(0, len(s.Timeline)-timelineLimit):]
+	if out.Memory.Phase.Terminal() {
+		s.Result, s.WaitingFor = clip(out.Reason.Message), nil
+		s.FinishedAt = ptr.To(metav1.NewTime(w.now))
+		s.Weight = nil
+	}
+	releaseConditions(&s, rel, out)
+	return s
+}
+
+// due says whether the status has to be written now: at once when there is something to remember or to record,
+// after a while when only the words or the numbers have changed.
+func (r *Reconciler) due(rel *v1alpha1.Release, status v1alpha1.ReleaseStatus, before release.Memory, out release.Outcome, now time.Time) bool {
+	if out.Memory != before || len(out.Events) > 0 || len(out.Answers) > 0 {
+		return true
+	}
+	told := equality.Semantic.DeepEqual(tellable(rel.Status), tellable(status))
+	return r.waits.lasts(rel.UID, out.Reason.Code+status.StepSummary, told, now)
+}
+
+// tellable is what of a status is worth a write of its own.
+func tellable(s v1alpha1.ReleaseStatus) v1alpha1.ReleaseStatus {
+	out := v1alpha1.ReleaseStatus{Phase: s.Phase, StepSummary: s.StepSummary, Weight: s.Weight, Replicas: s.Replicas, Result: s.Result}
+	if s.WaitingFor != nil {
+		out.WaitingFor = &v1alpha1.WaitingFor{Reason: s.WaitingFor.Reason, Message: s.WaitingFor.Message, Who: s.WaitingFor.Who}
+	}
+	return out
+}
+
+func releaseConditions(s *v1alpha1.ReleaseStatus, rel *v1alpha1.Release, out release.Outcome) {
+	ready, reconciling, stalled := metav1.ConditionFalse, metav1.ConditionTrue, metav1.ConditionFalse
+	switch {
+	case out.Memory.Phase.Terminal():
+		ready, reconciling = metav1.ConditionTrue, metav1.ConditionFalse
+	case out.Reason.Code == release.ReasonTrouble || out.Reason.Code == release.ReasonStepFailed ||
+		out.Reason.Code == release.ReasonGuardRefused || out.Reason.Code == release.ReasonMemoryInvalid:
+		stalled = metav1.ConditionTrue
+	}
+	conditions(&s.Conditions, rel.Generation, out.Reason.Code, out.Reason.Message, ready, reconciling, stalled)
+}
+
+func conditions(list *[]metav1.Condition, generation int64, reason, message string, ready, reconciling, stalled metav1.ConditionStatus) {
+	if reason == "" {
+		reason = "Progressing"
+	}
+	for kind, status := range map[string]metav1.ConditionStatus{
+		v1alpha1.ConditionReady: ready, v1alpha1.ConditionReconciling: reconciling, v1alpha1.ConditionStalled: stalled,
+	} {
+		meta.SetStatusCondition(list, metav1.Condition{
+			Type: kind, Status: status, Reason: reason, Message: clip(message), ObservedGeneration: generation,
+		})
+	}
+}
+
+func stepSummary(spec release.Spec, m release.Memory) string {
+	if m.Phase == release.Completing || m.Phase == release.Succeeded {
+		return fmt.Sprintf("%d/%d done", len(spec.Steps), len(spec.Steps))
+	}
+	if m.Step < 0 || m.Step >= len(spec.Steps) {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d %s", m.Step+1, len(spec.Steps), spec.Steps[m.Step].Name)
+}
+
+func waiting(reason release.Reason) *v1alpha1.WaitingFor {
+	if reason.Code == "" {
+		return nil
+	}
+	w := &v1alpha1.WaitingFor{Reason: reason.Code, Message: clip(reason.Message), Who: reason.Who}
+	if !reason.Since.IsZero() {
+		w.Since = &metav1.Time{Time: reason.Since}
+	}
+	if !reason.Until.IsZero() {
+		w.Until = &metav1.Time{Time: reason.Until}
+	}
+	return w
+}
+
+// weight is the canary's share of requests in percent as the layers have it, or, without layers, its share of the
+// ready pods.
+func (w *world) weight() int {
+	for _, s := range w.services {
+		if c := w.canary(); c != nil && s.object.Spec.Selector[v1alpha1.LabelPodTemplateHash] == hashOf(c) {
+			return 100
+		}
+	}
+	if len(w.layers) > 0 {
+		return w.layers[0].state.Weight
+	}
+	counts := w.replicas()
+	if all := counts.Stable + counts.Canary; all > 0 && len(w.traffic()) == 0 {
+		return int((counts.Canary*100 + all/2) / all)
+	}
+	return 0
+}
+
+func (w *world) replicas() *v1alpha1.VersionReplicas {
+	stable, canary := deployment.ReadTrack(w.stable(), ""), deployment.ReadTrack(w.canary(), "")
+	return &v1alpha1.VersionReplicas{Stable: int32(stable.Ready), Canary: int32(canary.Ready), CanaryDesired: int32(canary.Desired)}
+}
+
+// phases of a Rollout while a release is in one of its own.
+var phases = map[release.Phase]v1alpha1.RolloutPhase{
+	release.Progressing: v1alpha1.RolloutProgressing,
+	release.Paused:      v1alpha1.RolloutPaused,
+	release.Completing:  v1alpha1.RolloutCompleting,
+	release.Aborting:    v1alpha1.RolloutAborting,
+}
+
+// mirror shows the running release in its Rollout's status. States that pass at once are not shown there.
+func (r *Reconciler) mirror(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release, out release.Outcome) error {
+	phase, running := phases[out.Memory.Phase]
+	if !running {
+		return nil // The end is told from the record, see idle.go.
+	}
+	if w.rollout.DeletionTimestamp != nil {
+		phase = v1alpha1.RolloutRemoving
+	}
+	after := w.rollout.DeepCopy()
+	s := &after.Status
+	s.ObservedGeneration = after.Generation
+	s.Phase, s.CurrentRelease = phase, rel.Name
+	s.LastNumber = max(s.LastNumber, rel.Spec.Number)
+	s.Step, s.Weight = rel.Status.StepSummary, rel.Status.Weight
+	s.WaitingFor = waiting(out.Reason)
+	stalled := metav1.ConditionFalse
+	if out.Reason.Code == release.ReasonTrouble {
+		stalled = metav1.ConditionTrue
+	}
+	conditions(&s.Conditions, after.Generation, out.Reason.Code, out.Reason.Message, metav1.ConditionFalse, metav1.ConditionTrue, stalled)
+	told := equality.Semantic.DeepEqual(mirrored(w.rollout.Status), mirrored(*s))
+	if w.rollout.Status.CurrentRelease == rel.Name &&
+		!r.waits.lasts(w.rollout.UID, string(s.Phase)+s.Step+out.Reason.Code, told, w.now) {
+		return nil
+	}
+	return write.PatchStatus(ctx, w.rollout, after)
+}
+
+func mirrored(s v1alpha1.RolloutStatus) v1alpha1.RolloutStatus {
+	out := v1alpha1.RolloutStatus{Phase: s.Phase, CurrentRelease: s.CurrentRelease, Step: s.Step, Weight: s.Weight}
+	if s.WaitingFor != nil {
+		out.WaitingFor = &v1alpha1.WaitingFor{Reason: s.WaitingFor.Reason, Message: s.WaitingFor.Message}
+	}
+	return out
+}
+
+// report writes the status of a Rollout that has no release under way.
+func (r *Reconciler) report(ctx context.Context, write *kube.Writer, w *world, change func(*v1alpha1.RolloutStatus), phase v1alpha1.RolloutPhase, reason release.Reason) error {
+	after := w.rollout.DeepCopy()
+	s := &after.Status
+	s.ObservedGeneration = after.Generation
+	s.Phase, s.Step, s.Weight = phase, "", nil
+	s.WaitingFor = nil
+	if change != nil {
+		change(s)
+	}
+	if latest := w.latest(); latest != nil {
+		s.CurrentRelease, s.LastNumber = latest.Name, max(s.LastNumber, latest.Spec.Number)
+	}
+	ready, reconciling, stalled := metav1.ConditionFalse, metav1.ConditionFalse, metav1.ConditionFalse
+	switch phase {
+	case v1alpha1.RolloutHealthy:
+		ready = metav1.ConditionTrue
+	case v1alpha1.RolloutStalled, v1alpha1.RolloutRejected:
+		stalled = metav1.ConditionTrue
+		s.WaitingFor = keepSince(w.rollout.Status.WaitingFor, waiting(reason), w.now)
+	default:
+		reconciling = metav1.ConditionTrue
+		s.WaitingFor = keepSince(w.rollout.Status.WaitingFor, waiting(reason), w.now)
+	}
+	conditions(&s.Conditions, after.Generation, reason.Code, reason.Message, ready, reconciling, stalled)
+	r.heldCondition(s, after.Generation)
+	return write.PatchStatus(ctx, w.rollout, after)
+}
+
+// keepSince has a wait that goes on keep its beginning.
+func keepSince(before, now *v1alpha1.WaitingFor, at time.Time) *v1alpha1.WaitingFor {
+	if now == nil {
+		return nil
+	}
+	if before != nil && before.Reason == now.Reason && before.Since != nil {
+		now.Since = before.Since
+	} else if now.Since == nil {
+		now.Since = &metav1.Time{Time: at.Truncate(time.Second)}
+	}
+	return now
+}
+
+func (r *Reconciler) heldCondition(s *v1alpha1.RolloutStatus, generation int64) {
+	c := metav1.Condition{
+		Type: v1alpha1.ConditionHeld, Status: metav1.ConditionTrue, ObservedGeneration: generation,
+		Reason:  v1alpha1.ReasonAdmissionPolicy,
+		Message: "the API server holds a new revision in the write that makes it",
+	}
+	if r.keepsPaused() {
+		c.Reason = v1alpha1.ReasonKeptPaused
+		c.Message = "this cluster has no mutating admission policy of Sluice's, so the workload is kept paused; its scale can still be changed"
+	}
+	meta.SetStatusCondition(&s.Conditions, c)
+}

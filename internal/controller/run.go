@@ -1,0 +1,186 @@
+// Package controller runs Sluice's controllers in one process. The rooms below it are one for each kind that is
+// reconciled.
+//
+// It may import the controllers, kube, admission and controller-runtime; cmd imports it, cli does not.
+package controller
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/admission"
+	"github.com/sluice-dev/sluice/internal/controller/rollout"
+	"github.com/sluice-dev/sluice/internal/kube"
+)
+
+// Options say how the controllers run.
+type Options struct {
+	// LeaderElect has only one of several processes act; LeaseNamespace is where its Lease is.
+	LeaderElect    bool
+	LeaseNamespace string
+	// MetricsAddress and ProbeAddress are listened on; "0" or empty switches one off.
+	MetricsAddress, ProbeAddress string
+	// Namespace is the only one looked after; empty for all.
+	Namespace string
+}
+
+// leaseName is the Lease by which one of several controllers is the one that acts.
+const leaseName = "sluice-controller"
+
+// policyCheck is how often it is looked up whether the hold policy is in force.
+const policyCheck = time.Minute
+
+// Run runs the controllers until the context ends.
+func Run(ctx context.Context, cfg *rest.Config, o Options) error {
+	mgr, err := newManager(cfg, o)
+	if err != nil {
+		return err
+	}
+	changed := make(chan event.GenericEvent)
+	policy := &policyWatch{live: mgr.GetAPIReader(), list: mgr.GetClient(), changed: changed}
+	if err := policy.look(ctx); err != nil {
+		return err
+	}
+	r := &rollout.Reconciler{
+		Kube:   kube.New(mgr.GetClient(), mgr.GetAPIReader(), time.Now),
+		Events: mgr.GetEventRecorder("sluice"), Now: time.Now, PolicyInForce: policy.inForce.Load,
+	}
+	if err := r.Setup(ctx, mgr, changed); err != nil {
+		return err
+	}
+	if err := mgr.Add(policy); err != nil {
+		return fmt.Errorf("add the policy watch: %w", err)
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("run the controllers: %w", err)
+	}
+	return nil
+}
+
+func newManager(cfg *rest.Config, o Options) (manager.Manager, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("register kinds: %w", err)
+		}
+	}
+	cfg = rest.CopyConfig(cfg)
+	// API priority and fairness is the limit; a limit of our own would hold aborts up behind other releases.
+	cfg.QPS, cfg.Burst, cfg.RateLimiter = -1, 0, nil
+	cfg.UserAgent = rest.DefaultKubernetesUserAgent()
+	cacheOptions := rollout.Cache()
+	if o.Namespace != "" {
+		cacheOptions.DefaultNamespaces = map[string]cache.Config{o.Namespace: {}}
+	}
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme: scheme, Cache: cacheOptions,
+		Client:                 client.Options{Cache: &client.CacheOptions{Unstructured: true}},
+		Metrics:                server.Options{BindAddress: off(o.MetricsAddress)},
+		HealthProbeBindAddress: off(o.ProbeAddress),
+		LeaderElection:         o.LeaderElect, LeaderElectionID: leaseName, LeaderElectionNamespace: o.LeaseNamespace,
+		LeaderElectionReleaseOnCancel: true,
+		// The process ends when the lease is lost, so that two never act.
+		GracefulShutdownTimeout: ptr.To(10 * time.Second),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the manager: %w", err)
+	}
+	ready := func(*http.Request) error { return nil }
+	if err := mgr.AddHealthzCheck("ping", ready); err != nil {
+		return nil, fmt.Errorf("add health check: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("ping", ready); err != nil {
+		return nil, fmt.Errorf("add readiness check: %w", err)
+	}
+	return mgr, nil
+}
+
+func off(address string) string {
+	if address == "" {
+		return "0"
+	}
+	return address
+}
+
+// policyWatch knows whether the API server holds new revisions itself.
+type policyWatch struct {
+	live    client.Reader
+	list    client.Reader
+	changed chan<- event.GenericEvent
+	inForce atomic.Bool
+}
+
+// NeedLeaderElection has it run in every process, since a new leader must know at once.
+func (p *policyWatch) NeedLeaderElection() bool { return false }
+
+// Start looks again from time to time, and has all Rollouts looked at when the answer has changed.
+func (p *policyWatch) Start(ctx context.Context) error {
+	tick := time.NewTicker(policyCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		before := p.inForce.Load()
+		if err := p.look(ctx); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "look for the hold policy")
+			continue
+		}
+		if p.inForce.Load() != before {
+			p.announce(ctx)
+		}
+	}
+}
+
+func (p *policyWatch) look(ctx context.Context) error {
+	for _, kind := range []string{"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"} {
+		u := &unstructured.Unstructured{}
+		u.SetGroupVersionKind(schema.GroupVersionKind{Group: "admissionregistration.k8s.io", Version: "v1", Kind: kind})
+		err := p.live.Get(ctx, client.ObjectKey{Name: admission.HoldWorkload}, u)
+		if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+			p.inForce.Store(false)
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("look for the hold policy: %w", err)
+		}
+	}
+	p.inForce.Store(true)
+	return nil
+}
+
+func (p *policyWatch) announce(ctx context.Context) {
+	all := &v1alpha1.RolloutList{}
+	if err := p.list.List(ctx, all); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "list Rollouts")
+		return
+	}
+	for i := range all.Items {
+		select {
+		case p.changed <- event.GenericEvent{Object: &all.Items[i]}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

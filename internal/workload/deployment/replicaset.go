@@ -1,0 +1,181 @@
+package deployment
+
+import (
+	"maps"
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/release"
+)
+
+// Annotations by which the Deployment controller knows that a ReplicaSet has the size that it gave it
+// (k8s.io/kubernetes/pkg/controller/deployment/util: IsSaturated, getMaxReplicasAnnotation).
+const (
+	annotationDesired  = "deployment.kubernetes.io/desired-replicas"
+	annotationMax      = "deployment.kubernetes.io/max-replicas"
+	annotationRevision = "deployment.kubernetes.io/revision"
+)
+
+// Next is the ReplicaSet of a Deployment's current template, beside it: named and labelled as the Deployment
+// controller would, owned by the Release. d must be whole, not condensed.
+func Next(d *unstructured.Unstructured, owner metav1.OwnerReference, labels map[string]string, replicas int) *unstructured.Unstructured {
+	template, _, _ := unstructured.NestedMap(d.Object, "spec", "template")
+	h := ReadTemplate(template).Hash
+	podLabels, _, _ := unstructured.NestedStringMap(template, "metadata", "labels")
+	podLabels[v1alpha1.LabelPodTemplateHash] = h
+	_ = unstructured.SetNestedStringMap(template, podLabels, "metadata", "labels")
+
+	selector, _, _ := unstructured.NestedMap(d.Object, "spec", "selector")
+	_ = unstructured.SetNestedField(selector, h, "matchLabels", v1alpha1.LabelPodTemplateHash)
+
+	rs := &unstructured.Unstructured{Object: map[string]any{}}
+	rs.SetGroupVersionKind(ReplicaSetKind)
+	rs.SetNamespace(d.GetNamespace())
+	rs.SetName(d.GetName() + "-" + h)
+	all := maps.Clone(podLabels)
+	maps.Copy(all, labels)
+	rs.SetLabels(all)
+	rs.SetOwnerReferences([]metav1.OwnerReference{owner})
+	rs.Object["spec"] = map[string]any{
+		"replicas": int64(replicas), "selector": selector, "template": template,
+	}
+	if ready, found, _ := unstructured.NestedInt64(d.Object, "spec", "minReadySeconds"); found {
+		_ = unstructured.SetNestedField(rs.Object, ready, "spec", "minReadySeconds")
+	}
+	return rs
+}
+
+// Scaled is a ReplicaSet with another number of pods.
+func Scaled(rs *unstructured.Unstructured, replicas int) *unstructured.Unstructured {
+	out := rs.DeepCopy()
+	_ = unstructured.SetNestedField(out.Object, int64(replicas), "spec", "replicas")
+	return out
+}
+
+// Taken is a ReplicaSet that belongs to the Release: one from the Deployment's history, or one that is taken back
+// after a hand-over.
+func Taken(rs *unstructured.Unstructured, owner metav1.OwnerReference, labels map[string]string) *unstructured.Unstructured {
+	out := rs.DeepCopy()
+	all := out.GetLabels()
+	maps.Copy(all, labels)
+	out.SetLabels(all)
+	out.SetOwnerReferences([]metav1.OwnerReference{owner})
+	return out
+}
+
+// HandedOver is a ReplicaSet that belongs to the Deployment, with the size marks by which the Deployment
+// controller sees that there is nothing to scale.
+func HandedOver(rs, d *unstructured.Unstructured) *unstructured.Unstructured {
+	out := rs.DeepCopy()
+	out.SetOwnerReferences([]metav1.OwnerReference{Owner(d)})
+	labels := out.GetLabels()
+	delete(labels, v1alpha1.LabelRelease)
+	delete(labels, v1alpha1.LabelRollout)
+	out.SetLabels(labels)
+	replicas := Replicas(d)
+	annotations := out.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[annotationDesired] = strconv.Itoa(replicas)
+	annotations[annotationMax] = strconv.Itoa(replicas + maxSurge(d))
+	out.SetAnnotations(annotations)
+	return out
+}
+
+// FromHistory says whether a ReplicaSet was once the Deployment's own, so that it goes back to it and is not
+// deleted.
+func FromHistory(rs *unstructured.Unstructured) bool {
+	return rs.GetAnnotations()[annotationRevision] != ""
+}
+
+// Owner is the controller reference of a Deployment.
+func Owner(d *unstructured.Unstructured) metav1.OwnerReference {
+	yes := true
+	return metav1.OwnerReference{
+		APIVersion: Kind.GroupVersion().String(), Kind: Kind.Kind,
+		Name: d.GetName(), UID: d.GetUID(), Controller: &yes, BlockOwnerDeletion: &yes,
+	}
+}
+
+// OwnedBy says whether uid controls the object.
+func OwnedBy(obj *unstructured.Unstructured, uid types.UID) bool {
+	c := metav1.GetControllerOf(obj)
+	return c != nil && c.UID == uid
+}
+
+// maxSurge is the Deployment's, in pods, rounded up as Kubernetes does; 25% where nothing is said.
+func maxSurge(d *unstructured.Unstructured) int {
+	value := intstr.FromString("25%")
+	raw, found, _ := unstructured.NestedFieldNoCopy(d.Object, "spec", "strategy", "rollingUpdate", "maxSurge")
+	switch v := raw.(type) {
+	case int64:
+		value = intstr.FromInt32(int32(v))
+	case string:
+		value = intstr.FromString(v)
+	}
+	if kind, _, _ := unstructured.NestedString(d.Object, "spec", "strategy", "type"); kind == "Recreate" && !found {
+		return 0
+	}
+	n, err := intstr.GetScaledValueFromIntOrPercent(&value, Replicas(d), true)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// ReadTrack is what a ReplicaSet's status says of a version's pods; owner is the workload's UID.
+func ReadTrack(rs *unstructured.Unstructured, owner types.UID) release.Track {
+	if rs == nil {
+		return release.Track{}
+	}
+	t := release.Track{
+		Exists: true, Adopted: OwnedBy(rs, owner), Desired: Replicas(rs),
+		Pods: status(rs, "replicas"), Ready: status(rs, "availableReplicas"),
+	}
+	if status(rs, "observedGeneration") < int(rs.GetGeneration()) {
+		// The numbers may be older than the size: no pods may be taken for gone, none for ready that
+		// are on their way out.
+		t.Pods = max(t.Pods, t.Desired, 1)
+		t.Ready = min(t.Ready, t.Desired)
+	}
+	t.Problem = failure(rs)
+	return t
+}
+
+// failure is why the ReplicaSet could not make a pod (quota, admission, bad template), if it says.
+func failure(rs *unstructured.Unstructured) string {
+	conditions, _, _ := unstructured.NestedSlice(rs.Object, "status", "conditions")
+	for _, c := range conditions {
+		m, ok := c.(map[string]any)
+		if ok && m["type"] == "ReplicaFailure" && m["status"] == "True" {
+			return text(m["message"])
+		}
+	}
+	return ""
+}
+
+func status(obj *unstructured.Unstructured, field string) int {
+	n, _, _ := unstructured.NestedInt64(obj.Object, "status", field)
+	return int(n)
+}
+
+// OwnRollout says whether the Deployment controller is still busy with a rolling update of its own: replicas of
+// several revisions, or a status that is behind.
+func OwnRollout(d *unstructured.Unstructured, sets []*unstructured.Unstructured) bool {
+	if status(d, "observedGeneration") < int(d.GetGeneration()) {
+		return true
+	}
+	active := 0
+	for _, rs := range sets {
+		if OwnedBy(rs, d.GetUID()) && (Replicas(rs) > 0 || status(rs, "replicas") > 0) {
+			active++
+		}
+	}
+	return active > 1
+}
