@@ -17,7 +17,7 @@ type upFlags struct {
 	dir, kubeconfig             string
 	api, gateway, gatewayAdmin  string
 	auditLog                    string
-	ephemeral                   bool
+	ephemeral, noMutating       bool
 	nodes                       int
 	featureGates, runtimeConfig string
 	apiServerArgs               []string
@@ -32,8 +32,9 @@ func (f *upFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.ephemeral, "ephemeral", false, "wipe DIR at the start and remove it at the end; faster, for tests")
 	fs.IntVar(&f.nodes, "nodes", 1, "how many nodes")
 	fs.StringVar(&f.auditLog, "audit-log", "", "file for the API server's audit log, one JSON object a line")
-	fs.StringVar(&f.featureGates, "feature-gates", "", "feature gates of the API server, such as MutatingAdmissionPolicy=false")
-	fs.StringVar(&f.runtimeConfig, "runtime-config", "", "APIs to serve or not, such as admissionregistration.k8s.io/v1/mutatingadmissionpolicies=false")
+	fs.BoolVar(&f.noMutating, "no-mutating-policies", false, "run without MutatingAdmissionPolicy, like a cluster before Kubernetes 1.36")
+	fs.StringVar(&f.featureGates, "feature-gates", "", "feature gates of the API server, NAME=true|false[,...]")
+	fs.StringVar(&f.runtimeConfig, "runtime-config", "", "APIs to serve or not, GROUP/VERSION[/RESOURCE]=true|false[,...]")
 	fs.StringArrayVar(&f.apiServerArgs, "api-server-arg", nil, "further flag of kube-apiserver; may be repeated")
 }
 
@@ -105,6 +106,9 @@ func (f upFlags) controlPlane(log *slog.Logger) controlplane.Options {
 		Ephemeral: f.ephemeral,
 		Listen:    f.api,
 		AuditLog:  f.auditLog,
+
+		NoMutatingPolicies: f.noMutating,
+
 		ExtraArgs: map[string][]string{"kube-apiserver": append(args, f.apiServerArgs...)},
 		Log:       log,
 	}

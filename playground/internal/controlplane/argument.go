@@ -19,7 +19,7 @@ const (
 	advertised = "198.19.255.254"
 
 	// verbosity of the components' logs.
-	verbosity = "1"
+	verbosity = "0"
 )
 
 var componentNames = []string{etcdName, apiServerName, controllerManagerName, schedulerName}
@@ -100,7 +100,19 @@ func (p *plan) apiServerArgs() []string {
 		"--v=" + verbosity,
 	}
 	args = append(args, p.auditArgs()...)
+	if p.options.NoMutatingPolicies {
+		args = append(args, withoutMutatingPolicies...)
+	}
 	return append(args, p.options.ExtraArgs[apiServerName]...)
+}
+
+// withoutMutatingPolicies takes the kinds away and the admission plugin too, which would otherwise wait
+// for them and refuse every write meanwhile.
+var withoutMutatingPolicies = []string{
+	"--disable-admission-plugins=MutatingAdmissionPolicy",
+	"--feature-gates=MutatingAdmissionPolicy=false",
+	"--runtime-config=admissionregistration.k8s.io/v1/mutatingadmissionpolicies=false," +
+		"admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings=false",
 }
 
 // auditArgs write synchronously and never rotate: whoever counts requests finds all, in one file.

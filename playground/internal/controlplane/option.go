@@ -23,6 +23,9 @@ type Options struct {
 	Listen string
 	// AuditLog is a file for the API server's audit log, one JSON object a line. Empty means none.
 	AuditLog string
+	// NoMutatingPolicies makes a cluster without MutatingAdmissionPolicy, as all were before 1.36:
+	// its kinds are not served and nothing acts on them.
+	NoMutatingPolicies bool
 	// ExtraArgs are further flags of a component, by its name; they come last and so win.
 	ExtraArgs map[string][]string
 	// Command starts a component when followed by its name and flags. Empty means this very binary.
