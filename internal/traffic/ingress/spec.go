@@ -26,14 +26,15 @@ func canarySpec(team map[string]any, twins map[string]string) map[string]any {
 // other Ingresses.
 func canaryRules(rules []any, fallback map[string]any, twins map[string]string) []any {
 	rooted := rootedHosts(rules)
+	taken := map[location]bool{}
 	var kept []any
 	for _, r := range rules {
 		rule := object(r)
 		if rule == nil {
 			continue
 		}
-		paths := canaryPaths(rule, twins)
 		host, _ := rule["host"].(string)
+		paths := canaryPaths(host, rule, twins, taken)
 		if fallback != nil && !rooted[host] {
 			rooted[host] = true
 			paths = append(paths, map[string]any{"path": "/", "pathType": "Prefix", "backend": copied(fallback)})
@@ -45,10 +46,31 @@ func canaryRules(rules []any, fallback map[string]any, twins map[string]string) 
 	return kept
 }
 
-func canaryPaths(rule map[string]any, twins map[string]string) []any {
+// location is what ingress-nginx tells requests apart by. It takes every type of path but Exact for Prefix.
+type location struct {
+	host, path string
+	exact      bool
+}
+
+func locationOf(host string, path map[string]any) location {
+	at, _ := path["path"].(string)
+	if at == "" {
+		at = "/"
+	}
+	return location{host: host, path: at, exact: path["pathType"] == "Exact"}
+}
+
+// canaryPaths keeps the paths that lead to the workload. Of two for one location the first has it, and a
+// canary of the second would take requests of the first's Service.
+func canaryPaths(host string, rule map[string]any, twins map[string]string, taken map[location]bool) []any {
 	var kept []any
 	for _, p := range list(object(rule["http"])["paths"]) {
 		path := object(p)
+		at := locationOf(host, path)
+		if taken[at] {
+			continue
+		}
+		taken[at] = true
 		backend := toCanary(object(path["backend"]), twins)
 		if backend == nil {
 			continue
@@ -78,9 +100,7 @@ func rootedHosts(rules []any) map[string]bool {
 		rule := object(r)
 		host, _ := rule["host"].(string)
 		for _, p := range list(object(rule["http"])["paths"]) {
-			path := object(p)
-			at, _ := path["path"].(string)
-			if (at == "" || at == "/") && path["pathType"] != "Exact" {
+			if at := locationOf(host, object(p)); at.path == "/" && !at.exact {
 				rooted[host] = true
 			}
 		}
