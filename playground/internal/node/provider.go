@@ -54,12 +54,21 @@ func (v *provider) CreatePod(_ context.Context, api *corev1.Pod) error {
 	if err != nil {
 		return err
 	}
-	p := newPod(v.host, api, ip)
+	p := newPod(v.host, v.shared(api), ip)
 	v.mu.Lock()
 	v.pods[nameOf(api)] = p
 	v.mu.Unlock()
 	p.begin()
 	return nil
+}
+
+// shared returns the API object as the informer's cache has it, if it does: the library
+// gives away copies, and with thousands of pods one less each counts.
+func (v *provider) shared(api *corev1.Pod) *corev1.Pod {
+	if cached, err := v.lister.Pods(api.Namespace).Get(api.Name); err == nil && cached.UID == api.UID && cached.Generation == api.Generation {
+		return cached
+	}
+	return api
 }
 
 // UpdatePod takes a changed pod: labels, annotations, an image.
@@ -68,7 +77,7 @@ func (v *provider) UpdatePod(_ context.Context, api *corev1.Pod) error {
 	if p == nil {
 		return errdefs.NotFoundf("pod %s/%s is not on this node", api.Namespace, api.Name)
 	}
-	p.update(api)
+	p.update(v.shared(api))
 	return nil
 }
 

@@ -8,7 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime"
+	goruntime "runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -106,7 +108,9 @@ func runAll(ctx context.Context, cancel context.CancelFunc, o Options, client ku
 func unlimited(c *rest.Config) *rest.Config {
 	c = rest.CopyConfig(c)
 	c.QPS = -1
-	return rest.AddUserAgent(c, "playground-node")
+	c.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	c.ContentType = runtime.ContentTypeProtobuf
+	return c
 }
 
 // startResolver gives the network the cluster's names.
@@ -131,7 +135,20 @@ func trim(o any) (any, error) {
 	if m, ok := o.(metav1.Object); ok {
 		m.SetManagedFields(nil)
 	}
+	if p, ok := o.(*corev1.Pod); ok {
+		trimPod(&p.Spec)
+	}
 	return o, nil
+}
+
+func trimPod(s *corev1.PodSpec) {
+	s.Tolerations, s.Affinity, s.TopologySpreadConstraints, s.SecurityContext, s.ImagePullSecrets = nil, nil, nil, nil, nil
+	s.Volumes = slices.Clip(slices.DeleteFunc(s.Volumes, func(v corev1.Volume) bool { return v.ConfigMap == nil && v.Secret == nil }))
+	for _, list := range [][]corev1.Container{s.InitContainers, s.Containers} {
+		for i := range list {
+			list[i].VolumeMounts, list[i].SecurityContext = nil, nil
+		}
+	}
 }
 
 // runOne runs one node.
@@ -260,8 +277,8 @@ func nodeObject(name string, port int) *corev1.Node {
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
 			corev1.LabelHostname:           name,
-			corev1.LabelOSStable:           runtime.GOOS,
-			corev1.LabelArchStable:         runtime.GOARCH,
+			corev1.LabelOSStable:           goruntime.GOOS,
+			corev1.LabelArchStable:         goruntime.GOARCH,
 			corev1.LabelInstanceTypeStable: "sluice-playground",
 			"node.kubernetes.io/exclude-from-external-load-balancers": "",
 		}},
@@ -271,7 +288,7 @@ func nodeObject(name string, port int) *corev1.Node {
 			Addresses:       []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: hostIP}},
 			DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: int32(port)}},
 			NodeInfo: corev1.NodeSystemInfo{
-				Architecture: runtime.GOARCH, OperatingSystem: runtime.GOOS,
+				Architecture: goruntime.GOARCH, OperatingSystem: goruntime.GOOS,
 				KubeletVersion: "v1.36.3", ContainerRuntimeVersion: "sluice://1", OSImage: "Sluice playground",
 			},
 		},
