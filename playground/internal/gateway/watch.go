@@ -215,6 +215,7 @@ func (w *watcher) run(ctx context.Context) error {
 	if err := w.gateway.start(ctx, w); err != nil {
 		return err
 	}
+	w.changed.Store(0) // what was there before us is no change
 	w.build()
 	close(w.ready)
 	go w.status.run(ctx)
