@@ -2,6 +2,7 @@ package gatewayapi
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
@@ -20,7 +21,7 @@ func (p Provider) Read(w traffic.World) traffic.State {
 	switch {
 	case !state.Routed:
 		problem = ""
-	case problem == "" && !t.takePart(rules):
+	case problem == "" && !slices.ContainsFunc(rules, t.sends):
 		problem = "no rule of the HTTPRoute has a backend of the workload's Services any more"
 	case problem == "" && !p.Apply(w, state.Split).Empty():
 		problem = fmt.Sprintf("the rules of HTTPRoute %s were edited; Sluice works the edit in", w.Route.GetName())
@@ -63,10 +64,5 @@ func (t twins) readRules(rules []any) (weight int64, matches []release.Match, pr
 
 // sends says whether a rule of the team's, split or not, has weight for the workload in either version.
 func (t twins) sends(rule any) bool {
-	for _, ref := range refsOf(rule) {
-		if t.role(ref) != foreign && weightOf(ref) > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(refsOf(rule), func(ref any) bool { return t.role(ref) != foreign && weightOf(ref) > 0 })
 }

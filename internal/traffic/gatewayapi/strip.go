@@ -6,6 +6,7 @@ import "math"
 // in original that the split was made from, if it is found there.
 func (t twins) strip(rules, original []any) []any {
 	out := make([]any, 0, len(rules))
+	used := make([]bool, len(original))
 	for _, rule := range rules {
 		switch {
 		case t.generated(rule):
@@ -13,7 +14,7 @@ func (t twins) strip(rules, original []any) []any {
 				out = append(out, withRefs(rule, copied(refsOf(from))))
 			}
 		case t.names(rule, canary):
-			out = append(out, withRefs(rule, t.joinedRefs(rule, len(out), original)))
+			out = append(out, withRefs(rule, t.joinedRefs(rule, len(out), original, used)))
 		default:
 			out = append(out, copied(rule))
 		}
@@ -45,29 +46,41 @@ func (t twins) bereft(rule any, rules, original []any) any {
 }
 
 // joinedRefs are the refs of a split rule with the canaries' weights back at their stable twins'.
-func (t twins) joinedRefs(rule any, position int, original []any) []any {
+func (t twins) joinedRefs(rule any, position int, original []any, used []bool) []any {
 	refs, weights := t.join(refsOf(rule))
-	percent := t.percent(rule)
-	from := func(source any) bool {
-		if sameRefs(refs, refsOf(source)) && proportional(weights, refsOf(source)) {
-			return true
-		}
-		split, _ := t.splitRefs(refsOf(source), percent)
-		return same(split, refsOf(rule))
-	}
-	if position < len(original) && from(original[position]) {
-		return copied(refsOf(original[position]))
-	}
-	for _, source := range original {
-		if from(source) {
-			return copied(refsOf(source))
-		}
+	if i := t.source(rule, position, original, used, refs, weights); i >= 0 {
+		used[i] = true
+		return copied(refsOf(original[i]))
 	}
 	weights, _ = fit(reduce(weights))
 	for i, ref := range refs {
 		refs[i] = withWeight(ref, weights[i])
 	}
 	return refs
+}
+
+// source finds the rule that a split one was made from: its backends have the same shares. Of several the one
+// with the very same weights is taken, then one that is alike in all else, then the one at the same place.
+func (t twins) source(rule any, position int, original []any, used []bool, refs []any, weights []int64) int {
+	percent, bare := t.percent(rule), without(object(rule), "backendRefs")
+	found, best := -1, -1
+	for i, candidate := range original {
+		split, _ := t.splitRefs(refsOf(candidate), percent)
+		exact := same(split, refsOf(rule))
+		if used[i] || !exact && !(sameRefs(refs, refsOf(candidate)) && proportional(weights, refsOf(candidate))) {
+			continue
+		}
+		score := 0
+		for bit, holds := range []bool{i == position, same(bare, without(object(candidate), "backendRefs")), exact} {
+			if holds {
+				score |= 1 << bit
+			}
+		}
+		if score > best {
+			found, best = i, score
+		}
+	}
+	return found
 }
 
 // join lists the refs without canaries, and with the weights of both twins together.

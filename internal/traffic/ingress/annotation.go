@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +22,10 @@ const (
 	canaryPattern = prefix + "canary-by-header-pattern"
 	canaryCookie  = prefix + "canary-by-cookie"
 )
+
+// cookieFirst is an annotation of Sluice's own: the step names the cookie before the header. ingress-nginx does
+// not care, but the step is to be read back as it was written.
+const cookieFirst = "sluice.dev/cookie-first"
 
 // always is the value that sends a request to the canary by header or cookie alone; its counterpart "never"
 // keeps it away.
@@ -77,7 +82,9 @@ func carries(key string) bool {
 }
 
 // steersCanary says whether the annotation decides which requests the canary gets.
-func steersCanary(key string) bool { return key == canaryOn || strings.HasPrefix(key, canaryOn+"-") }
+func steersCanary(key string) bool {
+	return key == canaryOn || key == cookieFirst || strings.HasPrefix(key, canaryOn+"-")
+}
 
 // isCanary says whether the annotations make an Ingress a canary.
 func isCanary(annotations map[string]string) bool {
@@ -92,6 +99,9 @@ func writeSplit(annotations map[string]string, s traffic.Split) {
 	for _, m := range s.Matches {
 		for _, h := range m.Headers {
 			annotations[canaryHeader] = h.Name
+			if annotations[canaryCookie] != "" {
+				annotations[cookieFirst] = "true"
+			}
 			switch {
 			case h.Regex != "":
 				annotations[canaryPattern] = wholeOpen + h.Regex + wholeClose
@@ -116,6 +126,9 @@ func readSplit(annotations map[string]string) traffic.Split {
 	}
 	if name := annotations[canaryCookie]; name != "" {
 		s.Matches = append(s.Matches, release.Match{Cookies: []release.CookieMatch{{Name: name, Value: always}}})
+	}
+	if annotations[cookieFirst] != "" {
+		slices.Reverse(s.Matches)
 	}
 	return s
 }
