@@ -38,7 +38,11 @@ func (v *provider) serveLogs(w http.ResponseWriter, r *http.Request) {
 	}
 	buffer, err := v.logBuffer(r.PathValue("namespace"), r.PathValue("pod"), r.PathValue("container"), previous)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusNotFound)
+		code := http.StatusNotFound
+		if _, waits := errors.AsType[*noLogError](err); waits {
+			code = http.StatusBadRequest
+		}
+		http.Error(w, err.Error(), code)
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain")
@@ -104,15 +108,39 @@ func (v *provider) logBuffer(namespace, name, container string, previous bool) (
 	if c == nil {
 		return nil, fmt.Errorf("pod %s/%s has no container %q", namespace, name, container)
 	}
-	buffer := c.logs
 	if previous {
-		buffer = c.oldLogs
-		if c.phase == held && c.term != nil {
-			buffer = c.logs // it waits to be restarted: the last run is the previous one
-		}
+		return c.previousLog(name)
 	}
-	if buffer == nil {
-		return nil, fmt.Errorf("container %q in pod %q has no such log: it has not run", container, name)
+	if c.logs == nil {
+		return nil, &noLogError{fmt.Sprintf("container %q in pod %q is waiting to start: %s", container, name, c.waitsFor())}
 	}
-	return buffer, nil
+	return c.logs, nil
+}
+
+// noLogError says that there is such a container, but not the log asked for.
+type noLogError struct{ text string }
+
+func (e *noLogError) Error() string { return e.text }
+
+// previousLog is that of the run before the current one; a container that waits to be
+// restarted has no current one.
+func (c *container) previousLog(pod string) (*logBuffer, error) {
+	previous := c.oldLogs
+	if c.phase == held && c.term != nil {
+		previous = c.logs
+	}
+	if previous == nil {
+		return nil, &noLogError{fmt.Sprintf("previous terminated container %q in pod %q not found", c.spec.Name, pod)}
+	}
+	return previous, nil
+}
+
+func (c *container) waitsFor() string {
+	switch {
+	case c.reason == "ErrImagePull" || c.reason == "ImagePullBackOff":
+		return "trying and failing to pull image"
+	case c.reason != "":
+		return c.reason
+	}
+	return "ContainerCreating"
 }
