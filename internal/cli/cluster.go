@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+	appsv1 "k8s.io/api/apps/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+// cluster is how a command reaches the API server: as the user, by kubectl's flags. Nothing is read before a
+// command asks.
+type cluster struct {
+	rules     *clientcmd.ClientConfigLoadingRules
+	overrides *clientcmd.ConfigOverrides
+	userAgent string
+}
+
+func newCluster(userAgent string) *cluster {
+	return &cluster{
+		rules:     clientcmd.NewDefaultClientConfigLoadingRules(),
+		overrides: &clientcmd.ConfigOverrides{},
+		userAgent: userAgent,
+	}
+}
+
+// bind declares kubectl's flags.
+func (c *cluster) bind(fs *pflag.FlagSet) {
+	fs.StringVar(&c.rules.ExplicitPath, clientcmd.RecommendedConfigPathFlag, "",
+		"Path to the kubeconfig file to use for CLI requests")
+	names := clientcmd.RecommendedConfigOverrideFlags("")
+	names.AuthOverrideFlags.Username = clientcmd.FlagInfo{}
+	names.AuthOverrideFlags.Password = clientcmd.FlagInfo{}
+	names.ClusterOverrideFlags.APIServer.ShortName = "s"
+	clientcmd.BindOverrideFlags(c.overrides, fs, names)
+}
+
+func (c *cluster) loader() clientcmd.ClientConfig {
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(c.rules, c.overrides)
+}
+
+// namespace that the flags, the kubeconfig's context or the service account name.
+func (c *cluster) namespace() (string, error) {
+	ns, _, err := c.loader().Namespace()
+	if clientcmd.IsEmptyConfig(err) && c.overrides.Context.Namespace == "" {
+		return metav1.NamespaceDefault, nil
+	}
+	if clientcmd.IsEmptyConfig(err) {
+		return c.overrides.Context.Namespace, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	return ns, nil
+}
+
+func (c *cluster) config() (*rest.Config, error) {
+	cfg, err := c.loader().ClientConfig()
+	if err != nil {
+		return nil, err
+	}
+	cfg.UserAgent = c.userAgent
+	return cfg, nil
+}
+
+// connect makes the client. Its kinds are fixed, so that no command costs a round of discovery.
+func (c *cluster) connect() (client.WithWatch, error) {
+	cfg, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	w, err := client.NewWithWatch(cfg, client.Options{Scheme: newScheme(), Mapper: newMapper()})
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	return w, nil
+}
+
+func newScheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		v1alpha1.AddToScheme, appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, authenticationv1.AddToScheme,
+	} {
+		if err := add(s); err != nil { // Only two types for one kind can bring this about.
+			panic(err)
+		}
+	}
+	return s
+}
+
+var httpRouteKind = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
+
+func newMapper() meta.RESTMapper {
+	m := meta.NewDefaultRESTMapper(nil)
+	for _, k := range []string{"Rollout", "Release", "Hold", "Decision"} {
+		m.Add(v1alpha1.GroupVersion.WithKind(k), meta.RESTScopeNamespace)
+	}
+	for _, k := range []string{"Deployment", "ReplicaSet"} {
+		m.Add(appsv1.SchemeGroupVersion.WithKind(k), meta.RESTScopeNamespace)
+	}
+	for _, k := range []string{"Pod", "Service"} {
+		m.Add(corev1.SchemeGroupVersion.WithKind(k), meta.RESTScopeNamespace)
+	}
+	m.Add(networkingv1.SchemeGroupVersion.WithKind("Ingress"), meta.RESTScopeNamespace)
+	m.Add(httpRouteKind, meta.RESTScopeNamespace)
+	m.Add(authenticationv1.SchemeGroupVersion.WithKind("SelfSubjectReview"), meta.RESTScopeRoot)
+	return m
+}
+
+// clock is the time as the commands see it.
+type clock func() time.Time
+
+func (c clock) since(t *metav1.Time) time.Duration { return c().Sub(t.Time) }

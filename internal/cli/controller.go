@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+)
+
+// ControllerOptions are the flags of `sluice controller`.
+type ControllerOptions struct {
+	// LeaderElect has only one of several controllers act.
+	LeaderElect bool
+	// MetricsAddress and ProbeAddress are listened on; "0" switches one off.
+	MetricsAddress, ProbeAddress string
+	// Namespace is the only one that is looked after; empty for all.
+	Namespace string
+	// Verbosity of the log: 0 for what was done, 1 for every decision too.
+	Verbosity int
+}
+
+func newController(e *env, run func(context.Context, *rest.Config, ControllerOptions) error) *cobra.Command {
+	var o ControllerOptions
+	c := &cobra.Command{
+		Use:   "controller",
+		Short: "Run the controller, which carries releases out",
+		Long: `Run the controller, which carries releases out. "sluice install" runs it in the cluster.
+
+Outside of the cluster it has to be the user whom the admission policies know as Sluice:
+  sluice controller --as system:serviceaccount:sluice-system:sluice`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := e.config()
+			if err != nil {
+				return err
+			}
+			if c.Flags().Changed("namespace") {
+				if o.Namespace, err = e.namespace(); err != nil {
+					return err
+				}
+			}
+			return run(c.Context(), cfg, o)
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&o.LeaderElect, "leader-elect", false, "Act only while holding the lease, so that several can run")
+	f.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", `Address for Prometheus metrics; "0" for none`)
+	f.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", `Address for /healthz and /readyz; "0" for none`)
+	f.IntVarP(&o.Verbosity, "verbosity", "v", 0, "Log level: 0 what was done, 1 every decision too")
+	return c
+}

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+
+	"github.com/sluice-dev/sluice/deploy"
+	"github.com/sluice-dev/sluice/internal/kube/install"
+)
+
+func newInstall(e *env) *cobra.Command {
+	var o install.Options
+	c := &cobra.Command{
+		Use:   "install",
+		Short: "Install Sluice in the cluster: kinds, rights, admission policies, controller",
+		Long: `Install Sluice in the cluster: kinds, rights, admission policies and the controller. It may be repeated: what
+is as it should be is left alone.`,
+		Example: `  sluice install
+  sluice install --dry-run`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := e.config()
+			if err != nil {
+				return err
+			}
+			if o.Namespace, err = e.home(c); err != nil {
+				return err
+			}
+			o.Out = e.out
+			return install.Install(c.Context(), cfg, o)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.ControllerImage, "image", "", "The controller's image. Default: the one of this version")
+	f.BoolVar(&o.SkipController, "skip-controller", false, "Leave the controller out, where it runs elsewhere (`sluice controller`)")
+	f.BoolVar(&o.DryRun, "dry-run", false, "Ask the API server what would happen, and change nothing")
+	f.DurationVar(&o.Timeout, "timeout", install.DefaultTimeout, "How long it may take in all")
+	f.Lookup("skip-controller").Usage = "Leave the controller out, where it runs elsewhere (sluice controller)"
+	return c
+}
+
+// home is the namespace of the controller: the one of -n, and not the one of the user's context.
+func (e *env) home(c *cobra.Command) (string, error) {
+	if !c.Flags().Changed("namespace") {
+		return deploy.Namespace, nil
+	}
+	return e.namespace()
+}
+
+// putBack does what a controller would do to Rollouts that are being deleted.
+type putBack func(ctx context.Context, cfg *rest.Config) error
+
+func newUninstall(e *env, back putBack) *cobra.Command {
+	var o install.UninstallOptions
+	var sure bool
+	c := &cobra.Command{
+		Use:   "uninstall",
+		Short: "Take Sluice out of the cluster, after everything that it changed has been put back",
+		Long: `Take Sluice out of the cluster: all Rollouts are deleted, releases under way are taken back, everything that
+they changed is put back and held revisions are let go; only then are the controller, the admission policies and
+the rights removed. The workloads run on untouched.
+
+The records of releases are kept unless --delete-crds is given.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if !sure && !o.Force {
+				return fmt.Errorf("this deletes every Rollout in the cluster; say --yes if that is meant")
+			}
+			cfg, err := e.config()
+			if err != nil {
+				return err
+			}
+			if o.Namespace, err = e.home(c); err != nil {
+				return err
+			}
+			o.Out = e.out
+			if back != nil {
+				o.PutBack = func(ctx context.Context) error { return back(ctx, cfg) }
+			}
+			return install.Uninstall(c.Context(), cfg, o)
+		},
+	}
+	f := c.Flags()
+	f.BoolVarP(&sure, "yes", "y", false, "Delete every Rollout in the cluster")
+	f.BoolVar(&o.DeleteCRDs, "delete-crds", false, "Delete the kinds too, and with them every record")
+	f.BoolVar(&o.Force, "force", false, "Go on when Rollouts are not put back in time, and print what is left changed")
+	f.DurationVar(&o.Timeout, "timeout", 10*time.Minute, "How long it may take in all")
+	return c
+}

@@ -1,0 +1,208 @@
+package lint
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+// Problem is one thing wrong with a manifest.
+type Problem struct {
+	File string
+	// Line in the file; 0 where it is not known.
+	Line int
+	// Object is "rollout/shop".
+	Object string
+	// Field is the path of the field, as "spec.canary.steps[1].weight"; empty for the object as a whole.
+	Field string
+	// Message says what is wrong, and what to do.
+	Message string
+}
+
+func (p Problem) String() string {
+	s := p.File
+	if p.Line > 0 {
+		s += fmt.Sprintf(":%d", p.Line)
+	}
+	for _, part := range []string{p.Object, p.Field, p.Message} {
+		if part != "" {
+			s += ": " + part
+		}
+	}
+	return s
+}
+
+// Report is what a set of manifests comes to.
+type Report struct {
+	Problems []Problem
+	// Rollouts and Deployments in the manifests; those with problems are among them only if they could be read.
+	Rollouts    []v1alpha1.Rollout
+	Deployments []appsv1.Deployment
+	// Checked counts the objects of Sluice's, Others those that are not looked at.
+	Checked, Others int
+}
+
+// document is one object of a file.
+type document struct {
+	file   string
+	node   *yaml.Node
+	object map[string]any
+}
+
+// Add checks one file, which may hold several documents.
+func (r *Report) Add(file string, data []byte) error {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var node yaml.Node
+		err := decoder.Decode(&node)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			r.Problems = append(r.Problems, Problem{File: file, Message: strings.TrimPrefix(err.Error(), "yaml: ")})
+			return nil
+		}
+		if err := r.document(file, &node); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *Report) document(file string, node *yaml.Node) error {
+	d := &document{file: file, node: node}
+	if len(node.Content) == 0 || node.Content[0].Tag == "!!null" {
+		return nil
+	}
+	if err := d.decode(); err != nil {
+		r.Problems = append(r.Problems, Problem{File: file, Line: node.Line, Message: err.Error()})
+		return nil
+	}
+	if items, ok := d.object["items"].([]any); ok && strings.HasSuffix(d.kind(), "List") {
+		for i := range items {
+			if item := find(d.node.Content[0], fmt.Sprintf("items[%d]", i)); item != nil {
+				if err := r.document(file, &yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{item}, Line: item.Line}); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	return r.check(d)
+}
+
+// decode reads the document as the API server would read its JSON.
+func (d *document) decode() error {
+	var v any
+	if err := d.node.Decode(&v); err != nil {
+		return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("this is no JSON object: %w", err)
+	}
+	if err := utiljson.Unmarshal(raw, &d.object); err != nil {
+		return errors.New("this is no Kubernetes object: a mapping with apiVersion and kind is wanted")
+	}
+	return nil
+}
+
+func (d *document) kind() string       { return text(d.object["kind"]) }
+func (d *document) apiVersion() string { return text(d.object["apiVersion"]) }
+
+func (d *document) metadata(field string) string {
+	m, _ := d.object["metadata"].(map[string]any)
+	return text(m[field])
+}
+
+func (d *document) name() string {
+	if n := d.metadata("name"); n != "" {
+		return strings.ToLower(d.kind()) + "/" + n
+	}
+	return strings.ToLower(d.kind())
+}
+
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+// problem at a field of the document.
+func (d *document) problem(field, message string) Problem {
+	return Problem{File: d.file, Line: line(d.node, field), Object: d.name(), Field: field, Message: message}
+}
+
+func (r *Report) check(d *document) error {
+	group, version, _ := strings.Cut(d.apiVersion(), "/")
+	switch {
+	case d.kind() == "" || d.apiVersion() == "":
+		r.Problems = append(r.Problems, d.problem("", "apiVersion or kind is missing: every Kubernetes object names both"))
+	case group == v1alpha1.GroupVersion.Group:
+		r.Checked++
+		return r.checkOurs(d, version)
+	default:
+		r.Others++
+		r.keepDeployment(d)
+	}
+	return nil
+}
+
+func (r *Report) keepDeployment(d *document) {
+	if d.kind() != "Deployment" || d.apiVersion() != "apps/v1" {
+		return
+	}
+	var found appsv1.Deployment
+	if runtime.DefaultUnstructuredConverter.FromUnstructured(d.object, &found) == nil {
+		r.Deployments = append(r.Deployments, found)
+	}
+}
+
+func (r *Report) checkOurs(d *document, version string) error {
+	s, err := schemaOf(d.kind(), version)
+	if err != nil {
+		return err
+	}
+	if s == nil {
+		r.Problems = append(r.Problems, d.problem("kind", fmt.Sprintf(
+			"Sluice has no kind %s in %s; it has Rollout, Release, Hold and Decision in %s", d.kind(), d.apiVersion(), v1alpha1.GroupVersion)))
+		return nil
+	}
+	problems := s.check(d)
+	r.Problems = append(r.Problems, problems...)
+	if d.kind() != "Rollout" {
+		return nil
+	}
+	var rollout v1alpha1.Rollout
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(d.object, &rollout); err != nil {
+		if len(problems) == 0 {
+			r.Problems = append(r.Problems, d.problem("", err.Error()))
+		}
+		return nil
+	}
+	if len(problems) == 0 {
+		r.Problems = append(r.Problems, checkPlan(d, &rollout)...)
+	}
+	r.Problems = append(r.Problems, r.checkTwice(d, &rollout)...)
+	r.Rollouts = append(r.Rollouts, rollout)
+	return nil
+}
+
+// checkTwice finds two Rollouts for one workload.
+func (r *Report) checkTwice(d *document, rollout *v1alpha1.Rollout) []Problem {
+	for _, other := range r.Rollouts {
+		if other.Namespace == rollout.Namespace && other.Name != rollout.Name && other.Spec.Workload.Name == rollout.Spec.Workload.Name {
+			return []Problem{d.problem("spec.workload.name", fmt.Sprintf(
+				"rollout/%s names deployment/%s too; one workload may be named by one Rollout only", other.Name, other.Spec.Workload.Name))}
+		}
+	}
+	return nil
+}

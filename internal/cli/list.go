@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/duration"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+type listOptions struct {
+	output
+	all bool
+}
+
+func newList(e *env) *cobra.Command {
+	var o listOptions
+	c := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List Rollouts, one line each",
+		Example: `  sluice list -A`,
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			return runList(c.Context(), e, o)
+		},
+	}
+	o.bind(c, "wide", "json", "yaml", "name")
+	c.Flags().BoolVarP(&o.all, "all-namespaces", "A", false, "List the Rollouts of all namespaces")
+	return c
+}
+
+func runList(ctx context.Context, e *env, o listOptions) error {
+	c, ns, err := e.reach()
+	if err != nil {
+		return err
+	}
+	var within []client.ListOption
+	if !o.all {
+		within = append(within, client.InNamespace(ns))
+	}
+	var list v1alpha1.RolloutList
+	if err := c.List(ctx, &list, within...); err != nil {
+		return err
+	}
+	if o.machine() {
+		return o.print(e.out, c.Scheme(), &list)
+	}
+	if len(list.Items) == 0 {
+		where := "in namespace " + ns
+		if o.all {
+			where = "in the cluster"
+		}
+		fmt.Fprintf(e.err, "There are no Rollouts %s.\n", where)
+		return nil
+	}
+	var b strings.Builder
+	t := listTable(list.Items, o, e.now)
+	t.write(&b, e.paint)
+	_, err = fmt.Fprint(e.out, b.String())
+	return err
+}
+
+func listTable(items []v1alpha1.Rollout, o listOptions, now clock) *table {
+	t := &table{gap: 3}
+	t.row(listRow(o, "NAMESPACE", "NAME", "STATUS", "RELEASE", "STEP", "WEIGHT", "AGE", "WORKLOAD", "STABLE", "WAITING FOR", plain)...)
+	for _, r := range items {
+		weight, stable, waiting := "", "", ""
+		if r.Status.Weight != nil {
+			weight = fmt.Sprintf("%d%%", *r.Status.Weight)
+		}
+		if r.Status.Stable != nil {
+			stable = images(*r.Status.Stable)
+		}
+		if r.Status.WaitingFor != nil {
+			waiting = r.Status.WaitingFor.Message
+		}
+		phase := string(r.Status.Phase)
+		if phase == "" {
+			phase = "Unknown"
+		}
+		age := duration.HumanDuration(now.since(&r.CreationTimestamp))
+		t.row(listRow(o, r.Namespace, r.Name, phase, r.Status.CurrentRelease, r.Status.Step, weight, age,
+			r.Spec.Workload.Name, stable, waiting, phaseColour(phase))...)
+	}
+	return t
+}
+
+func listRow(o listOptions, ns, name, phase, release, step, weight, age, workload, stable, waiting string, c colour) []cell {
+	var out []cell
+	if o.all {
+		out = append(out, cell{ns, plain})
+	}
+	out = append(out, cell{name, bold}, cell{phase, c}, cell{release, plain}, cell{step, plain}, cell{weight, plain}, cell{age, plain})
+	if o.format == "wide" {
+		out = append(out, cell{workload, plain}, cell{stable, plain})
+	}
+	return append(out, cell{waiting, plain})
+}

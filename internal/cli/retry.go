@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+func newRetry(e *env) *cobra.Command {
+	var d decide
+	c := &cobra.Command{
+		Use:   "retry NAME",
+		Short: "Try an aborted version again, as a new release",
+		Long: `Try the version of an aborted release again, as a new release from the first step. NAME is a Rollout, whose
+last aborted release is meant, or that release itself.`,
+		Example: `  sluice retry shop
+  sluice retry shop-7`,
+		Args:              oneName,
+		ValidArgsFunction: e.completeNames,
+		RunE: func(c *cobra.Command, args []string) error {
+			return d.retry(c.Context(), e, args[0])
+		},
+	}
+	d.bind(c)
+	return c
+}
+
+func (d *decide) retry(ctx context.Context, e *env, arg string) error {
+	c, ns, err := e.reach()
+	if err != nil {
+		return err
+	}
+	t, err := resolve(ctx, c, ns, arg)
+	if err != nil {
+		return err
+	}
+	name, err := toRetry(t)
+	if err != nil {
+		return err
+	}
+	return d.run(ctx, e, c, ns, v1alpha1.DecisionSpec{Release: name, Verb: v1alpha1.VerbRetry})
+}
+
+// toRetry is the aborted release that NAME means.
+func toRetry(t target) (string, error) {
+	switch {
+	case t.named && t.underWay():
+		return "", no("%s is under way (%s); only a release that was aborted can be retried", t.release.Name, t.release.Status.Phase)
+	case t.named && t.release.Status.Phase == v1alpha1.ReleaseSucceeded:
+		return "", no("%s succeeded; to go back to what it brought: `sluice rollback %s --to %d`", t.release.Name, t.release.Spec.Rollout, t.release.Spec.Number)
+	case t.named:
+		return t.release.Name, nil
+	case t.underWay():
+		return "", no("%s is under way (%s); abort it first, or name the release to retry", t.release.Name, t.release.Status.Phase)
+	case t.rollout.Status.Rejected != nil && t.rollout.Status.Rejected.Release != "":
+		return t.rollout.Status.Rejected.Release, nil
+	}
+	return "", no("rollout %s has no aborted release to retry; `sluice history %s` shows its releases", t.rollout.Name, t.rollout.Name)
+}
+
+func newRollback(e *env) *cobra.Command {
+	var d decide
+	var to int64
+	c := &cobra.Command{
+		Use:   "rollback NAME [--to N]",
+		Short: "Go back to what an earlier release brought, without intermediate steps",
+		Long: `Go back to the version that an earlier, succeeded release brought: a new release without intermediate steps,
+as soon as the pods that it needs are ready. Without --to it is the last one before the version that is stable
+now. "sluice history NAME" shows the numbers.
+
+A release that is still under way is taken back by "sluice abort".`,
+		Example: `  sluice rollback shop
+  sluice rollback shop --to 3`,
+		Args:              oneName,
+		ValidArgsFunction: e.completeNames,
+		RunE: func(c *cobra.Command, args []string) error {
+			return d.rollback(c.Context(), e, args[0], to)
+		},
+	}
+	d.bind(c)
+	c.Flags().Int64Var(&to, "to", 0, "Number of the release to go back to")
+	return c
+}
+
+func (d *decide) rollback(ctx context.Context, e *env, arg string, to int64) error {
+	c, ns, err := e.reach()
+	if err != nil {
+		return err
+	}
+	t, err := resolve(ctx, c, ns, arg)
+	if err != nil {
+		return err
+	}
+	if t.rollout == nil {
+		return fmt.Errorf("the Rollout %s of release %s is gone", t.release.Spec.Rollout, t.release.Name)
+	}
+	name, err := toRollBackTo(ctx, c, t.rollout, to)
+	if err != nil {
+		return err
+	}
+	return d.run(ctx, e, c, ns, v1alpha1.DecisionSpec{Release: name, Verb: v1alpha1.VerbRollback})
+}
+
+// toRollBackTo is the succeeded release of that number, or without one the last that brought another revision than
+// the one that is stable now.
+func toRollBackTo(ctx context.Context, c client.Reader, r *v1alpha1.Rollout, number int64) (string, error) {
+	all, err := releases(ctx, c, r.Namespace, r.Name)
+	if err != nil {
+		return "", err
+	}
+	good := slices.DeleteFunc(slices.Clone(all), func(rel v1alpha1.Release) bool { return rel.Status.Phase != v1alpha1.ReleaseSucceeded })
+	if number == 0 {
+		return former(r, good)
+	}
+	if i := slices.IndexFunc(good, func(rel v1alpha1.Release) bool { return rel.Spec.Number == number }); i >= 0 {
+		return good[i].Name, nil
+	}
+	if i := slices.IndexFunc(all, func(rel v1alpha1.Release) bool { return rel.Spec.Number == number }); i >= 0 {
+		return "", no("--to %d: %s did not succeed (%s); %s", number, all[i].Name, all[i].Status.Phase, choices(good))
+	}
+	return "", no("--to %d: rollout %s has no release of that number; %s", number, r.Name, choices(good))
+}
+
+// former is the last succeeded release that brought another revision than the stable one.
+func former(r *v1alpha1.Rollout, good []v1alpha1.Release) (string, error) {
+	for _, rel := range good {
+		if r.Status.Stable == nil || rel.Spec.To.Hash != r.Status.Stable.Hash {
+			return rel.Name, nil
+		}
+	}
+	if len(good) == 0 {
+		return "", no("rollout %s has no succeeded release to go back to", r.Name)
+	}
+	first := good[len(good)-1]
+	return "", no("rollout %s has no earlier succeeded release: what ran before %s was never released by Sluice; release it anew: `sluice start %s %s`",
+		r.Name, first.Name, imageFlags(first.Spec.From), r.Name)
+}
+
+func imageFlags(r v1alpha1.Revision) string {
+	var out []string
+	for _, i := range r.Images {
+		out = append(out, "--image "+i.Container+"="+i.Image)
+	}
+	return strings.Join(out, " ")
+}
+
+func choices(good []v1alpha1.Release) string {
+	if len(good) == 0 {
+		return "there is none that succeeded"
+	}
+	var out []string
+	for _, rel := range good {
+		out = append(out, fmt.Sprintf("%d (%s)", rel.Spec.Number, images(rel.Spec.To)))
+	}
+	return "those that succeeded: " + strings.Join(out, ", ")
+}

@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/traffic"
+)
+
+// Options of the command line.
+type Options struct {
+	// Args are the process's arguments, the program's name first: `kubectl-sluice` makes it speak of itself as
+	// `kubectl sluice`, and `kubectl_complete-sluice` completes for it.
+	Args []string
+	// In, Out and Err are the standard streams.
+	In       io.Reader
+	Out, Err io.Writer
+	// Version of the program.
+	Version string
+	// Now is the clock.
+	Now func() time.Time
+	// Traffic returns the provider of a layer and the name of its object, so that plan can ask what the
+	// controller would. Without it the layers are not looked at.
+	Traffic func(v1alpha1.TrafficLayer) (traffic.Provider, string)
+	// Controller runs the controller until ctx ends. Without it there is no such command.
+	Controller func(ctx context.Context, cfg *rest.Config, o ControllerOptions) error
+}
+
+// Run carries one command line out and returns the exit code.
+func Run(ctx context.Context, o Options) int {
+	root := newRoot(o)
+	args := o.Args[1:]
+	if program(o.Args[0]) == "kubectl_complete-sluice" {
+		args = append([]string{cobra.ShellCompRequestCmd}, args...)
+	}
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if e, ok := errors.AsType[*exitError](err); err != nil && (!ok || !e.quiet) {
+		fmt.Fprintln(o.Err, "error: "+sentence(err))
+	}
+	return exitCode(err)
+}
+
+// env is what every command has.
+type env struct {
+	*cluster
+	in       io.Reader
+	out, err io.Writer
+	now      clock
+	program  string
+	paint    painter
+	live     func() (height int, ok bool)
+	traffic  func(v1alpha1.TrafficLayer) (traffic.Provider, string)
+}
+
+func newRoot(o Options) *cobra.Command {
+	e := &env{
+		cluster: newCluster("sluice/" + o.Version),
+		in:      o.In, out: o.Out, err: o.Err, now: o.Now,
+		program: "sluice",
+		paint:   painter{on: colours(o.Out, os.Getenv)},
+		live:    terminalHeight(o.Out),
+		traffic: o.Traffic,
+	}
+	if strings.HasPrefix(program(o.Args[0]), "kubectl") {
+		e.program = "kubectl sluice"
+	}
+	root := &cobra.Command{
+		Use:   "sluice",
+		Short: "Release new versions on Kubernetes a little at a time, and take them back without harm",
+		Long: `Sluice releases new versions of the team's own, unchanged Deployments a little at a time, and takes
+them back without harm.
+
+A new version starts when somebody changes the Deployment's pod template (kubectl apply, kubectl set image, Helm,
+GitOps, or "sluice start"). These commands show where it stands and say what a person decides; each acts as the
+user of the kubeconfig, and what he may decide is plain Kubernetes RBAC.
+
+NAME is a Rollout (shop, rollout/shop) or one of its releases (shop-1, release/shop-1).
+
+` + exitHelp,
+		SilenceErrors: true, SilenceUsage: true,
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: e.program},
+		Version:     o.Version,
+	}
+	root.SetIn(o.In)
+	root.SetOut(o.Out)
+	root.SetErr(o.Err)
+	root.SetVersionTemplate("sluice {{.Version}}\n")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see `%s --help`", err, c.CommandPath())
+	})
+	root.CompletionOptions.HiddenDefaultCmd = false
+	e.bind(root.PersistentFlags())
+	addCommands(root, e, o)
+	return root
+}
+
+func addCommands(root *cobra.Command, e *env, o Options) {
+	groups := []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"see", "See where a release stands:", []*cobra.Command{
+			newGet(e), newList(e), newStatus(e), newHistory(e),
+		}},
+		{"decide", "Decide:", append(newVerbs(e), newRetry(e), newRollback(e), newStart(e))},
+		{"before", "Before anything moves:", []*cobra.Command{newPlan(e), newLint(e)}},
+		{"cluster", "The cluster:", clusterCommands(e, o)},
+	}
+	for _, g := range groups {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.id
+			root.AddCommand(c)
+		}
+	}
+	root.AddCommand(newVersion(o.Version))
+	root.InitDefaultHelpCmd()
+}
+
+func clusterCommands(e *env, o Options) []*cobra.Command {
+	if o.Controller == nil {
+		return []*cobra.Command{newInstall(e), newUninstall(e, nil)}
+	}
+	back := func(ctx context.Context, cfg *rest.Config) error {
+		return o.Controller(ctx, cfg, ControllerOptions{MetricsAddress: "0", ProbeAddress: "0"})
+	}
+	return []*cobra.Command{newInstall(e), newUninstall(e, back), newController(e, o.Controller)}
+}
+
+// reach connects and tells the namespace, which most commands begin with.
+func (e *env) reach() (client.WithWatch, string, error) {
+	ns, err := e.namespace()
+	if err != nil {
+		return nil, "", err
+	}
+	c, err := e.connect()
+	return c, ns, err
+}
+
+func program(path string) string {
+	name := path[strings.LastIndexAny(path, `/\`)+1:]
+	return strings.TrimSuffix(name, ".exe")
+}

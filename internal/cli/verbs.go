@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+// verb is a command that decides about the release under way.
+type verb struct {
+	use, short, long, example string
+	verb                      v1alpha1.DecisionVerb
+}
+
+var runningVerbs = []verb{
+	{
+		use: "abort NAME", verb: v1alpha1.VerbAbort,
+		short: "Send all requests back to the stable version and take the new one down",
+		long: `Send all requests back to the stable version, as fast as its pods can carry them, and take the new one down.
+The workload's pod template stays as the team wrote it unless the Rollout says onAbort: revert; the rejected
+version is not tried again until "sluice retry" or until the template changes.`,
+		example: `  sluice abort shop -m "checkout errors"`,
+	},
+	{
+		use: "pause NAME", verb: v1alpha1.VerbPause,
+		short: "Stop the advance of a release where it stands",
+		long:  `Stop the advance of a release. Its pods and routes stay as they are until "sluice resume".`,
+	},
+	{
+		use: "resume NAME", verb: v1alpha1.VerbResume,
+		short: "Go on after \"pause\", or after a failed step that asks a person",
+		long: `Go on after "sluice pause", or after a step failed in a Rollout with onFailure: pause. The pause of a step
+is not ended by it: "sluice promote" does that.`,
+	},
+}
+
+// newVerbs makes the commands that decide about the release under way.
+func newVerbs(e *env) []*cobra.Command {
+	out := []*cobra.Command{newPromote(e)}
+	for _, v := range runningVerbs {
+		var d decide
+		c := &cobra.Command{
+			Use: v.use, Short: v.short, Long: v.long, Example: v.example,
+			Args:              oneName,
+			ValidArgsFunction: e.completeNames,
+			RunE: func(c *cobra.Command, args []string) error {
+				return d.running(c.Context(), e, args[0], v.verb)
+			},
+		}
+		d.bind(c)
+		out = append(out, c)
+	}
+	return out
+}
+
+func newPromote(e *env) *cobra.Command {
+	var d decide
+	var full bool
+	c := &cobra.Command{
+		Use:   "promote NAME",
+		Short: "End the pause of the current step, or with --full go past all steps",
+		Long: `End the pause of the step in which the release stands now, and of no other: if it has moved on in the
+meantime the word is refused.
+
+With --full the release goes past all its steps to completion. The pods that the new version needs are waited for
+all the same.`,
+		Example: `  sluice promote shop
+  sluice promote shop --full -m "hotfix"`,
+		Args:              oneName,
+		ValidArgsFunction: e.completeNames,
+		RunE: func(c *cobra.Command, args []string) error {
+			v := v1alpha1.VerbPromote
+			if full {
+				v = v1alpha1.VerbPromoteFull
+			}
+			return d.running(c.Context(), e, args[0], v)
+		},
+	}
+	d.bind(c)
+	c.Flags().BoolVar(&full, "full", false, "Go past all steps to completion")
+	return c
+}
+
+// running decides about the release under way.
+func (d *decide) running(ctx context.Context, e *env, arg string, v v1alpha1.DecisionVerb) error {
+	c, ns, err := e.reach()
+	if err != nil {
+		return err
+	}
+	t, err := resolve(ctx, c, ns, arg)
+	if err != nil {
+		return err
+	}
+	if !t.underWay() {
+		return nothingUnderWay(t, v)
+	}
+	return d.run(ctx, e, c, ns, wordOn(t.release, v))
+}
+
+// wordOn fills in what binds a decision to what its author saw. A promote speaks of one step, so that it never ends a
+// later one's pause by accident; stopping and taking back are never refused for a step that has passed meanwhile.
+func wordOn(r *v1alpha1.Release, v v1alpha1.DecisionVerb) v1alpha1.DecisionSpec {
+	spec := v1alpha1.DecisionSpec{Release: r.Name, Verb: v}
+	steps, at := r.Spec.Plan.Steps, currentStep(r)
+	if v == v1alpha1.VerbPromote && at < len(steps) {
+		spec.Step = stepName(steps, at)
+	}
+	if v == v1alpha1.VerbPromote || v == v1alpha1.VerbPromoteFull {
+		spec.PlanDigest = r.Spec.PlanDigest
+	}
+	return spec
+}
+
+func nothingUnderWay(t target, v v1alpha1.DecisionVerb) error {
+	if t.release == nil {
+		return no("rollout %s has no release to %s: one begins when the pod template of deployment/%s changes, as by `sluice start`",
+			t.rollout.Name, v, t.rollout.Spec.Workload.Name)
+	}
+	hint := fmt.Sprintf("a new one begins when the pod template changes, as by `sluice start`; `sluice retry %s` tries an aborted one again", t.release.Spec.Rollout)
+	return no("nothing to %s: %s has ended (%s); %s", v, t.release.Name, t.release.Status.Phase, hint)
+}
