@@ -88,9 +88,10 @@ const (
 	conflictDelay = 50 * time.Millisecond
 	// recheck bounds how long a missed watch event can delay a release.
 	recheck = 30 * time.Second
-	// passing is how long a wait may last before it is written to the status: most are over by then, and a
-	// release of many steps would spend half of its writes on telling of them.
-	passing = time.Second
+	// passing is how long a wait may last before it is written to the status: pods that start and routes that
+	// come into force are mostly seen by then, and a release of many steps would spend half of its writes on
+	// telling of them. What a person is asked for is told at once.
+	passing = 4 * time.Second
 )
 
 // wake is when the release has to be looked at again though nothing happens.
@@ -109,6 +110,7 @@ func (r *Reconciler) wake(w *world, rel *v1alpha1.Release, out release.Outcome) 
 		earliest(l.settledAt())
 	}
 	earliest(r.waits.due(rel.UID))
+	earliest(r.waits.due(w.rollout.UID))
 	return max(at.Sub(w.now), time.Millisecond)
 }
 

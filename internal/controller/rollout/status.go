@@ -165,8 +165,8 @@ func (r *Reconciler) mirror(ctx context.Context, write *kube.Writer, w *world, r
 	}
 	conditions(&s.Conditions, after.Generation, out.Reason.Code, out.Reason.Message, metav1.ConditionFalse, metav1.ConditionTrue, stalled)
 	told := equality.Semantic.DeepEqual(mirrored(w.rollout.Status), mirrored(*s))
-	if w.rollout.Status.CurrentRelease == rel.Name &&
-		!r.waits.lasts(w.rollout.UID, string(s.Phase)+s.Step+out.Reason.Code, told, w.now) {
+	lasts := r.waits.lasts(w.rollout.UID, string(s.Phase)+s.Step+out.Reason.Code, told, w.now)
+	if told || !lasts && w.rollout.Status.CurrentRelease == rel.Name && !asksAPerson(out.Reason.Code) {
 		return nil
 	}
 	return write.PatchStatus(ctx, w.rollout, after)
