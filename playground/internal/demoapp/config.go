@@ -29,6 +29,10 @@ type Config struct {
 	CrashAfter time.Duration
 	ExitCode   int // of that exit
 	Port       int
+
+	// TerminationDelay is how long it serves on after SIGTERM, telling clients to close
+	// their connections: gateways need a moment to learn that the pod is going.
+	TerminationDelay time.Duration
 }
 
 // What the tags mean, beside the colours.
@@ -38,6 +42,9 @@ const (
 	slowStart     = 10 * time.Second
 	defaultPort   = 8080
 	defaultColour = "blue"
+
+	// The original waits 10 seconds, for gateways that are slow to follow endpoints.
+	defaultTerminationDelay = time.Second
 )
 
 // Parse reads the behaviour from an image tag and the container's environment; the
@@ -48,7 +55,7 @@ func Parse(tag string, env map[string]string) (Config, error) {
 		return Config{}, err
 	}
 	for _, read := range []func(*Config, map[string]string) error{
-		readColour, readErrorRate, readLatency, readStartDelay, readCrash, readExitCode, readPort,
+		readColour, readErrorRate, readLatency, readStartDelay, readCrash, readExitCode, readPort, readTerminationDelay,
 	} {
 		if err := read(&c, env); err != nil {
 			return Config{}, err
@@ -68,7 +75,7 @@ func Tags() []string {
 }
 
 func fromTag(tag string) (Config, error) {
-	c := Config{Version: tag, Colour: defaultColour, Port: defaultPort, ExitCode: 1}
+	c := Config{Version: tag, Colour: defaultColour, Port: defaultPort, ExitCode: 1, TerminationDelay: defaultTerminationDelay}
 	switch tag {
 	case "latest":
 		return c, nil
@@ -166,6 +173,14 @@ func readPort(c *Config, env map[string]string) error {
 	}
 	c.Port = port
 	return nil
+}
+
+func readTerminationDelay(c *Config, env map[string]string) error {
+	d, ok, err := duration(env, "TERMINATION_DELAY")
+	if ok {
+		c.TerminationDelay = d
+	}
+	return err
 }
 
 func duration(env map[string]string, name string) (time.Duration, bool, error) {

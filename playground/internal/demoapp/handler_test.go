@@ -29,7 +29,7 @@ func ask(h http.Handler, method, path, body string) *httptest.ResponseRecorder {
 }
 
 func TestParse(t *testing.T) {
-	base := Config{Colour: "blue", Port: 8080, ExitCode: 1}
+	base := Config{Colour: "blue", Port: 8080, ExitCode: 1, TerminationDelay: time.Second}
 	with := func(change func(*Config)) Config {
 		c := base
 		change(&c)
@@ -51,6 +51,7 @@ func TestParse(t *testing.T) {
 		"latency by env":     {tag: "blue", env: map[string]string{"LATENCY": "50ms"}, want: with(func(c *Config) { c.Version, c.Latency, c.FixedDelay = "blue", 50*time.Millisecond, true })},
 		"start delay by env": {tag: "never-ready", env: map[string]string{"START_DELAY": "1s"}, want: with(func(c *Config) { c.Version, c.StartDelay = "never-ready", time.Second })},
 		"crash by env":       {tag: "blue", env: map[string]string{"CRASH_AFTER": "5s", "EXIT_CODE": "3"}, want: with(func(c *Config) { c.Version, c.Crash, c.CrashAfter, c.ExitCode = "blue", true, 5*time.Second, 3 })},
+		"termination delay":  {tag: "blue", env: map[string]string{"TERMINATION_DELAY": "0s"}, want: with(func(c *Config) { c.Version, c.TerminationDelay = "blue", 0 })},
 		"port":               {tag: "blue", env: map[string]string{"PORT": "80"}, want: with(func(c *Config) { c.Version, c.Port = "blue", 80 })},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -74,6 +75,7 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		{tag: "blue", variable: "CRASH_AFTER", value: "x", want: `CRASH_AFTER "x"`},
 		{tag: "blue", variable: "EXIT_CODE", value: "256", want: `EXIT_CODE "256"`},
 		{tag: "blue", variable: "PORT", value: "0", want: `PORT "0"`},
+		{tag: "blue", variable: "TERMINATION_DELAY", value: "soon", want: `TERMINATION_DELAY "soon"`},
 	} {
 		_, err := Parse(tc.tag, map[string]string{tc.variable: tc.value})
 		if err == nil || !strings.Contains(err.Error(), tc.want) {

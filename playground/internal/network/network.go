@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -49,11 +50,19 @@ func New() *Network {
 		dialer:    net.Dialer{Timeout: 10 * time.Second},
 		listeners: map[netip.AddrPort]string{},
 		used:      map[netip.Addr]bool{},
-		last:      PodRange.Addr(),
+		last:      someStart(),
 		listen: func(ctx context.Context, addr string) (net.Listener, error) {
 			return config.Listen(ctx, "tcp4", addr)
 		},
 	}
+}
+
+// someStart chooses where addresses begin, so that playgrounds side by side seldom
+// want the same loopback address.
+func someStart() netip.Addr {
+	b := PodRange.Addr().As4()
+	b[2] = byte(rand.IntN(256))
+	return netip.AddrFrom4(b)
 }
 
 // SetResolver says who resolves Service addresses and names; without one, only pod

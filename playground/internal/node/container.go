@@ -201,6 +201,9 @@ func (p *pod) exit(c *container, proc *process, code int) {
 		StartedAt: metav1.NewTime(c.startedAt), FinishedAt: metav1.Now(),
 	}
 	_ = c.logs.Close()
+	if c.spec.TerminationMessagePolicy == corev1.TerminationMessageFallbackToLogsOnError && code != 0 {
+		c.term.Message = c.logs.end()
+	}
 	p.advance()
 }
 

@@ -94,6 +94,18 @@ func (b *logBuffer) after(n int) (lines []logLine, next int, more <-chan struct{
 	return nil, next, b.more
 }
 
+// end returns what a termination message may hold of the log.
+func (b *logBuffer) end() string {
+	const mostLines, mostBytes = 80, 2048
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var text []byte
+	for _, l := range b.lines[max(len(b.lines)-mostLines, 0):] {
+		text = append(text, l.text...)
+	}
+	return string(text[max(len(text)-mostBytes, 0):])
+}
+
 // logQuery is what kubectl logs may ask for.
 type logQuery struct {
 	tail       int // negative: all

@@ -8,12 +8,15 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // pod is one pod's life on this node. Everything in it is guarded by mu; what takes
 // time (probes, hooks, look-ups of ConfigMaps) is done without it.
 type pod struct {
 	host *host
+	name types.NamespacedName
+	uid  types.UID
 	ip   string
 
 	mu         sync.Mutex
@@ -38,7 +41,7 @@ type failure struct{ reason, message string }
 // Where the status shows that containers ran before (the node was restarted), they
 // count as having died with it.
 func newPod(h *host, api *corev1.Pod, ip string) *pod {
-	p := &pod{host: h, api: api, ip: ip, start: metav1.Now()}
+	p := &pod{host: h, name: nameOf(api), uid: api.UID, api: api, ip: ip, start: metav1.Now()}
 	if api.Status.StartTime != nil {
 		p.start = *api.Status.StartTime
 	}
@@ -246,7 +249,7 @@ func (p *pod) respec(c *container, s *corev1.Container) {
 func (p *pod) observe(api *corev1.Pod) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.api.Spec.ReadinessGates) == 0 || p.api.UID != api.UID {
+	if len(p.api.Spec.ReadinessGates) == 0 || p.uid != api.UID {
 		return
 	}
 	p.api = api

@@ -272,6 +272,21 @@ func TestMissingVolumeSourceHoldsThePod(t *testing.T) {
 	})
 }
 
+func TestTerminationMessageFromTheLog(t *testing.T) {
+	run(t, func(p *corev1.Pod) {
+		p.Spec.RestartPolicy = corev1.RestartPolicyNever
+		p.Spec.Containers[0].Image = "speaks"
+		p.Spec.Containers[0].TerminationMessagePolicy = corev1.TerminationMessageFallbackToLogsOnError
+	}, func(w *world, p *pod) {
+		w.runs["speaks"] = func(c *call, _ int) int { c.say("request 1: status 503"); return 1 }
+		p.begin()
+		after(0)
+		if got := web(p).State.Terminated.Message; got != "request 1: status 503\n" {
+			t.Errorf("message %q", got)
+		}
+	})
+}
+
 func TestReadinessGates(t *testing.T) {
 	run(t, func(p *corev1.Pod) {
 		p.Spec.ReadinessGates = []corev1.PodReadinessGate{{ConditionType: "sluice.dev/traffic"}}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -148,7 +149,7 @@ func listen(c *call, config demoapp.Config) (func() int, error) {
 	if err != nil {
 		return nil, err
 	}
-	server := &http.Server{Handler: demoapp.New(config, nil), ReadHeaderTimeout: 30 * time.Second}
+	server := &http.Server{Handler: closing(c.terminated, demoapp.New(config, nil)), ReadHeaderTimeout: 30 * time.Second}
 	return func() int {
 		c.say("demo %s: serves %s on %s:%d", config.Version, config.Colour, c.ip, config.Port)
 		failed := make(chan error, 1)
@@ -162,7 +163,7 @@ func listen(c *call, config demoapp.Config) (func() int, error) {
 			c.say("demo %s: crashes after %s as told: exit code %d", config.Version, config.CrashAfter, config.ExitCode)
 			return config.ExitCode
 		case <-c.terminated.Done():
-			return shutDown(c, server)
+			return shutDown(c, server, config.TerminationDelay)
 		}
 	}, nil
 }
@@ -174,10 +175,28 @@ func crash(config demoapp.Config) <-chan time.Time {
 	return time.After(config.CrashAfter)
 }
 
-// shutDown takes no new connections and lets the requests in flight finish, until
-// SIGKILL.
-func shutDown(c *call, server *http.Server) int {
-	c.say("demo: SIGTERM: finishing the requests in flight")
+// closing asks clients, from SIGTERM on, to close their connections after the answer.
+// Connections that are idle stay open meanwhile: closing one just when a request is
+// sent on it would fail that request.
+func closing(terminated context.Context, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if terminated.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// shutDown serves on for the delay, then takes no new connections and lets the requests
+// in flight finish, until SIGKILL.
+func shutDown(c *call, server *http.Server, delay time.Duration) int {
+	c.say("demo: SIGTERM: stops in %s, when the requests in flight are finished", delay)
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.killed.Done():
+	}
 	if err := server.Shutdown(c.killed); err != nil {
 		_ = server.Close()
 		return 137

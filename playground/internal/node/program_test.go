@@ -72,7 +72,7 @@ func TestImages(t *testing.T) {
 }
 
 func TestDemoFinishesRequestsInFlight(t *testing.T) {
-	s := start(t, "sluice.dev/demo:green", map[string]string{"LATENCY": "300ms"})
+	s := start(t, "sluice.dev/demo:green", map[string]string{"LATENCY": "300ms", "TERMINATION_DELAY": "0s"})
 	answered := make(chan error, 1)
 	sent := make(chan struct{})
 	go func() {
@@ -104,6 +104,30 @@ func TestDemoFinishesRequestsInFlight(t *testing.T) {
 	if _, err := s.client().Get("http://198.18.99.1:8080/"); err == nil {
 		t.Error("it still answers")
 	}
+}
+
+func TestDemoServesOnAfterSIGTERM(t *testing.T) {
+	s := start(t, "sluice.dev/demo:green", map[string]string{"TERMINATION_DELAY": "1h"})
+	client := s.client()
+	ask := func() *http.Response {
+		t.Helper()
+		res, err := client.Get("http://198.18.99.1:8080/color")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		return res
+	}
+	if ask().Close {
+		t.Error("connections are closed before SIGTERM")
+	}
+	s.terminate()
+	if res := ask(); res.StatusCode != 200 || !res.Close {
+		t.Errorf("after SIGTERM: status %d, connection to be closed: %v", res.StatusCode, res.Close)
+	}
+	s.kill()
+	<-s.code
 }
 
 func TestDemoIsKilled(t *testing.T) {

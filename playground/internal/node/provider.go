@@ -122,8 +122,8 @@ func (v *provider) gone(api *corev1.Pod) bool {
 // discard ends at once a pod that the API server has no more, and forgets it.
 func (v *provider) discard(p *pod) {
 	v.mu.Lock()
-	if v.pods[nameOf(p.api)] == p {
-		delete(v.pods, nameOf(p.api))
+	if v.pods[p.name] == p {
+		delete(v.pods, p.name)
 	}
 	v.mu.Unlock()
 	p.mu.Lock()
@@ -229,7 +229,7 @@ func (v *provider) finish(ctx context.Context, api *corev1.Pod) {
 	}
 	v.host.log.Warn("remove pod", "pod", nameOf(api), "err", err)
 	time.AfterFunc(time.Second, func() {
-		if p := v.find(api.Namespace, api.Name); p != nil && p.api.UID == api.UID {
+		if p := v.find(api.Namespace, api.Name); p != nil && p.uid == api.UID {
 			v.queue.Add(p)
 		}
 	})
@@ -254,7 +254,7 @@ func (v *provider) mayRemove(namespace, name string, uid types.UID) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.api.UID != uid {
+	if p.uid != uid {
 		return true
 	}
 	if now, err := v.lister.Pods(namespace).Get(name); err == nil && now.UID == uid {
