@@ -72,6 +72,9 @@ func backendNames(rules []any) []string {
 	for _, rule := range rules {
 		for _, ref := range refsOf(rule) {
 			name := text(object(ref)["name"], "")
+			if namespace := text(object(ref)["namespace"], ""); namespace != "" {
+				name = namespace + "/" + name
+			}
 			if name != "" && !seen[name] {
 				seen[name] = true
 				names = append(names, name)

@@ -108,7 +108,7 @@ func (s *stage) act(t *testing.T, at string, file *txtar.File) bool {
 	case "live.yaml":
 		s.write(manifest(t, at, file.Data))
 	case "status.yaml":
-		s.route.Object["status"] = manifest(t, at, file.Data).Object["status"]
+		s.route.Object["status"] = manifest(t, at, file.Data).Object
 	case "restore":
 		s.restore(t)
 	default:
