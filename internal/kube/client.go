@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -43,6 +44,12 @@ type Stale struct {
 // first object that is behind; the watch event that catches it up also brings the owner back.
 func (c *Client) Fresh(ctx context.Context, owner types.NamespacedName) (*Stale, error) {
 	for r, w := range c.ledger.outstanding(owner) {
+		if w.version == unknown {
+			if err := c.find(ctx, owner, r, w); err != nil {
+				return nil, err
+			}
+			return &Stale{Kind: r.gvk.Kind, Name: r.name.Name}, nil
+		}
 		ok, err := c.caughtUp(ctx, c.Client, r, w)
 		if err != nil {
 			return nil, err
@@ -58,6 +65,21 @@ func (c *Client) Fresh(ctx context.Context, owner types.NamespacedName) (*Stale,
 		c.ledger.settle(owner, r, w)
 	}
 	return nil, nil
+}
+
+// find asks the API server itself what became of a write whose answer never came. The cache then has to show at
+// least that.
+func (c *Client) find(ctx context.Context, owner types.NamespacedName, r ref, w written) error {
+	uid, version, err := c.look(ctx, c.Live, r, w.untyped)
+	if err != nil {
+		return err
+	}
+	if uid == "" { // Not there: nothing to wait for but that the cache shows none either.
+		c.ledger.settle(owner, r, w)
+		return nil
+	}
+	c.ledger.record(owner, r, written{version: version, untyped: w.untyped})
+	return nil
 }
 
 // Forget drops what is remembered of an owner that is gone.
@@ -129,7 +151,7 @@ func (w *Writer) Writes() int { return w.writes }
 // Create makes an object. If one of this name exists already the error says so (apierrors.IsAlreadyExists).
 func (w *Writer) Create(ctx context.Context, obj client.Object) error {
 	if err := w.client.Create(ctx, obj, client.FieldOwner(FieldManager)); err != nil {
-		return fmt.Errorf("create %s: %w", w.describe(obj), err)
+		return w.lost(obj, fmt.Errorf("create %s: %w", w.describe(obj), err))
 	}
 	return w.wrote(obj, "")
 }
@@ -142,7 +164,7 @@ func (w *Writer) Patch(ctx context.Context, before, after client.Object) error {
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := w.client.Patch(ctx, after, patch, client.FieldOwner(FieldManager)); err != nil {
-		return fmt.Errorf("patch %s: %w", w.describe(before), err)
+		return w.lost(before, fmt.Errorf("patch %s: %w", w.describe(before), err))
 	}
 	return w.wrote(after, "")
 }
@@ -154,7 +176,7 @@ func (w *Writer) PatchStatus(ctx context.Context, before, after client.Object) e
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := w.client.Status().Patch(ctx, after, patch, client.FieldOwner(FieldManager)); err != nil {
-		return fmt.Errorf("patch status of %s: %w", w.describe(before), err)
+		return w.lost(before, fmt.Errorf("patch status of %s: %w", w.describe(before), err))
 	}
 	return w.wrote(after, "")
 }
@@ -165,9 +187,27 @@ func (w *Writer) Delete(ctx context.Context, obj client.Object) error {
 	uid := obj.GetUID()
 	err := w.client.Delete(ctx, obj, client.Preconditions{UID: &uid}, client.PropagationPolicy("Background"))
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("delete %s: %w", w.describe(obj), err)
+		return w.lost(obj, fmt.Errorf("delete %s: %w", w.describe(obj), err))
 	}
 	return w.wrote(obj, uid)
+}
+
+// lost remembers a write of which it is not known whether it was done: no answer came, or the API server failed after
+// it may have stored it. A refusal is an answer.
+func (w *Writer) lost(obj client.Object, err error) error {
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		if code := status.Status().Code; code != 0 && code < 500 && code != 408 {
+			return err
+		}
+	}
+	gvk, kindErr := apiutil.GVKForObject(obj, w.client.Scheme())
+	if kindErr != nil {
+		return errors.Join(err, kindErr)
+	}
+	_, untyped := obj.(*unstructured.Unstructured)
+	r := ref{gvk: gvk, name: client.ObjectKeyFromObject(obj)}
+	w.client.ledger.record(w.owner, r, written{version: unknown, untyped: untyped})
+	return err
 }
 
 func (w *Writer) wrote(obj client.Object, deleted types.UID) error {

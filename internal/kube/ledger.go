@@ -27,13 +27,17 @@ type ref struct {
 
 // written is what we last did to an object.
 type written struct {
-	// version that our write gave it; for a deletion the UID that must be gone.
+	// version that our write gave it, or unknown when the write's answer never came; for a deletion the UID that
+	// must be gone.
 	version string
 	deleted types.UID
 	at      time.Time
 	// untyped: the cache holds this kind as unstructured objects.
 	untyped bool
 }
+
+// unknown is the version of an object whose last write may or may not have been done.
+const unknown = "?"
 
 func newLedger(now func() time.Time) *ledger {
 	return &ledger{entries: map[types.NamespacedName]map[ref]written{}, now: now}

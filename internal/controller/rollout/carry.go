@@ -252,6 +252,11 @@ func (c *carrier) handOver(ctx context.Context) error {
 	if rs == nil || c.w.deploy == nil || deployment.OwnedBy(rs, c.w.deploy.GetUID()) {
 		return nil
 	}
+	if old := c.w.stable(); old != nil && old.GetUID() != rs.GetUID() {
+		if err := c.write.Patch(ctx, old, deployment.Unsaturated(old)); err != nil {
+			return err
+		}
+	}
 	return c.write.Patch(ctx, rs, deployment.HandedOver(rs, c.w.deploy))
 }
 

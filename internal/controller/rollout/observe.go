@@ -46,6 +46,8 @@ type world struct {
 	layers    []*layer
 	// trouble is what no waiting mends.
 	trouble string
+	// keptPaused: without an admission policy the workload stays paused, released or not.
+	keptPaused bool
 }
 
 // service is one Service in front of the workload.
@@ -89,7 +91,7 @@ func (w *world) latest() *v1alpha1.Release {
 
 // observe reads everything that concerns one Rollout. It returns nil when the Rollout is gone.
 func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*world, error) {
-	w := &world{now: r.Now(), rollout: &v1alpha1.Rollout{}, holds: map[v1alpha1.HoldTarget]*v1alpha1.Hold{}}
+	w := &world{now: r.Now(), keptPaused: r.keepsPaused(), rollout: &v1alpha1.Rollout{}, holds: map[v1alpha1.HoldTarget]*v1alpha1.Hold{}}
 	if err := r.Kube.Get(ctx, key, w.rollout); err != nil {
 		return nil, client.IgnoreNotFound(fmt.Errorf("read Rollout %s: %w", key, err))
 	}
@@ -136,15 +138,15 @@ func (r *Reconciler) observeWorkload(ctx context.Context, w *world) error {
 	d.SetGroupVersionKind(deployment.Kind)
 	key := types.NamespacedName{Namespace: w.rollout.Namespace, Name: w.rollout.Spec.Workload.Name}
 	err := r.Kube.Get(ctx, key, d)
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
+	by := []client.MatchingFields{{indexRollout: w.rollout.Name}}
+	switch {
+	case err == nil:
+		w.deploy, w.template = d, deployment.TemplateOf(d)
+		by = append(by, client.MatchingFields{indexOwner: string(d.GetUID())})
+	case !apierrors.IsNotFound(err):
 		return fmt.Errorf("read Deployment %s: %w", key, err)
 	}
-	w.deploy, w.template = d, deployment.TemplateOf(d)
-
-	for _, by := range []client.MatchingFields{{indexOwner: string(d.GetUID())}, {indexRollout: w.rollout.Name}} {
+	for _, by := range by {
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(deployment.ReplicaSetKind)
 		if err := r.Kube.List(ctx, list, client.InNamespace(key.Namespace), by); err != nil {
@@ -439,9 +441,10 @@ func (w *world) observed(rel *v1alpha1.Release, m release.Memory) release.Observ
 		}
 	}
 	stable, canary := w.stable(), w.canary()
+	o.Canary = deployment.ReadTrack(canary, "")
 	if w.deploy != nil && w.deploy.GetDeletionTimestamp() == nil {
 		o.Workload = release.Workload{
-			Exists: true, Desired: w.template.Hash, Replicas: deployment.Replicas(w.deploy), Held: deployment.Paused(w.deploy),
+			Exists: true, Desired: w.template.Hash, Replicas: deployment.Replicas(w.deploy), Held: w.held(rel, m),
 		}
 		o.Stable = deployment.ReadTrack(stable, w.deploy.GetUID())
 		o.Canary = deployment.ReadTrack(canary, w.deploy.GetUID())
@@ -458,6 +461,15 @@ func (w *world) observed(rel *v1alpha1.Release, m release.Memory) release.Observ
 		o.Layers = append(o.Layers, l.observed(w.now))
 	}
 	return o
+}
+
+// held says whether the workload is kept from starting what its template says. Where it is always kept paused, that
+// is so for as long as the template is the one that is being released.
+func (w *world) held(rel *v1alpha1.Release, m release.Memory) bool {
+	if w.keptPaused && (m.HandedOver || w.template.Hash == rel.Spec.From.Hash) {
+		return false
+	}
+	return deployment.Paused(w.deploy)
 }
 
 // alone says whether every other ReplicaSet of the workload has no pods, and this one all it should.

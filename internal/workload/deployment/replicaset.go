@@ -88,6 +88,21 @@ func HandedOver(rs, d *unstructured.Unstructured) *unstructured.Unstructured {
 	return out
 }
 
+// Unsaturated is a ReplicaSet that the Deployment controller does not take for complete. It is for the old one at a
+// hand-over: should the template become the old one again in that very moment, a complete old ReplicaSet would have
+// the controller remove the new pods at once, which by then serve everybody; an incomplete one has it scale the two
+// in proportion, and take the surplus from the older.
+func Unsaturated(rs *unstructured.Unstructured) *unstructured.Unstructured {
+	out := rs.DeepCopy()
+	annotations := out.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[annotationDesired] = "-1"
+	out.SetAnnotations(annotations)
+	return out
+}
+
 // FromHistory says whether a ReplicaSet was once the Deployment's own, so that it goes back to it and is not
 // deleted.
 func FromHistory(rs *unstructured.Unstructured) bool {
