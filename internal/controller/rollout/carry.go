@@ -261,6 +261,9 @@ func (c *carrier) handOver(ctx context.Context) error {
 }
 
 func (c *carrier) takeBack(ctx context.Context) error {
+	if err := c.resaturate(ctx); err != nil {
+		return err
+	}
 	rs := c.w.canary()
 	if rs == nil || deployment.OwnedBy(rs, c.rel.UID) {
 		return nil
@@ -268,7 +271,19 @@ func (c *carrier) takeBack(ctx context.Context) error {
 	return c.write.Patch(ctx, rs, deployment.Taken(rs, ownerOf(c.rel), c.labels()))
 }
 
+// resaturate undoes the first half of a hand-over that was not finished or is taken back.
+func (c *carrier) resaturate(ctx context.Context) error {
+	old := c.w.stable()
+	if old == nil || c.w.deploy == nil {
+		return nil
+	}
+	return c.write.Patch(ctx, old, deployment.Resaturated(old, c.w.deploy))
+}
+
 func (c *carrier) removeCanary(ctx context.Context) error {
+	if err := c.resaturate(ctx); err != nil {
+		return err
+	}
 	rs := c.w.canary()
 	if rs == nil || !deployment.OwnedBy(rs, c.rel.UID) {
 		return nil
@@ -384,4 +399,3 @@ func ignoreExists(err error) error {
 	}
 	return err
 }
-

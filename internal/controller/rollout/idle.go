@@ -325,4 +325,3 @@ func (r *Reconciler) pruneDecisions(ctx context.Context, write *kube.Writer, w *
 	}
 	return nil
 }
-

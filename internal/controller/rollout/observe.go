@@ -600,4 +600,3 @@ func equalSelectors(a, b map[string]string) bool {
 	}
 	return true
 }
-

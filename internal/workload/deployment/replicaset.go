@@ -19,6 +19,9 @@ const (
 	annotationDesired  = "deployment.kubernetes.io/desired-replicas"
 	annotationMax      = "deployment.kubernetes.io/max-replicas"
 	annotationRevision = "deployment.kubernetes.io/revision"
+
+	// unsaturated is a desired size that no ReplicaSet has.
+	unsaturated = "-1"
 )
 
 // Next is the ReplicaSet of a Deployment's current template, beside it: named and labelled as the Deployment
@@ -98,7 +101,20 @@ func Unsaturated(rs *unstructured.Unstructured) *unstructured.Unstructured {
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations[annotationDesired] = "-1"
+	annotations[annotationDesired] = unsaturated
+	out.SetAnnotations(annotations)
+	return out
+}
+
+// Resaturated takes Unsaturated back, where the old ReplicaSet is to stay after all: while an active ReplicaSet bears a
+// wrong size mark, the Deployment controller sees a scaling event and starts no new revision.
+func Resaturated(rs, d *unstructured.Unstructured) *unstructured.Unstructured {
+	if rs.GetAnnotations()[annotationDesired] != unsaturated {
+		return rs
+	}
+	out := rs.DeepCopy()
+	annotations := out.GetAnnotations()
+	annotations[annotationDesired] = strconv.Itoa(Replicas(d))
 	out.SetAnnotations(annotations)
 	return out
 }
