@@ -21,7 +21,7 @@ type Config struct {
 
 	Colour     string
 	ErrorRate  float64       // share of requests answered with 500, in percent
-	Latency    time.Duration // longest answer time; each request waits a random part of it, or all with LatencyFixed
+	Latency    time.Duration // longest answer time; each request waits a random part of it, or all of it with FixedDelay
 	FixedDelay bool          // every request waits the whole Latency
 
 	StartDelay time.Duration // before it listens

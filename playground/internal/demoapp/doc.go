@@ -14,5 +14,8 @@
 //	GET /metrics   http_requests_total, http_request_duration_seconds
 //	any other      as /color, so that routes by path can be tried
 //
+// The environment changes what the tag says: COLOR, ERROR_RATE (percent), LATENCY,
+// START_DELAY, CRASH_AFTER, EXIT_CODE, PORT (8080), TERMINATION_DELAY (1s).
+//
 // Every answer carries X-Version (the tag) and X-Pod.
 package demoapp
