@@ -26,6 +26,7 @@ var rewrite = flag.Bool("rewrite", false, "write what happens into the transcrip
 //	split.yaml     a step: weight and match, as in a Rollout; it is checked, and applied if not refused
 //	edit.yaml      what the team writes later, over what there is
 //	live.yaml      what somebody makes of the team's object by hand
+//	team.yaml      what the team's own object amounts to, where that was an edit
 //	beside.yaml    what somebody makes of the object beside it
 //	status.yaml    what the layer reports
 //	restore        everything is given back
@@ -107,6 +108,8 @@ func (s *stage) act(t *testing.T, at string, file *txtar.File) bool {
 		s.beside = manifest(t, at, file.Data)
 	case "live.yaml":
 		s.write(manifest(t, at, file.Data))
+	case "team.yaml":
+		s.team = s.stored(manifest(t, at, file.Data))
 	case "status.yaml":
 		s.route.Object["status"] = manifest(t, at, file.Data).Object
 	case "restore":

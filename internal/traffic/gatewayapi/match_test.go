@@ -1,0 +1,87 @@
+package gatewayapi_test
+
+import (
+	"regexp"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/traffic"
+	"github.com/sluice-dev/sluice/internal/traffic/gatewayapi"
+)
+
+// TestCookieExpression asks the expression that a gateway gets whether it finds the cookie and nothing like it,
+// in engines that match the whole value and in those that look anywhere.
+func TestCookieExpression(t *testing.T) {
+	tests := []struct {
+		cookie release.CookieMatch
+		header string
+		want   bool
+	}{
+		{release.CookieMatch{Name: "canary", Value: "always"}, "canary=always", true},
+		{release.CookieMatch{Name: "canary", Value: "always"}, "a=b; canary=always; c=d", true},
+		{release.CookieMatch{Name: "canary", Value: "always"}, "a=b;canary=always", true},
+		{release.CookieMatch{Name: "canary", Value: "always"}, "canary=always2", false},
+		{release.CookieMatch{Name: "canary", Value: "always"}, "my-canary=always", false},
+		{release.CookieMatch{Name: "canary", Value: "always"}, "a=canary=always", false},
+		{release.CookieMatch{Name: "c.n", Value: "a"}, "c.n=a", true},
+		{release.CookieMatch{Name: "c.n", Value: "a"}, "cxn=a", false},
+		{release.CookieMatch{Name: "c", Value: "(a|b).*"}, "c=(a|b).*", true},
+		{release.CookieMatch{Name: "c", Value: "(a|b).*"}, "c=a", false},
+	}
+	for _, test := range tests {
+		expression := addedExpression(t, release.Match{Cookies: []release.CookieMatch{test.cookie}})
+		for _, re := range []string{expression, "^(?:" + expression + ")$"} {
+			if have := regexp.MustCompile(re).MatchString(test.header); have != test.want {
+				t.Errorf("%s on %q: %v, want %v", re, test.header, have, test.want)
+			}
+		}
+	}
+}
+
+func TestHeaderExpressionMatchesTheWholeValue(t *testing.T) {
+	re := regexp.MustCompile(addedExpression(t, release.Match{Headers: []release.HeaderMatch{{Name: "Region", Regex: "eu|us"}}}))
+	for value, want := range map[string]bool{"eu": true, "us": true, "eu-north": false, "aus": false} {
+		if have := re.MatchString(value); have != want {
+			t.Errorf("%s on %q: %v, want %v", re, value, have, want)
+		}
+	}
+}
+
+// addedExpression is the one in the rule that is added for the match.
+func addedExpression(t *testing.T, m release.Match) string {
+	t.Helper()
+	route := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": []any{
+		map[string]any{"backendRefs": []any{map[string]any{"name": "shop", "port": int64(80)}}},
+	}}}}
+	w := traffic.World{Route: route, Backends: []traffic.Backend{{Stable: "shop", Canary: "shop-canary"}}, Now: time.Unix(0, 0)}
+	change := gatewayapi.New().Apply(w, traffic.Split{Matches: []release.Match{m}})
+	if change.Route == nil {
+		t.Fatal("no change")
+	}
+	header := object(list(object(list(rulesOf(change.Route)[0]["matches"])[0])["headers"])[0])
+	if header["type"] != "RegularExpression" {
+		t.Fatalf("not an expression: %v", header)
+	}
+	return header["value"].(string)
+}
+
+// TestHoldDecodedOtherwise: a Hold that was decoded with floating numbers is no edit of the team's.
+func TestHoldDecodedOtherwise(t *testing.T) {
+	rules := func(port, weight any) []any {
+		return []any{map[string]any{"backendRefs": []any{map[string]any{"name": "shop", "port": port, "weight": weight}}}}
+	}
+	w := traffic.World{
+		Route:    &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": rules(int64(80), int64(1))}}},
+		Original: map[string]any{"rules": rules(80.0, 1.0)},
+		Backends: []traffic.Backend{{Stable: "shop", Canary: "shop-canary"}},
+	}
+	if change := gatewayapi.New().Restore(w); change.Route != nil || !change.ReleaseHold {
+		t.Errorf("Restore wants %+v", change)
+	}
+	if change := gatewayapi.New().Apply(w, traffic.Split{Weight: 20}); change.Original != nil || change.Route == nil {
+		t.Errorf("Apply wants %+v", change)
+	}
+}
