@@ -41,6 +41,7 @@ func runEtcd(args []string) int {
 func parseEtcdFlags(args []string) (etcdFlags, error) {
 	var f etcdFlags
 	fs := flag.NewFlagSet("etcd", flag.ContinueOnError)
+	fs.Usage = func() {} // the complaint says enough, and would be lost above the list of flags
 	fs.StringVar(&f.dataDir, "data-dir", "", "where the data is kept")
 	fs.StringVar(&f.listen, "listen", "", "address for clients, host:port")
 	fs.StringVar(&f.certFile, "cert-file", "", "serving certificate")
