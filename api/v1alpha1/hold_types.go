@@ -46,6 +46,7 @@ type HoldSpec struct {
 	Release string `json:"release"`
 	// target is the changed object, in the Hold's namespace.
 	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.target: cannot be changed; what is held is put back first, then another Hold is made"
 	Target HoldTarget `json:"target"`
 	// original holds the fields of the target's spec that were changed, as they were before.
 	// +required

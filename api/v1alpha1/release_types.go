@@ -219,16 +219,20 @@ func (p ReleasePhase) Terminal() bool {
 // VersionReplicas counts the pods of the two versions.
 type VersionReplicas struct {
 	// stable pods that are ready.
+	// +required
 	Stable int32 `json:"stable"`
 	// canary pods that are ready.
+	// +required
 	Canary int32 `json:"canary"`
 	// canaryDesired is the number of canary pods asked for.
+	// +required
 	CanaryDesired int32 `json:"canaryDesired"`
 }
 
 // ReleaseMemory is the cursor of a release and the times that it counts from.
 type ReleaseMemory struct {
 	// step is the index of the current step, from 0.
+	// +required
 	Step int32 `json:"step"`
 	// stepStartedAt is when the current step began.
 	// +optional
