@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -231,20 +233,51 @@ func (c *carrier) change(ctx context.Context, l *layer, ch traffic.Change) error
 }
 
 func (c *carrier) beside(ctx context.Context, existing, wanted *unstructured.Unstructured) error {
-	wanted = wanted.DeepCopy()
-	all := wanted.GetLabels()
+	after := wanted.DeepCopy()
+	if existing != nil {
+		after = existing.DeepCopy()
+		after.SetAnnotations(wanted.GetAnnotations()) // All of them: one that somebody added may steer requests.
+		after.Object["spec"] = wanted.DeepCopy().Object["spec"]
+	}
+	all := after.GetLabels()
 	if all == nil {
 		all = map[string]string{}
 	}
-	for k, v := range c.labels() {
-		all[k] = v
-	}
-	wanted.SetLabels(all)
-	wanted.SetOwnerReferences([]metav1.OwnerReference{ownerOf(c.rel)})
+	maps.Copy(all, c.labels())
+	after.SetLabels(all)
+	after.SetOwnerReferences([]metav1.OwnerReference{ownerOf(c.rel)})
 	if existing != nil {
-		return c.write.Patch(ctx, existing, wanted)
+		return c.write.Patch(ctx, existing, after)
 	}
-	return ignoreExists(c.write.Create(ctx, wanted))
+	return ignoreExists(c.write.Create(ctx, after))
+}
+
+// restore works the team's edits into routes that the mind is content with, and sets right what others have changed
+// of ours.
+func (c *carrier) restore(ctx context.Context, actions []release.Action) error {
+	for _, l := range c.w.layers {
+		if !l.state.Routed || l.state.Accepted || steered(actions, l.name) {
+			continue
+		}
+		if err := c.change(ctx, l, l.provider.Apply(l.world, l.state.Split)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// steered says whether a decision does something about a layer itself.
+func steered(actions []release.Action, layer string) bool {
+	return slices.ContainsFunc(actions, func(a release.Action) bool {
+		switch a := a.(type) {
+		case release.Route:
+			return a.Layer == layer
+		case release.Unroute:
+			return a.Layer == layer
+		default:
+			return false
+		}
+	})
 }
 
 func (c *carrier) handOver(ctx context.Context) error {

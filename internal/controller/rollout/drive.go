@@ -47,6 +47,11 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 			return r.failed(rel, err)
 		}
 	}
+	if !out.Memory.Phase.Terminal() {
+		if err := c.restore(ctx, out.Actions); err != nil {
+			return r.failed(rel, err)
+		}
+	}
 	r.troubles.clear(rel.UID)
 	if err := r.answer(ctx, write, w, rel); err != nil {
 		return retry(err)

@@ -181,8 +181,9 @@ func (r *Reconciler) judge(w *world, d *v1alpha1.Decision) (v1alpha1.DecisionAns
 		return a, func(ctx context.Context, write *kube.Writer) error { return r.markRetried(ctx, write, rel, d) }
 	case v1alpha1.VerbRollback:
 		return r.judgeRollback(w, rel, d, refuse)
+	default:
+		return refuse(ReasonReleaseEnded, "%s has ended (%s); there is nothing to %s", rel.Name, rel.Status.Phase, d.Spec.Verb)
 	}
-	return refuse(ReasonReleaseEnded, "%s has ended (%s); there is nothing to %s", rel.Name, rel.Status.Phase, d.Spec.Verb)
 }
 
 func (r *Reconciler) judgeRollback(w *world, rel *v1alpha1.Release, d *v1alpha1.Decision, refuse func(string, string, ...any) (v1alpha1.DecisionAnswer, act)) (v1alpha1.DecisionAnswer, act) {
