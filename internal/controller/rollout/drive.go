@@ -56,6 +56,9 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	if err := r.answer(ctx, write, w, rel); err != nil {
 		return retry(err)
 	}
+	if err := r.answerOthers(ctx, write, w, rel); err != nil {
+		return retry(err)
+	}
 	if err := r.mirror(ctx, write, w, rel, out); err != nil {
 		return retry(err)
 	}

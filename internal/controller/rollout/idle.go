@@ -31,6 +31,7 @@ const (
 	ReasonWriteRefused       = "WriteRefused"
 	ReasonUnknownDecision    = "ReleaseNotFound"
 	ReasonReleaseEnded       = "ReleaseEnded"
+	ReasonReleaseUnderWay    = "ReleaseUnderWay"
 	ReasonNothingToRetry     = "NothingToRetry"
 	ReasonNothingToRollBack  = "NothingToRollBack"
 	ReasonRevisionNotInCache = "RevisionGone"

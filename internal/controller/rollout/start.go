@@ -154,6 +154,26 @@ func (r *Reconciler) answerEnded(ctx context.Context, write *kube.Writer, w *wor
 	return false, ctrl.Result{}, nil
 }
 
+// answerOthers answers Decisions on releases that have ended while another is under way.
+func (r *Reconciler) answerOthers(ctx context.Context, write *kube.Writer, w *world, running *v1alpha1.Release) error {
+	for _, d := range w.decisions {
+		if d.Spec.Release == running.Name {
+			continue
+		}
+		a, act := r.judge(w, d)
+		if act != nil {
+			a = v1alpha1.DecisionAnswer{
+				Decision: d.Name, Outcome: v1alpha1.DecisionRefused, Reason: ReasonReleaseUnderWay,
+				Message: fmt.Sprintf("%s is under way; abort it, or let it end, before you %s", running.Name, d.Spec.Verb),
+			}
+		}
+		if err := r.answerOne(ctx, write, d, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 type act func(ctx context.Context, write *kube.Writer) error
 
 // judge says what becomes of a Decision on a release that has ended, and what has to be done before it is told so.

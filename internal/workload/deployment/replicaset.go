@@ -169,11 +169,11 @@ func ReadTrack(rs *unstructured.Unstructured, owner types.UID) release.Track {
 		Exists: true, Adopted: OwnedBy(rs, owner), Desired: Replicas(rs),
 		Pods: status(rs, "replicas"), Ready: status(rs, "availableReplicas"),
 	}
+	// Pods above the size are on their way out and serve nobody for long.
+	t.Ready = min(t.Ready, t.Desired)
 	if status(rs, "observedGeneration") < int(rs.GetGeneration()) {
-		// The numbers may be older than the size: no pods may be taken for gone, none for ready that
-		// are on their way out.
+		// The count may be older than the size: no pods may be taken for gone.
 		t.Pods = max(t.Pods, t.Desired, 1)
-		t.Ready = min(t.Ready, t.Desired)
 	}
 	t.Problem = failure(rs)
 	return t
