@@ -51,7 +51,9 @@ type DecisionSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Release string `json:"release"`
-	// verb is what is decided.
+	// verb is what is decided: promote ends the pause of the current step, promoteFull goes past all steps,
+	// pause stops the advance until resume, abort takes the release back, retry tries the revision of an
+	// aborted release again, rollback releases the revision that this release brought once more.
 	// +required
 	Verb DecisionVerb `json:"verb"`
 	// step that the decision speaks of. When set, the decision is refused in any other step.
