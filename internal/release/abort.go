@@ -1,18 +1,15 @@
 package release
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // The way back: requests to stable as fast as it can carry them, the new pods drained and ended, everything of
 // the team's given back, and the workload let go where its template may run.
 var (
 	layeredAbort = []gate{
-		(*turn).ours, (*turn).keepServing, (*turn).servicesBack, (*turn).requestsBack, (*turn).routesBack, (*turn).canaryDrained,
-		(*turn).canaryGone, (*turn).putBack, (*turn).settleHold,
+		(*turn).takeBack, (*turn).keepServing, (*turn).servicesBack, (*turn).requestsBack, (*turn).routesBack,
+		(*turn).canaryDrained, (*turn).canaryGone, (*turn).putBack, (*turn).settleHold,
 	}
-	splitAbort = []gate{(*turn).ours, (*turn).shrink, (*turn).canaryGone, (*turn).putBack, (*turn).settleHold}
+	splitAbort = []gate{(*turn).takeBack, (*turn).shrink, (*turn).canaryGone, (*turn).putBack, (*turn).settleHold}
 )
 
 func (t *turn) abort() (again bool) {
@@ -31,8 +28,8 @@ func (t *turn) abort() (again bool) {
 	if passed && !t.m.Overdue {
 		t.out.Actions = nil
 		t.m.Overdue, t.m.StepStartedAt = true, t.now
-		t.happened("AbortOverdue", "", "the way back took longer than %s: %s; stable takes the requests with the %s that it has",
-			t.s.ProgressDeadline, r.Message, plural(t.o.Stable.Ready, "ready pod"))
+		t.happened("AbortOverdue", "", "the way back has taken %s (%s) and goes on with the stable pods that are ready",
+			t.s.ProgressDeadline, r.Message)
 		return true
 	}
 	t.out.Reason = r
@@ -54,10 +51,19 @@ func (t *turn) unsettledLongEnough() bool {
 	return t.m.Phase == Aborting && t.m.Overdue && !t.now.Before(t.m.StepStartedAt.Add(t.s.ProgressDeadline))
 }
 
+// takeBack takes the new ReplicaSet back if an edit crossed the hand-over. One without pods, which serves nobody,
+// is left to the workload: it belongs to its history.
+func (t *turn) takeBack() Reason {
+	if c := t.o.Canary; c.Desired == 0 && c.Pods == 0 && !t.servesByService() {
+		return Reason{}
+	}
+	return t.ours()
+}
+
 // keepServing keeps the new pods at full number while a Service still leads to them and stable cannot take it
 // back (the workload may have divided its pods when an edit crossed the hand-over).
 func (t *turn) keepServing() Reason {
-	if t.servesByService() && !t.carries() && t.o.Canary.Desired < t.o.demand() {
+	if t.o.Canary.Pods > 0 && t.o.Canary.Desired < t.o.demand() && t.servesByService() && !t.carries() {
 		t.do(ScaleCanary{Replicas: t.o.demand()})
 	}
 	return Reason{}
@@ -92,14 +98,14 @@ func (t *turn) servicesBack() Reason {
 	case waits == "":
 		return Reason{}
 	case !t.carries():
-		return t.stableNotReady()
+		return t.stableNotReady(t.o.Stable.Ready)
 	}
 	return awaiting(ReasonServicesTurning, byKubernetes, "Service %s is being pointed at the stable pods", waits)
 }
 
-func (t *turn) stableNotReady() Reason {
+func (t *turn) stableNotReady(ready int) Reason {
 	return awaiting(ReasonStableNotReady, byKubernetes, "%d of %d stable pods are ready to take the requests back%s",
-		t.o.stableReady(), t.o.demand(), problemOf(t.o.Stable.Problem))
+		ready, t.o.demand(), problemOf(t.o.Stable.Problem))
 }
 
 // requestsBack gives back every layer as soon as stable can take its requests; until then the canary's weight
@@ -124,7 +130,7 @@ func (t *turn) requestsBack() Reason {
 	}
 	switch {
 	case waits:
-		return t.stableNotReady()
+		return t.stableNotReady(t.o.stableReady())
 	case written:
 		return awaiting(ReasonRouteNotInForce, byGateway, "all requests are being sent back to stable")
 	}
@@ -148,9 +154,7 @@ func (t *turn) routesBack() Reason {
 	if t.routesGone() {
 		return Reason{}
 	}
-	r := t.routesInForce()
-	r.Message = fmt.Sprintf("waiting for the way back to be in force: %s", r.Message)
-	return r
+	return t.routesInForce()
 }
 
 // canaryIdle says that no request reaches the new pods.
@@ -173,19 +177,20 @@ func (t *turn) canaryDrained() Reason {
 	return t.drain("the new revision")
 }
 
-// shrink ends the new pods where requests are divided by pods alone: as many as stable can do without.
+// shrink ends the new pods where requests are divided by pods alone: all but the ready ones that stable cannot do
+// without.
 func (t *turn) shrink() Reason {
 	keep := 0
 	if !t.carries() {
-		keep = t.o.demand() - t.o.Stable.Ready
+		keep = min(t.o.demand()-t.o.Stable.Ready, t.o.Canary.Ready)
 	}
 	shrinks := keep < t.o.Canary.Desired
 	if shrinks {
 		t.do(ScaleCanary{Replicas: keep})
 	}
 	switch {
-	case keep > 0 && t.o.Canary.Pods > 0:
-		return t.stableNotReady()
+	case keep > 0:
+		return t.stableNotReady(t.o.stableReady())
 	case shrinks:
 		return t.podsStopping()
 	}
@@ -193,7 +198,7 @@ func (t *turn) shrink() Reason {
 }
 
 func (t *turn) podsStopping() Reason {
-	return awaiting(ReasonPodsStopping, byKubernetes, "%s of the new revision are left to end", plural(t.o.Canary.Pods, "pod"))
+	return awaiting(ReasonPodsStopping, byKubernetes, "pods of the new revision that have not ended: %d", t.o.Canary.Pods)
 }
 
 // canaryGone waits until the last new pod has ended.

@@ -70,7 +70,7 @@ func stableCarriesAll(o *Observed, m *Memory, ready int) bool {
 	if !o.Workload.Exists || ready >= o.demand() {
 		return true
 	}
-	return m.Overdue && ready > 0
+	return m.Phase == Aborting && m.Overdue && ready > 0
 }
 
 // weightInForce is the highest weight that any layer has.

@@ -111,38 +111,45 @@ func (t *turn) refuseFull() refusal {
 	return refusal{}
 }
 
-// apply does what a decision says, records it and returns the answer.
+// apply records what a decision says, does it, and returns the answer.
 func (t *turn) apply(d Decision) (code, message string) {
-	at := t.stepLabel()
-	switch d.Verb {
-	case Promote:
-		code, message = t.promote(d.User)
-	case PromoteFull:
-		code, message = AnswerPromotedFull, fmt.Sprintf("promoted past all steps by %s, at %s", d.User, at)
-		t.promoteFull()
-	case PauseNow:
-		code, message = AnswerPaused, fmt.Sprintf("paused by %s at %s", d.User, at)
-		t.pause(d.User)
-	case Resume:
-		code, message = AnswerResumed, fmt.Sprintf("resumed by %s at %s", d.User, at)
-		t.unpause()
-	case Abort:
-		code, message = AnswerAborting, fmt.Sprintf("aborted by %s at %s%s", d.User, at, problemOf(d.Comment))
+	code, message = t.heard(d)
+	if d.Verb == Abort {
+		message += problemOf(d.Comment)
 		t.end(AbortedByUser, d.User, message)
 		return code, message
 	}
 	t.happened(code, d.User, "%s%s", message, problemOf(d.Comment))
+	switch d.Verb {
+	case PauseNow:
+		t.pause(d.User)
+	case Resume:
+		t.unpause()
+	case Promote:
+		t.unpause()
+		t.m.Promoted = t.m.Phase != Completing
+	case PromoteFull:
+		t.promoteFull()
+	case Abort:
+	}
 	return code, message
 }
 
-// promote ends the current step's pause, now or once the step is reached, and any pause of the release.
-func (t *turn) promote(user string) (code, message string) {
-	t.unpause()
-	if t.m.Phase == Completing {
-		return AnswerResumed, "completion resumed by " + user
+// heard is the answer to a decision that is applied.
+func (t *turn) heard(d Decision) (code, message string) {
+	switch at := t.placeLabel(); d.Verb {
+	case Promote:
+		return AnswerPromoted, fmt.Sprintf("%s promoted by %s", at, d.User)
+	case PromoteFull:
+		return AnswerPromotedFull, fmt.Sprintf("promoted past all steps by %s, at %s", d.User, at)
+	case PauseNow:
+		return AnswerPaused, fmt.Sprintf("paused by %s at %s", d.User, at)
+	case Resume:
+		return AnswerResumed, fmt.Sprintf("resumed by %s at %s", d.User, at)
+	case Abort:
+		return AnswerAborting, fmt.Sprintf("aborted by %s at %s", d.User, at)
 	}
-	t.m.Promoted = true
-	return AnswerPromoted, fmt.Sprintf("%s promoted by %s", t.stepLabel(), user)
+	return "", ""
 }
 
 // promoteFull goes straight to completion; the capacity that it needs is waited for there.

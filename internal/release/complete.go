@@ -6,11 +6,11 @@ import "time"
 // the old pods drained, the ReplicaSet handed over, the workload let go, and what Sluice added removed.
 var (
 	layeredCompletion = []gate{
-		(*turn).ours, (*turn).protect, (*turn).pointServices, (*turn).scaleFull, (*turn).servicesTurned, (*turn).unroute,
-		(*turn).routesInForce, (*turn).untroubled, (*turn).stableDrained, (*turn).handOver,
+		(*turn).ours, together((*turn).protect, (*turn).pointServices), (*turn).scaleFull, (*turn).servicesTurned, (*turn).unroute,
+		(*turn).routesInForce, (*turn).untroubled, (*turn).stableDrained, (*turn).scaleExactly, (*turn).handOver,
 	}
-	splitCompletion  = []gate{(*turn).ours, (*turn).scaleFull, (*turn).untroubled, (*turn).handOver}
-	pausedCompletion = []gate{(*turn).ours, (*turn).protect, (*turn).pointServices}
+	splitCompletion  = []gate{(*turn).ours, (*turn).scaleFull, (*turn).untroubled, (*turn).scaleExactly, (*turn).handOver}
+	pausedCompletion = []gate{(*turn).ours, together((*turn).protect, (*turn).pointServices)}
 	afterHandOver    = []gate{(*turn).keepTurned, (*turn).settled, (*turn).letGo, (*turn).putBack}
 )
 
@@ -18,7 +18,7 @@ var (
 func (t *turn) startCompleting() {
 	t.m.Phase, t.m.Promoted = Completing, false
 	t.m.StepStartedAt, t.m.StepReachedAt, t.m.DrainFrom = t.now, time.Time{}, time.Time{}
-	t.happened("Completing", "", "all steps are done; the workload takes the new revision over")
+	t.happened("Completing", "", "completion began: the workload is to take the new revision over")
 }
 
 // handedOver says that the workload has the new ReplicaSet. From here there is only one way: on.
@@ -48,6 +48,19 @@ func (t *turn) complete() (again bool) {
 	}
 	t.out.Reason = r
 	return false
+}
+
+// scaleExactly brings the new pods to the very number that the workload has: only then does it take the new
+// ReplicaSet for complete, and end the old one at once.
+func (t *turn) scaleExactly() Reason {
+	c, need := t.o.Canary, t.o.demand()
+	if c.Desired == need && c.Pods == need {
+		return Reason{}
+	}
+	if c.Desired != need {
+		t.do(ScaleCanary{Replicas: need})
+	}
+	return awaiting(ReasonPodsStopping, byKubernetes, "%d new pods are being reduced to the workload's %d", c.Pods, need)
 }
 
 // finish is the rest, after the hand-over. A template that was edited since stays held for a release of its
@@ -95,10 +108,12 @@ func (t *turn) wanted(sv *Service) Selection {
 	return SelectsStable
 }
 
-// keepTurned corrects a Service that somebody pointed at the revision that is going.
+// keepTurned corrects a Service that somebody pointed at the old pods while they end.
 func (t *turn) keepTurned() Reason {
 	for i := range t.o.Services {
-		if sv := &t.o.Services[i]; sv.Selects == SelectsStable && t.o.Canary.Ready > 0 {
+		sv := &t.o.Services[i]
+		old := sv.Selects == SelectsStable || sv.Selects == SelectsAll && t.o.Stable.Pods > 0 && !t.o.Workload.Settled
+		if old && t.o.Canary.Ready > 0 {
 			t.do(SelectService{Service: sv.Name, To: SelectsCanary})
 			return awaiting(ReasonServicesTurning, byKubernetes, "Service %s is being pointed at the new pods again", sv.Name)
 		}
@@ -176,7 +191,7 @@ func (t *turn) drain(version string) Reason {
 func (t *turn) handOver() Reason {
 	if !t.m.HandedOver {
 		t.m.HandedOver = true
-		t.happened("HandedOver", "", "the workload takes over %s as they are", plural(t.o.Canary.Ready, "new pod"))
+		t.happened("HandedOver", "", "the workload takes over the new ReplicaSet with %s", plural(t.o.Canary.Ready, "ready pod"))
 	}
 	t.do(HandOver{})
 	return awaiting(ReasonHandingOver, byKubernetes, "the workload is taking over the new ReplicaSet")
@@ -187,7 +202,8 @@ func (t *turn) settled() Reason {
 	if t.o.Workload.Settled {
 		return Reason{}
 	}
-	return awaiting(ReasonHandingOver, byKubernetes, "the workload has %s of the old revision left to end", plural(t.o.Stable.Pods, "pod"))
+	return awaiting(ReasonHandingOver, byKubernetes, "%d of %d new pods are the workload's and ready; pods of the old revision that have not ended: %d",
+		t.o.Canary.Ready, t.o.demand(), t.o.Stable.Pods)
 }
 
 // letGo ends the hold on the workload, if it still names what was released.

@@ -85,6 +85,9 @@ func (t *turn) outcome(before Memory) Outcome {
 		return t.refused(before, violations)
 	}
 	t.out.Memory = t.m
+	if t.broken != "" && t.m.Phase != Aborting && !t.m.Phase.Terminal() {
+		t.out.Memory = before // Left as it is for a person to see, until the release is aborted.
+	}
 	return t.out
 }
 
@@ -115,6 +118,17 @@ func (t *turn) first(gates []gate) Reason {
 		}
 	}
 	return Reason{}
+}
+
+// together is two gates in one barrier: the actions of both, and what the second waits for before the first.
+func together(a, b gate) gate {
+	return func(t *turn) Reason {
+		first := a(t)
+		if second := b(t); second.Code != "" {
+			return second
+		}
+		return first
+	}
 }
 
 func (t *turn) do(a ...Action) { t.out.Actions = append(t.out.Actions, a...) }

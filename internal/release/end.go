@@ -5,14 +5,18 @@ import "fmt"
 // endIfDue looks for what ends a release from outside: the workload or the Rollout goes, the pod template
 // changes again, or the release has taken too long.
 func (t *turn) endIfDue() {
-	switch {
-	case t.m.Phase.Terminal() || t.m.Phase == Aborting:
-	case t.handedOver():
+	if t.m.Phase.Terminal() || t.m.Phase == Aborting {
+		return
+	}
+	if t.handedOver() {
 		t.endIfCrossed()
-	default:
-		if end, message := t.dueEnd(); end != NotEnding {
-			t.end(end, "", message)
-		}
+		t.takeBackIfScaled()
+	}
+	if t.m.Phase == Aborting || t.handedOver() {
+		return
+	}
+	if end, message := t.dueEnd(); end != NotEnding {
+		t.end(end, "", message)
 	}
 }
 
@@ -49,6 +53,17 @@ func (t *turn) endIfCrossed() {
 	}
 }
 
+// takeBackIfScaled sees a change of scale that crossed the hand-over. The workload, being held, divides its pods
+// between two ReplicaSets if the new one is not exactly as large as it is itself; so the new one is taken back, and
+// handed over anew.
+func (t *turn) takeBackIfScaled() {
+	if !t.handedOver() || t.o.Stable.Desired == 0 || t.o.Canary.Desired == t.o.demand() {
+		return
+	}
+	t.m.HandedOver = false
+	t.happened("TakenBack", "", "the workload was scaled to %d during the hand-over, which is made anew", t.o.demand())
+}
+
 // end has the release taken back from here on.
 func (t *turn) end(why EndReason, user, message string) {
 	t.happened(string(why), user, "%s", message)
@@ -57,7 +72,7 @@ func (t *turn) end(why EndReason, user, message string) {
 		End: why, EndMessage: message,
 	}
 	if t.neverServed() {
-		m.DrainFrom = t.m.StartedAt
+		m.DrainFrom = t.m.StartedAt.Add(-t.s.DrainDelay)
 	}
 	t.m = m
 	t.out.Actions = nil

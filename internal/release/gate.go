@@ -1,9 +1,6 @@
 package release
 
-import (
-	"fmt"
-	"time"
-)
+import "fmt"
 
 // pauses are the gates out of a step that has been reached, in order.
 var pauses = []gate{(*turn).handPause, (*turn).stepPause}
@@ -38,6 +35,5 @@ func (t *turn) stepPause() Reason {
 	if !t.now.Before(end) {
 		return Reason{}
 	}
-	return t.until(ReasonPausedForTime, fmt.Sprintf("%s pauses for %s, until %s", t.stepLabel(), pause.Duration, end.Format(time.TimeOnly)),
-		byTime, t.m.StepReachedAt, end)
+	return t.until(ReasonPausedForTime, fmt.Sprintf("%s pauses for %s", t.stepLabel(), pause.Duration), byTime, t.m.StepReachedAt, end)
 }

@@ -126,7 +126,7 @@ func (g *guard) checkSelect(a SelectService) {
 	c, st := g.o.Canary, g.o.Stable
 	switch a.To {
 	case SelectsCanary:
-		enough := c.Ready >= g.o.demand() || g.m.HandedOver && c.Adopted && c.Ready > 0
+		enough := sv.Selects == SelectsCanary || c.Ready >= g.o.demand() || g.m.HandedOver && c.Adopted && c.Ready > 0
 		g.must(enough, "S4", "Service %s would select the new pods, of which %d of %d are ready", a.Service, c.Ready, g.o.demand())
 		g.must(g.m.Phase == Completing, "S11", "Service %s would select the new pods before completion", a.Service)
 	case SelectsStable:
@@ -178,9 +178,13 @@ func (g *guard) servesByService() bool {
 // checkShrink: what still gets requests keeps its pods; by pods alone, the whole must stay served.
 func (g *guard) checkShrink(to int) {
 	if len(g.s.Layers) == 0 {
-		enough := g.o.Stable.Ready+min(to, g.o.Canary.Ready) >= g.o.demand()
+		enough := to >= g.o.Canary.Ready || g.o.Stable.Ready+to >= g.o.demand()
 		g.must(enough || g.stableFor(100, g.o.Stable.Ready, false), "S14", "%d stable and %d new ready pods would be left of %d",
 			g.o.Stable.Ready, to, g.o.demand())
+		return
+	}
+	if g.m.Phase == Completing {
+		g.must(to >= g.o.demand() && g.turned() && g.unrouted(), "S3", "the new pods would be fewer than the workload has")
 		return
 	}
 	g.must(g.m.Phase == Aborting, "S3", "the new pods would be fewer during the advance")

@@ -32,11 +32,20 @@ func (m Memory) sane(s Spec, now time.Time) Memory {
 	if !m.Phase.known() {
 		m.Phase = Progressing
 	}
+	if m.PausedBy != "" && m.Phase == Progressing {
+		m.Phase = Paused
+	}
 	if m.StartedAt.IsZero() {
 		m.StartedAt = now
 	}
 	if m.Phase == Aborting && m.End == NotEnding {
-		m.End, m.EndMessage = AbortedByUser, "taken back"
+		m.End = AbortedByUser
+	}
+	if m.Phase == Aborting && m.EndMessage == "" {
+		m.EndMessage = string(m.End)
+	}
+	if m.StepStartedAt.IsZero() && (m.Phase == Aborting || m.Phase == Completing) {
+		m.StepStartedAt = now
 	}
 	for _, at := range []*time.Time{&m.StartedAt, &m.StepStartedAt, &m.StepReachedAt, &m.PausedAt, &m.DrainFrom} {
 		if at.After(now) {

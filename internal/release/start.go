@@ -65,10 +65,14 @@ func (t *turn) scaleTo(want, need int) Reason {
 	} else if c.Ready >= need {
 		return Reason{}
 	}
+	if c.Desired > want {
+		return awaiting(ReasonPodsStopping, byKubernetes, "%d new pods are being reduced to %d", c.Desired, want)
+	}
 	return awaiting(ReasonPodsStarting, byKubernetes, "%d of %d new pods are ready%s", c.Ready, need, problemOf(c.Problem))
 }
 
-// twins makes the canary Service of every Service that a layer names.
+// twins makes the canary Service of every Service that a layer names, while its pods start: so the endpoints are
+// there when the pods are ready.
 func (t *turn) twins() Reason {
 	var waits string
 	for i := range t.o.Services {

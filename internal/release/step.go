@@ -9,21 +9,26 @@ import (
 // what somebody else undid is put right.
 var (
 	layeredStep = []gate{
-		(*turn).ours, (*turn).protect, (*turn).narrow, (*turn).scale, (*turn).twins, (*turn).endpoints,
+		(*turn).ours, together((*turn).protect, (*turn).narrow), together((*turn).twins, (*turn).scale), (*turn).endpoints,
 		(*turn).routes, (*turn).routesInForce, (*turn).untroubled,
 	}
 	splitStep = []gate{(*turn).ours, (*turn).scale, (*turn).untroubled}
+
+	// pausedStep keeps what serves able to serve.
+	pausedStep = []gate{(*turn).ours, together((*turn).protect, (*turn).narrow), (*turn).follow}
 )
 
 // step brings the release into its current step, keeps it there, and leaves it when its gates are open.
 func (t *turn) step() (again bool) {
 	if r := t.scaledToZero(); r.Code != "" {
-		t.out.Reason = r
+		t.standStill(r)
+		t.m.StepStartedAt = time.Time{} // No deadline but the release's own runs.
 		return false
 	}
 	t.startClock()
 	if t.m.PausedBy != "" && t.m.StepReachedAt.IsZero() {
-		return t.standStill()
+		t.m.Phase = Paused
+		return t.standStill(t.handPause())
 	}
 	gates := layeredStep
 	if t.split() {
@@ -42,13 +47,11 @@ func (t *turn) step() (again bool) {
 	return true
 }
 
-// scaledToZero keeps a release waiting while the workload is to have no pods. No deadline but the release's
-// own runs then.
+// scaledToZero keeps a release waiting while the workload is to have no pods.
 func (t *turn) scaledToZero() Reason {
 	if t.o.Workload.Replicas > 0 {
 		return Reason{}
 	}
-	t.m.StepStartedAt = time.Time{}
 	return t.until(ReasonScaledToZero,
 		"the workload has no pods; scale it up, or promote --full to release without steps", byScaler, t.m.StartedAt, t.releaseDeadline())
 }
@@ -92,8 +95,16 @@ func (t *turn) reach() {
 		return
 	}
 	t.m.StepReachedAt = t.now
-	t.happened("StepReached", "", "%s is in force: %d %% of requests, %s ready", t.stepLabel(), t.current().Weight,
+	t.happened("StepReached", "", "%s is in force: %d %% of requests, %s ready", t.stepLabel(), t.weight(),
 		plural(t.o.Canary.Ready, "new pod"))
+}
+
+// weight is the share of requests that the step gives to the new pods, as it comes out.
+func (t *turn) weight() int {
+	if t.split() {
+		return nearestPercent(t.o.Canary.Ready, t.o.Stable.Ready)
+	}
+	return t.current().Weight
 }
 
 // advance goes on to the next step, or after the last one to completion.
@@ -112,20 +123,25 @@ func (t *turn) advance() {
 // raised beyond the step's. The step has to be reached again afterwards.
 func (t *turn) protect() Reason {
 	dead := t.o.canaryReady() == 0
-	limit, matches := t.current().Weight, t.current().Matches
+	limit := t.current().Weight
 	if t.m.Phase == Completing {
 		limit = 100
 	}
 	if dead {
-		limit, matches = 0, nil
+		limit = 0
 	}
 	lowered := false
 	for i := range t.o.Layers {
 		l := &t.o.Layers[i]
-		if l.Weight <= limit && (!dead || len(l.Matches) == 0) || !t.stableTakes(limit, dead) {
+		gets := l.Weight > limit || dead && len(l.Matches) > 0
+		if !gets || !t.stableTakes(limit, dead) {
 			continue
 		}
-		t.do(Route{Layer: l.Name, Weight: min(l.Weight, limit), Matches: matches})
+		r := Route{Layer: l.Name, Weight: min(l.Weight, limit)}
+		if !dead {
+			r.Matches = l.Matches
+		}
+		t.do(r)
 		lowered = true
 	}
 	if !lowered {
@@ -141,13 +157,20 @@ func (t *turn) stableTakes(weight int, dead bool) bool {
 	return ready >= share(100-weight, t.o.demand()) || dead && ready > 0
 }
 
+// holdsFor: a step that was in force for a quarter of the progress deadline gets the whole deadline again when it
+// loses its pods. One that was not has never held, and its time goes on: so pods that come and go fail in the end.
+const holdsFor = 4
+
 // lowered notes that a step has to be reached again, and why.
 func (t *turn) lowered(dead bool) Reason {
 	if !dead {
 		return awaiting(ReasonRouteNotInForce, byGateway, "a weight above the step's %d %% is being put right", t.current().Weight)
 	}
 	if !t.m.StepReachedAt.IsZero() {
-		t.m.StepReachedAt, t.m.StepStartedAt = time.Time{}, t.now
+		if t.now.Sub(t.m.StepReachedAt) >= t.s.ProgressDeadline/holdsFor {
+			t.m.StepStartedAt = t.now
+		}
+		t.m.StepReachedAt = time.Time{}
 		t.happened(ReasonCanaryNotReady, "", "%s lost its last ready new pod; its requests go to stable until one is ready again%s",
 			t.stepLabel(), problemOf(t.o.Canary.Problem))
 		if t.m.Phase == Paused && t.m.PausedBy == "" {
@@ -169,7 +192,7 @@ func (t *turn) routes() Reason {
 		}
 		waits = l.Name
 		if l.Weight > step.Weight && !t.stableTakes(step.Weight, false) {
-			return t.stableNotReady()
+			return t.stableNotReady(t.o.stableReady())
 		}
 		t.do(Route{Layer: l.Name, Weight: step.Weight, Matches: step.Matches})
 	}
@@ -197,14 +220,13 @@ func (t *turn) untroubled() Reason {
 	return awaiting(ReasonTrouble, "whoever can mend it", "%s", t.o.Trouble)
 }
 
-// standStill keeps the world as it is while a release is paused that had not reached its step: nothing is
-// raised, but what serves stays able to serve.
-func (t *turn) standStill() (again bool) {
+// standStill keeps the world as it is while a release waits that has not reached its step: nothing is raised, but
+// what serves stays able to serve.
+func (t *turn) standStill(r Reason) (again bool) {
 	if t.o.Canary.Exists {
-		t.first([]gate{(*turn).ours, (*turn).protect, (*turn).narrow, (*turn).follow})
+		t.first(pausedStep)
 	}
-	t.m.Phase = Paused
-	t.out.Reason = t.handPause()
+	t.out.Reason = r
 	return false
 }
 

@@ -1,0 +1,266 @@
+package release
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func drawSpec(t *rapid.T) Spec {
+	s := Spec{
+		From: "blue", To: "green",
+		OnFailure:        rapid.SampledFrom([]FailurePolicy{FailureAborts, FailurePauses}).Draw(t, "onFailure"),
+		Revert:           rapid.Bool().Draw(t, "revert"),
+		ProgressDeadline: time.Duration(rapid.IntRange(5, 40).Draw(t, "progress")) * time.Second,
+		ReleaseDeadline:  time.Duration(rapid.IntRange(60, 600).Draw(t, "deadline")) * time.Second,
+		DrainDelay:       time.Duration(rapid.IntRange(0, 5).Draw(t, "drain")) * time.Second,
+		Layers:           rapid.SampledFrom([][]string{nil, {"Ingress"}, {"Ingress"}, {"Ingress", "HTTPRoute"}}).Draw(t, "layers"),
+	}
+	least := 0
+	if len(s.Layers) == 0 {
+		least = 1
+	}
+	for range rapid.IntRange(1, 4).Draw(t, "steps") {
+		st := Step{Weight: rapid.IntRange(least, 100).Draw(t, "weight"), Replicas: rapid.SampledFrom([]int{0, 0, 0, 1, 3}).Draw(t, "pods")}
+		least = st.Weight
+		switch rapid.IntRange(0, 2).Draw(t, "pause") {
+		case 1:
+			st.Pause = Pause{Kind: PauseManual}
+		case 2:
+			st.Pause = Pause{Kind: PauseTimed, Duration: time.Duration(rapid.IntRange(0, 20).Draw(t, "pauseFor")) * time.Second}
+		}
+		if len(s.Layers) > 0 && rapid.IntRange(0, 3).Draw(t, "match") == 0 {
+			st.Matches = []Match{{Headers: []HeaderMatch{{Name: "X-Canary", Value: "always"}}}}
+		}
+		s.Steps = append(s.Steps, st)
+	}
+	return s
+}
+
+func drawTrack(t *rapid.T, name string) Track {
+	tr := Track{
+		Exists: rapid.IntRange(0, 4).Draw(t, name+"Exists") > 0, Adopted: rapid.IntRange(0, 4).Draw(t, name+"Adopted") == 0,
+		Desired: rapid.IntRange(0, 6).Draw(t, name+"Desired"), Pods: rapid.IntRange(0, 6).Draw(t, name+"Pods"),
+	}
+	tr.Ready = rapid.IntRange(0, tr.Pods).Draw(t, name+"Ready")
+	if !tr.Exists {
+		return Track{}
+	}
+	return tr
+}
+
+func drawObserved(t *rapid.T, s Spec) Observed {
+	o := Observed{
+		Workload: Workload{
+			Exists:   rapid.IntRange(0, 9).Draw(t, "workload") > 0,
+			Desired:  rapid.SampledFrom([]string{"green", "green", "green", "green", "blue", "yellow"}).Draw(t, "desired"),
+			Replicas: rapid.IntRange(0, 5).Draw(t, "replicas"), Held: rapid.Bool().Draw(t, "held"), Settled: rapid.Bool().Draw(t, "settled"),
+		},
+		Stable: drawTrack(t, "stable"), Canary: drawTrack(t, "canary"),
+		Removing: rapid.IntRange(0, 9).Draw(t, "removing") == 0,
+		Trouble:  rapid.SampledFrom([]string{"", "", "", "no right to patch"}).Draw(t, "trouble"),
+	}
+	some := rapid.IntRange(0, 6)
+	if len(s.Layers) > 0 {
+		for i := range rapid.IntRange(0, 2).Draw(t, "services") {
+			o.Services = append(o.Services, Service{
+				Name: fmt.Sprintf("shop-%d", i), Held: rapid.Bool().Draw(t, "serviceHeld"),
+				Selects:     rapid.SampledFrom([]Selection{SelectsAll, SelectsStable, SelectsCanary}).Draw(t, "selects"),
+				ReadyStable: some.Draw(t, "readyStable"), ReadyCanary: some.Draw(t, "readyCanary"), CanaryReady: some.Draw(t, "canaryReady"),
+				Routed: rapid.IntRange(0, 3).Draw(t, "routed") > 0, CanaryExists: rapid.IntRange(0, 3).Draw(t, "twin") > 0,
+			})
+		}
+	}
+	for _, l := range s.Layers {
+		layer := Layer{Name: l, Routed: rapid.Bool().Draw(t, "layerRouted"), Settled: rapid.IntRange(0, 3).Draw(t, "layerSettled") > 0}
+		if layer.Routed {
+			layer.Weight = rapid.SampledFrom([]int{0, 20, 50, 100}).Draw(t, "layerWeight")
+			layer.Held = rapid.Bool().Draw(t, "layerHeld")
+		}
+		o.Layers = append(o.Layers, layer)
+	}
+	for i := range rapid.SampledFrom([]int{0, 0, 0, 1, 2}).Draw(t, "decisions") {
+		o.Decisions = append(o.Decisions, drawDecision(t, fmt.Sprintf("decision-%d", i)))
+	}
+	return o
+}
+
+func drawDecision(t *rapid.T, id string) Decision {
+	return Decision{
+		ID: id, User: "alice", Verb: rapid.SampledFrom([]Verb{Promote, Promote, PromoteFull, PauseNow, Resume, Abort, "dance"}).Draw(t, "verb"),
+		Step: rapid.SampledFrom([]string{"", "", "step-1", "step-2"}).Draw(t, "step"), PlanMismatch: rapid.IntRange(0, 9).Draw(t, "otherPlan") == 0,
+	}
+}
+
+func drawMemory(t *rapid.T, s Spec, now time.Time) Memory {
+	ago := func(name string) time.Time {
+		n := rapid.IntRange(-3, 90).Draw(t, name)
+		if n < 0 {
+			return time.Time{}
+		}
+		return now.Add(time.Duration(5-n) * time.Second) // Some of them are still to come.
+	}
+	return Memory{
+		Phase: rapid.SampledFrom([]Phase{Progressing, Progressing, Paused, Completing, Completing, Aborting, Aborting, "Nonsense"}).Draw(t, "phase"),
+		Step:  rapid.IntRange(-1, len(s.Steps)).Draw(t, "step"), StartedAt: ago("startedAt"), StepStartedAt: ago("stepStartedAt"),
+		StepReachedAt: ago("stepReachedAt"), Promoted: rapid.Bool().Draw(t, "promoted"), Full: rapid.Bool().Draw(t, "full"),
+		PausedBy: rapid.SampledFrom([]string{"", "", "alice", "sluice"}).Draw(t, "pausedBy"), DrainFrom: ago("drainFrom"),
+		HandedOver: rapid.Bool().Draw(t, "handedOver"), Overdue: rapid.Bool().Draw(t, "overdue"),
+		End: rapid.SampledFrom([]EndReason{NotEnding, AbortedByUser, NewerRevision, RolloutRemoved}).Draw(t, "end"),
+	}
+}
+
+// TestAnyWorld: whatever the world and the memory are, Decide does not panic, breaks no rule of the guard, says
+// the same twice, gives one answer to each decision, and names what it waits for and until when.
+func TestAnyWorld(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawSpec(t)
+		o, m := drawObserved(t, s), drawMemory(t, s, began)
+		out := Decide(s, o, m, began)
+		if diff := cmp.Diff(out, Decide(s, o, m, began)); diff != "" {
+			t.Fatalf("not the same twice:\n%s", diff)
+		}
+		if out.Reason.Code == ReasonGuardRefused {
+			t.Fatalf("the guard refused: %s\n%+v\n%+v\n%+v", out.Reason.Message, s, o, m)
+		}
+		if len(out.Answers) != len(o.Decisions) {
+			t.Fatalf("%d answers to %d decisions", len(out.Answers), len(o.Decisions))
+		}
+		if out.Reason.Code == "" || out.Reason.Message == "" {
+			t.Fatalf("no reason: %+v", out)
+		}
+		if !out.Memory.Phase.Terminal() && (out.Reason.Until.IsZero() || out.Reason.Who == "") {
+			t.Fatalf("a wait without an end, or without anybody who can end it: %+v", out.Reason)
+		}
+		o.Decisions = nil
+		steady := Decide(s, o, out.Memory, began)
+		if diff := cmp.Diff(out.Memory, steady.Memory); diff != "" {
+			t.Fatalf("memory is not steady:\n%s", diff)
+		}
+	})
+}
+
+// TestAnyRelease: a release among faults, edits, people's words and foreign writers keeps its rules in every
+// second; when all is well again it comes to an end, leaves nothing behind, and then does nothing any more.
+func TestAnyRelease(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(drawSpec(t), rapid.IntRange(0, 6).Draw(t, "replicas"))
+		for range rapid.IntRange(0, 60).Draw(t, "seconds") {
+			if rapid.IntRange(0, 3).Draw(t, "calm") == 0 {
+				disturb(t, w)
+			}
+			watch(t, w)
+		}
+		heal(w)
+		for range int(w.spec.ReleaseDeadline/time.Second) + 5*int(w.spec.ProgressDeadline/time.Second) + 60 {
+			watch(t, w)
+		}
+		if !w.memory.Phase.Terminal() {
+			t.Fatalf("has not ended: %+v", w.memory)
+		}
+		leftNothing(t, w)
+		if out := w.tick(); len(out.Actions)+len(out.Events) > 0 {
+			t.Fatalf("does not rest: %s", w.describe(out))
+		}
+	})
+}
+
+// watch lets a second pass and looks at what users would notice.
+func watch(t *rapid.T, w *world) {
+	foreign := w.disturbed
+	w.disturbed = false
+	served, running := w.serving(), !w.memory.Phase.Terminal()
+	out := w.tick()
+	t.Log(w.describe(out))
+	if out.Reason.Code == ReasonGuardRefused {
+		t.Fatalf("the guard refused: %s", out.Reason.Message)
+	}
+	if running && w.memory.Phase == Succeeded && w.o.Workload.Desired == w.spec.To && w.o.Workload.Held {
+		t.Fatalf("succeeded, but still held: %+v", w.o.Workload)
+	}
+	w.show()
+	if served && !foreign && !w.serving() {
+		t.Fatalf("nobody serves after: %s%s", w.describe(out), w.describeWorld())
+	}
+	if len(w.spec.Layers) > 0 && !foreign && w.o.Workload.Exists && w.o.Services[0].Selects == SelectsAll && w.o.Canary.Ready > 0 && w.o.Stable.Ready > 0 {
+		t.Fatalf("a Service selects both versions: %s", w.describe(out))
+	}
+}
+
+// serving says that every way that requests take leads to a ready pod.
+func (w *world) serving() bool {
+	if !w.o.Workload.Exists || w.o.Workload.Replicas == 0 {
+		return true
+	}
+	for _, s := range w.o.Services {
+		if s.ReadyStable+s.ReadyCanary == 0 {
+			return false
+		}
+	}
+	for _, l := range w.o.Layers {
+		if l.Weight > 0 && w.o.Services[0].CanaryReady == 0 {
+			return false
+		}
+	}
+	return w.o.Stable.Ready+w.o.Canary.Ready > 0
+}
+
+// disturb is one thing that goes wrong, or that somebody does.
+func disturb(t *rapid.T, w *world) {
+	version := rapid.SampledFrom([]string{"blue", "green"}).Draw(t, "version")
+	w.disturbed = true
+	switch rapid.IntRange(0, 12).Draw(t, "disturbance") {
+	case 0:
+		w.broken[version] = true
+	case 1:
+		w.limit[version] = rapid.IntRange(0, 4).Draw(t, "limit")
+	case 2, 3:
+		w.broken, w.limit, w.hung, w.stuck, w.o.Trouble = map[string]bool{}, map[string]int{}, map[string]bool{}, false, ""
+	case 4:
+		w.o.Workload.Replicas = rapid.IntRange(0, 8).Draw(t, "scale")
+	case 5:
+		if w.o.Workload.Exists {
+			w.o.Workload.Desired, w.o.Workload.Held = rapid.SampledFrom([]string{"blue", "green", "yellow"}).Draw(t, "template"), true
+		}
+	case 6:
+		w.hung["Ingress"] = true
+	case 7:
+		w.stuck = true
+	case 8:
+		if len(w.o.Layers) > 0 && w.o.Layers[0].Routed {
+			w.o.Layers[0].Weight = rapid.SampledFrom([]int{0, 100}).Draw(t, "overwrite")
+		}
+	case 9:
+		if len(w.o.Services) > 0 {
+			w.o.Services[0].Selects = SelectsAll
+		}
+	case 10:
+		w.o.Removing = rapid.IntRange(0, 3).Draw(t, "removing") == 0
+	default:
+		w.o.Decisions = append(w.o.Decisions, drawDecision(t, "decision"))
+		w.disturbed = false
+	}
+}
+
+func heal(w *world) {
+	w.broken, w.limit, w.hung, w.stuck, w.o.Trouble = map[string]bool{}, map[string]int{}, map[string]bool{}, false, ""
+}
+
+func leftNothing(t *rapid.T, w *world) {
+	for _, s := range w.o.Services {
+		if s.Selects != SelectsAll || s.Held || s.CanaryExists {
+			t.Fatalf("left behind: %+v", s)
+		}
+	}
+	for _, l := range w.o.Layers {
+		if l.Routed || l.Held {
+			t.Fatalf("left behind: %+v", l)
+		}
+	}
+	if c := w.o.Canary; c.Exists && !c.Adopted {
+		t.Fatalf("left behind: %+v", c)
+	}
+}

@@ -1,0 +1,210 @@
+package release
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+)
+
+// TestTranscripts plays the releases in testdata. Each file reads as a chapter of the manual; after a wanted
+// change of behaviour, `go test ./internal/release -rewrite` writes them anew.
+func TestTranscripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		p := &play{}
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			return p.command(t, d)
+		})
+	})
+}
+
+type play struct {
+	w        *world
+	said     int
+	decision int
+}
+
+// command carries out one command of a transcript.
+func (p *play) command(t *testing.T, d *datadriven.TestData) string {
+	w := p.w
+	switch d.Cmd {
+	case "release":
+		p.w = newWorld(specOf(t, d), number(t, d, "replicas", 4))
+	case "tick":
+		return w.describe(w.tick())
+	case "run":
+		return p.run(t, d)
+	case "promote", "promoteFull", "abort", "pause", "resume":
+		p.decide(d)
+	case "scale":
+		w.o.Workload.Replicas, _ = strconv.Atoi(d.CmdArgs[0].Key)
+	case "edit":
+		w.o.Workload.Desired, w.o.Workload.Held = text(d, "template"), true
+	case "break":
+		w.broken[text(d, "pods")], w.hung[text(d, "layer")] = true, true
+	case "limit":
+		w.limit[text(d, "pods")] = number(t, d, "ready", 0)
+	case "mend":
+		delete(w.limit, text(d, "pods"))
+		w.broken[text(d, "pods")], w.hung[text(d, "layer")] = false, false
+	case "trouble":
+		w.o.Trouble = strings.TrimSpace(d.Input)
+	case "overwrite":
+		p.overwrite(t, d)
+	case "delete":
+		if d.HasArg("rollout") {
+			w.o.Removing = true
+		} else {
+			w.o.Workload = Workload{}
+		}
+	case "world":
+		return w.describeWorld()
+	case "plan":
+		return describePlan(Plan(specOf(t, d), number(t, d, "replicas", 4)))
+	case "validate":
+		var b strings.Builder
+		for _, problem := range Validate(specOf(t, d)) {
+			fmt.Fprintln(&b, problem)
+		}
+		return b.String()
+	default:
+		d.Fatalf(t, "unknown command %q", d.Cmd)
+	}
+	return ""
+}
+
+// run ticks until the release waits for a reason, is in a phase, or has ended; it tells of every tick that did
+// something.
+func (p *play) run(t *testing.T, d *datadriven.TestData) string {
+	until := text(d, "until")
+	var b strings.Builder
+	last := ""
+	for range number(t, d, "ticks", 5000) {
+		out := p.w.tick()
+		if len(out.Actions)+len(out.Events)+len(out.Answers) > 0 || out.Reason.Code != last {
+			b.WriteString(p.w.describe(out))
+		}
+		last = out.Reason.Code
+		if out.Reason.Code == until || string(out.Memory.Phase) == until {
+			return b.String()
+		}
+	}
+	if until != "" {
+		d.Fatalf(t, "never came to %s:\n%s", until, b.String())
+	}
+	return b.String()
+}
+
+func (p *play) decide(d *datadriven.TestData) {
+	p.decision++
+	p.w.o.Decisions = append(p.w.o.Decisions, Decision{
+		ID: fmt.Sprintf("%s-%d", d.Cmd, p.decision), Verb: Verb(d.Cmd), Step: text(d, "step"), User: text(d, "user"),
+		Comment: strings.TrimSpace(d.Input), PlanMismatch: d.HasArg("other-plan"),
+	})
+}
+
+func (p *play) overwrite(t *testing.T, d *datadriven.TestData) {
+	if name := text(d, "service"); name != "" {
+		p.w.service(name).Selects = SelectsAll
+		return
+	}
+	p.w.layer(text(d, "layer")).Weight = number(t, d, "weight", 0)
+}
+
+func specOf(t *testing.T, d *datadriven.TestData) Spec {
+	s := Spec{
+		From: "blue", To: "green", OnFailure: FailureAborts, Revert: d.HasArg("revert"), Layers: []string{"Ingress"},
+		ProgressDeadline: duration(t, d, "progress", time.Minute), ReleaseDeadline: duration(t, d, "deadline", time.Hour),
+		DrainDelay: duration(t, d, "drain", 5*time.Second),
+	}
+	switch layers := text(d, "layers"); layers {
+	case "":
+	case "none":
+		s.Layers = nil
+	default:
+		s.Layers = strings.Split(layers, "+")
+	}
+	if f := text(d, "on-failure"); f != "" {
+		s.OnFailure = FailurePolicy(f)
+	}
+	for line := range strings.Lines(d.Input) {
+		s.Steps = append(s.Steps, stepOf(t, d, strings.Fields(line)))
+	}
+	return s
+}
+
+// stepOf reads "50 pods=2 header=X-Canary:always pause" or "50 name=half 30s".
+func stepOf(t *testing.T, d *datadriven.TestData, words []string) Step {
+	var st Step
+	for i, word := range words {
+		key, value, _ := strings.Cut(word, "=")
+		switch {
+		case i == 0:
+			st.Weight, _ = strconv.Atoi(word)
+		case key == "pods":
+			st.Replicas, _ = strconv.Atoi(value)
+		case key == "name":
+			st.Name = value
+		case key == "header":
+			name, want, _ := strings.Cut(value, ":")
+			st.Matches = append(st.Matches, Match{Headers: []HeaderMatch{{Name: name, Value: want}}})
+		case word == "pause":
+			st.Pause = Pause{Kind: PauseManual}
+		default:
+			pause, err := time.ParseDuration(word)
+			if err != nil {
+				d.Fatalf(t, "step: %v", err)
+			}
+			st.Pause = Pause{Kind: PauseTimed, Duration: pause}
+		}
+	}
+	return st
+}
+
+func text(d *datadriven.TestData, key string) string {
+	for _, a := range d.CmdArgs {
+		if a.Key == key && len(a.Vals) > 0 {
+			return a.Vals[0]
+		}
+	}
+	return ""
+}
+
+func number(t *testing.T, d *datadriven.TestData, key string, otherwise int) int {
+	v := text(d, key)
+	if v == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		d.Fatalf(t, "%s: %v", key, err)
+	}
+	return n
+}
+
+func duration(t *testing.T, d *datadriven.TestData, key string, otherwise time.Duration) time.Duration {
+	v := text(d, key)
+	if v == "" {
+		return otherwise
+	}
+	got, err := time.ParseDuration(v)
+	if err != nil {
+		d.Fatalf(t, "%s: %v", key, err)
+	}
+	return got
+}
+
+func describePlan(plan []PlannedStep) string {
+	var b strings.Builder
+	for _, s := range plan {
+		fmt.Fprintf(&b, "%-10s %3d %%  %d old + %d new pods (%d extra), at least %s, at most %s\n",
+			s.Name, s.Weight, s.StablePods, s.CanaryPods, s.ExtraPods, s.AtLeast, s.AtMost)
+		for _, w := range s.WaitsFor {
+			fmt.Fprintf(&b, "           waits for %s\n", w)
+		}
+	}
+	return b.String()
+}
