@@ -39,6 +39,14 @@ func stepPods(step Step, replicas int, split bool) int {
 	return besidePods(step, replicas)
 }
 
+// lasting is the world without the pods that are on their way out: what is ready beyond the number asked for will
+// not be so for long, and is no capacity.
+func (o Observed) lasting() Observed {
+	o.Stable.Ready = min(o.Stable.Ready, o.Stable.Desired)
+	o.Canary.Ready = min(o.Canary.Ready, o.Canary.Desired)
+	return o
+}
+
 // demand is the number of pods that the whole load needs.
 func (o *Observed) demand() int { return max(o.Workload.Replicas, 0) }
 

@@ -35,7 +35,7 @@ type gate func(*turn) Reason
 
 func newTurn(s Spec, o Observed, m Memory, now time.Time) *turn {
 	// The API server keeps microseconds: a time must be the same before and after it was stored.
-	t := &turn{s: s, o: o, m: m, now: now.UTC().Truncate(time.Microsecond)}
+	t := &turn{s: s, o: o.lasting(), m: m, now: now.UTC().Truncate(time.Microsecond)}
 	t.broken = m.problem(s)
 	t.m = m.sane(s, t.now)
 	return t

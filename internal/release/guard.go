@@ -16,6 +16,7 @@ func (v Violation) String() string { return v.Invariant + " (" + v.Message + ")"
 // one that is stored before the actions. Decide checks itself with it, the controller checks once more before
 // it writes, and the simulation checks all along. It shares no code with the decisions but the arithmetic.
 func Check(s Spec, o Observed, m Memory, actions []Action) []Violation {
+	o = o.lasting()
 	g := &guard{s: &s, o: &o, m: &m}
 	for _, a := range actions {
 		g.check(a)
