@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/sluice-dev/sluice/deploy"
+	"github.com/sluice-dev/sluice/internal/cli"
+	"github.com/sluice-dev/sluice/internal/controller"
+	"github.com/sluice-dev/sluice/internal/kube"
+)
+
+// runController is `sluice controller`: the only way from the command line to the controllers.
+func runController(ctx context.Context, cfg *rest.Config, o cli.ControllerOptions) error {
+	// logr's levels count up where slog's count down.
+	handler := slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.Level(-o.Verbosity)})
+	log := logr.FromSlogHandler(handler)
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+	if err := kube.Faulty(cfg, os.Getenv(kube.FaultEnv)); err != nil {
+		return err
+	}
+	return controller.Run(ctx, cfg, controller.Options{
+		LeaderElect: o.LeaderElect, LeaseNamespace: home(cfg),
+		MetricsAddress: o.MetricsAddress, ProbeAddress: o.ProbeAddress, Namespace: o.Namespace,
+	})
+}
+
+// home is where the Lease is: in the cluster the controller's own namespace, which controller-runtime finds by
+// itself; elsewhere the usual one.
+func home(cfg *rest.Config) string {
+	if cfg.BearerTokenFile != "" {
+		return ""
+	}
+	return deploy.Namespace
+}
