@@ -104,8 +104,13 @@ func (t *turn) servicesBack() Reason {
 }
 
 func (t *turn) stableNotReady(ready int) Reason {
-	return awaiting(ReasonStableNotReady, byKubernetes, "%d of %d stable pods are ready to take the requests back%s",
+	r := awaiting(ReasonStableNotReady, byKubernetes, "%d of %d stable pods are ready to take the requests back%s",
 		ready, t.o.demand(), problemOf(t.o.Stable.Problem))
+	if ready == 0 && t.m.Overdue {
+		r.Message += "; the new pods serve meanwhile; mend the stable ones, or scale the workload to 0 to give up what is served"
+		r.Who = byScaler
+	}
+	return r
 }
 
 // requestsBack gives back every layer as soon as stable can take its requests; until then the canary's weight

@@ -1,6 +1,9 @@
 package release
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // The way through completion: all requests to the new pods by the Services themselves, every layer given back,
 // the old pods drained, the ReplicaSet handed over, the workload let go, and what Sluice added removed.
@@ -67,7 +70,7 @@ func (t *turn) scaleExactly() Reason {
 // own.
 func (t *turn) finish() (again bool) {
 	if r := t.first(afterHandOver); r.Code != "" {
-		t.out.Reason, _ = t.bounded(r)
+		t.out.Reason = t.handOverWaits(r)
 		return false
 	}
 	t.m.Phase = Succeeded
@@ -75,17 +78,28 @@ func (t *turn) finish() (again bool) {
 	return true
 }
 
+// handOverWaits bounds the wait for the workload. There is no way back from here, so what comes of a passed
+// deadline is that a person is told where to look.
+func (t *turn) handOverWaits(r Reason) Reason {
+	r, passed := t.bounded(r)
+	if passed && r.Code == ReasonHandingOver {
+		r.Code, r.Until, r.Who = ReasonHandOverOverdue, t.releaseDeadline(), "whoever runs the cluster's controllers"
+		r.Message += fmt.Sprintf("; this has taken longer than %s: look whether the Deployment controller runs, and at the events of the workload", t.s.ProgressDeadline)
+	}
+	return r
+}
+
 // pointServices turns the Services to the new pods once there are enough, and keeps them so. They go back to
 // stable when no new pod is ready any more.
 func (t *turn) pointServices() Reason {
-	var waits string
+	var waits, whose string
 	for i := range t.o.Services {
 		sv := &t.o.Services[i]
 		to := t.wanted(sv)
 		if sv.Selects == to && sv.Held {
 			continue
 		}
-		waits = sv.Name
+		waits, whose = sv.Name, string(to)
 		if to == SelectsCanary || t.canPointToStable(sv) {
 			t.do(SelectService{Service: sv.Name, To: to})
 		}
@@ -93,7 +107,7 @@ func (t *turn) pointServices() Reason {
 	if waits == "" {
 		return Reason{}
 	}
-	return awaiting(ReasonServicesTurning, byKubernetes, "Service %s is being pointed at the pods that are to serve", waits)
+	return awaiting(ReasonServicesTurning, byKubernetes, "Service %s is being pointed at the %s pods", waits, whose)
 }
 
 // wanted is the version that a Service is to select during completion.

@@ -2,7 +2,21 @@ package release
 
 import "fmt"
 
-// Violation is a rule that an action would break. The rules and their numbers are those of docs/safety.md.
+// The rules that no decision may break, by number:
+//
+//	S1   No share of requests to a version without the ready pods for it, and their endpoints. Rounded up.
+//	S2   No request to a backend without a ready pod.
+//	S3   A version ends only after it has got no more requests for the drain delay, verified.
+//	S4   A Service changes its version only where the new one can take all that it gets.
+//	S5   No Service selects both versions; no object is touched that is not this release's.
+//	S6   Weights are percentages.
+//	S8   An abort never raises the canary, in weight or in pods (but for a Service that still leads to it).
+//	S11  A revision that the workload no longer names gets nothing more, and is never handed over.
+//	S14  The ready pods never fall below what the workload is to have; one disruption at a time.
+//	S21  The workload is let go only with a template that was released, unless the Rollout itself goes.
+//	S22  A release that has ended holds nothing of the team's.
+
+// Violation is a rule that an action would break.
 type Violation struct {
 	// Invariant is the rule's number, as "S1".
 	Invariant string

@@ -34,6 +34,8 @@ const (
 	ReasonDraining = "Draining"
 	// ReasonHandingOver: the workload is taking over the new pods.
 	ReasonHandingOver = "HandingOver"
+	// ReasonHandOverOverdue: the workload has not taken the new pods over within the progress deadline.
+	ReasonHandOverOverdue = "HandOverOverdue"
 	// ReasonStableNotReady: requests cannot go back to stable before more of its pods are ready.
 	ReasonStableNotReady = "StableNotReady"
 	// ReasonPodsStopping: the new revision's pods are ending.

@@ -19,6 +19,8 @@ type world struct {
 	hung   map[string]bool
 	limit  map[string]int // at most so many pods of a version get ready
 	stuck  bool
+	// asleep: the Deployment controller does nothing.
+	asleep bool
 	// disturbed: somebody else has changed the world since the last tick.
 	disturbed bool
 }
@@ -64,6 +66,7 @@ func (w *world) tick() Outcome {
 func (w *world) deployment() {
 	d, st, c := &w.o.Workload, &w.o.Stable, &w.o.Canary
 	switch {
+	case w.asleep:
 	case !d.Exists:
 		st.Desired = 0
 	case !c.Adopted:

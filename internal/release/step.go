@@ -204,6 +204,9 @@ func (t *turn) routes() Reason {
 
 // routesInForce waits until every layer has reported that what it has is in force.
 func (t *turn) routesInForce() Reason {
+	if missing := len(t.s.Layers) - len(t.o.Layers); missing > 0 && t.m.Phase != Aborting {
+		return awaiting(ReasonRouteNotInForce, "whoever may create it", "%s is not there", t.s.Layers[len(t.o.Layers)])
+	}
 	for i := range t.o.Layers {
 		if l := &t.o.Layers[i]; !l.Settled {
 			return awaiting(ReasonRouteNotInForce, byGateway, "%s has not reported that %d %% are in force%s", l.Name, l.Weight, problemOf(l.Problem))

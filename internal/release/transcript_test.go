@@ -44,12 +44,12 @@ func (p *play) command(t *testing.T, d *datadriven.TestData) string {
 	case "edit":
 		w.o.Workload.Desired, w.o.Workload.Held = text(d, "template"), true
 	case "break":
-		w.broken[text(d, "pods")], w.hung[text(d, "layer")] = true, true
+		w.broken[text(d, "pods")], w.hung[text(d, "layer")], w.asleep = true, true, d.HasArg("deployment")
 	case "limit":
 		w.limit[text(d, "pods")] = number(t, d, "ready", 0)
 	case "mend":
 		delete(w.limit, text(d, "pods"))
-		w.broken[text(d, "pods")], w.hung[text(d, "layer")] = false, false
+		w.broken[text(d, "pods")], w.hung[text(d, "layer")], w.asleep = false, false, false
 	case "trouble":
 		w.o.Trouble = strings.TrimSpace(d.Input)
 	case "overwrite":
