@@ -60,9 +60,12 @@ func TestLife(t *testing.T) {
 		t.Errorf("with another image %v is configured, want the controller alone:\n%s", got, out)
 	}
 
+	t.Run("NoRights", func(t *testing.T) { noRights(t, c) })
 	t.Run("NobodyPutsBack", func(t *testing.T) { uninstallWithoutController(t, c) })
 	t.Run("PutBackFails", func(t *testing.T) { uninstallPutBackFails(t, c) })
 	t.Run("HoldLeft", func(t *testing.T) { uninstallHoldLeft(t, c) })
+	t.Run("ControllerElsewhere", func(t *testing.T) { uninstallControllerElsewhere(t, c) })
+	doInstall(t, c.Config, install.Options{})
 	t.Run("PutBackHere", func(t *testing.T) { uninstallPutBack(t, c) })
 	t.Run("Again", func(t *testing.T) {
 		if out := doUninstall(t, c.Config, install.UninstallOptions{DeleteCRDs: true}); strings.Contains(out, "deleted") {
@@ -109,22 +112,79 @@ func uninstallHoldLeft(t *testing.T, c *playground.Cluster) {
 	if _, err := client.Create(t.Context(), hold, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := uninstall(t.Context(), c.Config, install.UninstallOptions{DeleteCRDs: true, PutBack: dropFinalizers(c)})
+	_, err := uninstall(t.Context(), c.Config, install.UninstallOptions{DeleteCRDs: true, PutBack: letGo(c)})
 	wantError(t, err, `Service default/shop, which was {"selector":{"app":"shop"}}`, "--force")
 	if err := client.Delete(t.Context(), hold.GetName(), metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// uninstallPutBack: without a controller the caller's own work is done, and then nothing is left.
+// uninstallControllerElsewhere: a controller on somebody's machine is noticed by what it does, so that two never
+// act at once.
+func uninstallControllerElsewhere(t *testing.T, c *playground.Cluster) {
+	makeRollout(t, c, "shop")
+	client := c.Dynamic(t).Resource(rollouts).Namespace("default")
+	done := make(chan error, 1)
+	go func() { done <- actOnRemoval(t.Context(), client) }()
+	doUninstall(t, c.Config, install.UninstallOptions{PutBack: func(context.Context) error {
+		t.Error("puts back beside a controller")
+		return nil
+	}})
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if _, err := client.List(t.Context(), metav1.ListOptions{}); err != nil {
+		t.Errorf("the records are gone, and nobody said so: %v", err)
+	}
+}
+
+// actOnRemoval waits until the Rollout is being deleted, says that it is seen, and lets it go.
+func actOnRemoval(ctx context.Context, client dynamic.ResourceInterface) error {
+	watch, err := client.Watch(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	defer watch.Stop()
+	for event := range watch.ResultChan() {
+		rollout, ok := event.Object.(*unstructured.Unstructured)
+		if !ok || rollout.GetDeletionTimestamp() == nil {
+			continue
+		}
+		if _, err := client.Patch(ctx, rollout.GetName(), types.MergePatchType, []byte(`{"status":{"phase":"Removing"}}`), metav1.PatchOptions{}, "status"); err != nil {
+			return err
+		}
+		_, err := client.Patch(ctx, rollout.GetName(), types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+		return err
+	}
+	return errors.New("the watch ended before the Rollout was deleted")
+}
+
+// uninstallPutBack: without a controller the caller's own work is done, as the controller, since everybody else is
+// held; and then nothing is left.
 func uninstallPutBack(t *testing.T, c *playground.Cluster) {
 	makeRollout(t, c, "shop")
-	out := doUninstall(t, c.Config, install.UninstallOptions{DeleteCRDs: true, PutBack: dropFinalizers(c)})
+	makeDeployment(t, c, "default", "shop", map[string]any{v1alpha1.LabelRollout: "shop"})
+	workload := c.Dynamic(t).Resource(deployments).Namespace("default")
+	if _, err := workload.Patch(t.Context(), "shop", types.MergePatchType, []byte(`{"spec":{"template":{"metadata":{"labels":{"v":"2"}}}}}`), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	out := doUninstall(t, c.Config, install.UninstallOptions{DeleteCRDs: true, PutBack: letGo(c)})
 	if !strings.Contains(out, "this command puts everything back itself") {
 		t.Errorf("does not say who puts back:\n%s", out)
 	}
 	if left := present(t, c); len(left) != 0 {
 		t.Errorf("left: %v", left)
+	}
+	got, err := workload.Get(t.Context(), "shop", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	paused, _, _ := unstructured.NestedBool(got.Object, "spec", "paused")
+	if text := fmt.Sprint(got.GetLabels(), got.GetAnnotations()); paused || strings.Contains(text, "sluice") {
+		t.Errorf("the workload is not free: paused %v, %s", paused, text)
+	}
+	if err := workload.Delete(t.Context(), "shop", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -197,14 +257,11 @@ spec: {release: shop-1, verb: abort, user: %q}
 	doUninstall(t, c.Config, install.UninstallOptions{DeleteCRDs: true})
 }
 
-// TestNoRights: whoever may not install is told so.
-func TestNoRights(t *testing.T) {
-	c := playground.Start(t)
+// noRights: whoever may not install is told so.
+func noRights(t *testing.T, c *playground.Cluster) {
 	_, err := runInstall(t.Context(), c.As("alice"), install.Options{DryRun: true})
 	wantError(t, err, "apply customresourcedefinition.apiextensions.k8s.io/rollouts.sluice.dev", `User "alice" cannot`, "rights of a cluster administrator")
 }
-
-func TestMain(m *testing.M) { playground.Main(m) }
 
 func runInstall(ctx context.Context, cfg *rest.Config, o install.Options) (string, error) {
 	var out strings.Builder
@@ -316,11 +373,17 @@ func makeRollout(t *testing.T, c *playground.Cluster, name string) {
 	}
 }
 
-// dropFinalizers does the least that a controller does when a Rollout is deleted.
-func dropFinalizers(c *playground.Cluster) func(context.Context) error {
+// letGo does the least that a controller does when a Rollout is deleted: it lifts the hold and takes the finalizer
+// away.
+func letGo(c *playground.Cluster) func(context.Context) error {
 	return func(ctx context.Context) error {
-		client, err := dynamic.NewForConfig(c.Config)
+		client, err := dynamic.NewForConfig(install.AsController(c.Config, deploy.Namespace))
 		if err != nil {
+			return err
+		}
+		free := []byte(`{"metadata":{"labels":{"sluice.dev/rollout":null},"annotations":{"sluice.dev/held-change-by":null}},"spec":{"paused":null}}`)
+		_, err = client.Resource(deployments).Namespace("default").Patch(ctx, "shop", types.MergePatchType, free, metav1.PatchOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
 			return err
 		}
 		_, err = client.Resource(rollouts).Namespace("default").Patch(ctx, "shop", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/deploy"
@@ -60,7 +61,7 @@ func (c *cluster) waitPutBack(ctx context.Context, o UninstallOptions) error {
 		return err
 	}
 	remedy := "see sluice get for what each waits for, and the controller's log (kubectl -n " + o.Namespace + " logs deploy/" + deploy.Controller + ")"
-	wait := func(ctx context.Context) error {
+	untilBack := func(ctx context.Context) error {
 		shown := ""
 		return until(ctx, "all Rollouts have put everything back", remedy, func(ctx context.Context) (bool, string, error) {
 			left, err := c.list(ctx, rollouts, metav1.ListOptions{})
@@ -72,18 +73,49 @@ func (c *cluster) waitPutBack(ctx context.Context, o UninstallOptions) error {
 			return err == nil && len(left) == 0, seen, err
 		})
 	}
+	if !running && o.PutBack != nil {
+		running, err = c.somebodyAnswers(ctx)
+	}
 	switch {
+	case err != nil:
+		return err
 	case running:
-		return wait(ctx)
+		return untilBack(ctx)
 	case o.PutBack != nil:
 		fmt.Fprintf(c.out, "no controller runs in namespace %s; this command puts everything back itself\n", o.Namespace)
-		return alongside(ctx, o.PutBack, wait)
+		return alongside(ctx, o.PutBack, untilBack)
 	}
 	remedy = "no controller runs in namespace " + o.Namespace + ", and only a controller can put things back: start one " +
 		"(kubectl -n " + o.Namespace + " scale deploy/" + deploy.Controller + " --replicas=1, or sluice controller) and repeat; " +
 		"to leave things as they are, use --force"
 	fmt.Fprintf(c.out, "note: %s\n", remedy)
-	return wait(ctx)
+	return untilBack(ctx)
+}
+
+// grace is the time for a controller without a lease, on somebody's machine, to show that it is there. Two at
+// once would act against each other.
+const grace = 5 * time.Second
+
+// somebodyAnswers says whether Rollouts that are being deleted are looked after.
+func (c *cluster) somebodyAnswers(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	answered := false
+	err := wait.PollUntilContextCancel(ctx, interval, true, func(ctx context.Context) (bool, error) {
+		left, err := c.list(ctx, rollouts, metav1.ListOptions{})
+		answered = err == nil && (len(left) == 0 || slices.ContainsFunc(left, removing))
+		return answered, err
+	})
+	if ctx.Err() != nil {
+		return answered, nil
+	}
+	return answered, err
+}
+
+// removing says whether a controller has seen that a Rollout is being deleted.
+func removing(rollout unstructured.Unstructured) bool {
+	phase, _, _ := unstructured.NestedString(rollout.Object, "status", "phase")
+	return phase == string(v1alpha1.RolloutRemoving)
 }
 
 // alongside runs work until wait is over. When the work ends first by an error, that is the outcome.

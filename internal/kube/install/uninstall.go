@@ -27,8 +27,9 @@ type UninstallOptions struct {
 	Namespace string
 	// DeleteCRDs removes the kinds too, and with them every record: Releases and Decisions.
 	DeleteCRDs bool
-	// PutBack is called when no controller runs in the namespace. It does in this process what the
-	// controller does to Rollouts that are being deleted, and goes on until its context ends.
+	// PutBack is called when no controller answers. It does in this process what the controller does to
+	// Rollouts that are being deleted, and goes on until its context ends. It must act as the controller
+	// (AsController), since the admission policies hold workloads against everybody else.
 	PutBack func(ctx context.Context) error
 	// Force goes on when the Rollouts are not gone in time: it removes their finalizers and prints what is
 	// left changed. Without it nothing that could put things back is removed before they are back.
@@ -68,6 +69,17 @@ func Uninstall(ctx context.Context, cfg *rest.Config, o UninstallOptions) error 
 		}
 	}
 	return c.verifyWorkloads(ctx)
+}
+
+// AsController is a connection that acts as the controller in this namespace. It takes the right to impersonate
+// its service account, as cluster administrators have it.
+func AsController(cfg *rest.Config, namespace string) *rest.Config {
+	cfg = rest.CopyConfig(cfg)
+	cfg.Impersonate = rest.ImpersonationConfig{
+		UserName: deploy.Username(namespace),
+		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
+	}
+	return cfg
 }
 
 func (o UninstallOptions) complete() UninstallOptions {
