@@ -45,7 +45,7 @@ var shared struct {
 // Main runs a package's tests and then stops the cluster that they started. A package that uses Start has
 //
 //	func TestMain(m *testing.M) { playground.Main(m) }
-func Main(m *testing.M) {
+func Main(m interface{ Run() int }) {
 	code := m.Run()
 	if shared.process != nil {
 		shared.process.stop()
