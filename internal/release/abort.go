@@ -13,7 +13,7 @@ var (
 )
 
 func (t *turn) abort() (again bool) {
-	if !t.m.DrainFrom.IsZero() && !t.canaryIdle() {
+	if c := t.o.Canary; !t.m.DrainFrom.IsZero() && (c.Pods > 0 || c.Desired > 0) && !t.canaryIdle() {
 		t.m.DrainFrom = time.Time{}
 	}
 	gates := layeredAbort
@@ -54,10 +54,12 @@ func (t *turn) unsettledLongEnough() bool {
 // takeBack takes the new ReplicaSet back if an edit crossed the hand-over. One without pods, which serves nobody,
 // is left to the workload: it belongs to its history.
 func (t *turn) takeBack() Reason {
-	if c := t.o.Canary; c.Desired == 0 && c.Pods == 0 && !t.servesByService() {
+	c := t.o.Canary
+	empty := c.Desired == 0 && c.Pods == 0 && !t.servesByService()
+	if !t.o.Workload.Exists || !c.Adopted || empty {
 		return Reason{}
 	}
-	return t.ours()
+	return t.takenBack()
 }
 
 // keepServing keeps the new pods at full number while a Service still leads to them and stable cannot take it
@@ -165,7 +167,7 @@ func (t *turn) routesBack() Reason {
 // canaryIdle says that no request reaches the new pods.
 func (t *turn) canaryIdle() bool {
 	for i := range t.o.Services {
-		if sv := &t.o.Services[i]; sv.Selects == SelectsCanary || sv.ReadyCanary > 0 {
+		if sv := &t.o.Services[i]; sv.Selects != SelectsStable || sv.ReadyCanary > 0 {
 			return false
 		}
 	}

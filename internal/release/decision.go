@@ -50,10 +50,11 @@ type Route struct {
 // Unroute gives one layer back as it was.
 type Unroute struct{ Layer string }
 
-// HandOver gives the canary's ReplicaSet to the workload, which then removes its old one.
+// HandOver gives the canary's ReplicaSet to the workload, which then removes its old one. It may be cut short and
+// repeated.
 type HandOver struct{}
 
-// TakeBack takes the canary's ReplicaSet back from the workload (an edit crossed the hand-over).
+// TakeBack takes the canary's ReplicaSet back from the workload (an edit or a change of scale crossed the hand-over).
 type TakeBack struct{}
 
 // ReleaseHold lets the workload go: it is no longer kept paused.
@@ -62,7 +63,7 @@ type ReleaseHold struct{}
 // RevertTemplate writes the stable template back to the workload, and lets it go in the same write.
 type RevertTemplate struct{}
 
-// RemoveCanary removes the canary's ReplicaSet, which has no pods.
+// RemoveCanary removes the canary's ReplicaSet, which has no pods, also one in the workload's history.
 type RemoveCanary struct{}
 
 func (SelectService) action()       {}

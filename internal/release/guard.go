@@ -78,7 +78,7 @@ func (g *guard) check(a Action) {
 		g.must(g.m.Phase == Aborting && g.o.Workload.Desired == g.s.To && g.o.Canary.Pods == 0, "S21",
 			"the template would be written back although it is not the released one, or new pods are left")
 	case RemoveCanary:
-		g.must(g.o.Canary.Pods == 0 && !g.o.Canary.Adopted && g.m.Phase == Aborting, "S3", "a ReplicaSet with pods, or of the workload's, would go")
+		g.checkRemove()
 	}
 }
 
@@ -268,6 +268,13 @@ func (g *guard) turned() bool {
 		}
 	}
 	return g.o.Canary.Ready >= g.o.demand()
+}
+
+// checkRemove: S3. An empty ReplicaSet goes at the end of an abort, or before the revision is released once more.
+func (g *guard) checkRemove() {
+	c := g.o.Canary
+	g.must(c.Pods == 0 && c.Desired == 0, "S3", "a ReplicaSet with pods would go")
+	g.must(!g.m.HandedOver && c.Adopted != (g.m.Phase == Aborting), "S3", "a ReplicaSet that the workload may need would go")
 }
 
 // checkHandOver: S3, S11, S14. The workload ends its old pods the moment that it has the new ones.

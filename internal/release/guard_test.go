@@ -72,6 +72,12 @@ func TestGuard(t *testing.T) {
 		{"new pods end, drained: passes", aborting, func(_ *Spec, o *Observed, m *Memory) {
 			o.Layers[0], m.DrainFrom = Layer{Name: "Ingress", Settled: true}, began
 		}, []Action{ScaleCanary{}}, ""},
+		{"the ReplicaSet of an earlier release goes, empty: passes", sound, func(_ *Spec, o *Observed, _ *Memory) {
+			o.Canary = Track{Exists: true, Adopted: true}
+		}, []Action{RemoveCanary{}}, ""},
+		{"the ReplicaSet goes after the hand-over", turned, func(_ *Spec, o *Observed, _ *Memory) {
+			o.Canary = Track{Exists: true, Adopted: true}
+		}, []Action{RemoveCanary{}}, "S3"},
 		{"the ReplicaSet goes with its pods", aborting, nil, []Action{RemoveCanary{}}, "S3"},
 		{"the Service turns to too few new pods", turned, func(_ *Spec, o *Observed, _ *Memory) {
 			o.Services[0].Selects, o.Canary.Ready = SelectsStable, 3

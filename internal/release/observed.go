@@ -39,7 +39,7 @@ type Track struct {
 	// Exists: there is a ReplicaSet for the version.
 	Exists bool
 	// Adopted: the ReplicaSet belongs to the workload (the stable one always does; the canary's after the
-	// hand-over).
+	// hand-over, or before the release if it is one of the workload's history).
 	Adopted bool
 	// Desired is the number of pods asked for, Pods how many there are (terminating ones not counted), Ready
 	// how many of them are available.

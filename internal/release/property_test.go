@@ -185,7 +185,7 @@ func watch(t *rapid.T, w *world) {
 	if served && !foreign && !w.serving() {
 		t.Fatalf("nobody serves after: %s%s", w.describe(out), w.describeWorld())
 	}
-	if len(w.spec.Layers) > 0 && !foreign && w.o.Workload.Exists && w.o.Services[0].Selects == SelectsAll && w.o.Canary.Ready > 0 && w.o.Stable.Ready > 0 {
+	if len(w.spec.Layers) > 0 && !foreign && w.o.Workload.Exists && w.o.Services[0].Selects == SelectsAll && w.o.lasting().Canary.Ready > 0 && w.o.Stable.Ready > 0 {
 		t.Fatalf("a Service selects both versions: %s", w.describe(out))
 	}
 }

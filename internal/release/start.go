@@ -3,11 +3,22 @@ package release
 // This file has the gates before the first request: the Services are held to the stable revision, then the
 // new pods start, then their own Services show them.
 
-// ours takes the ReplicaSet back if the workload has it although it was not handed over for good.
+// ours makes sure that the new ReplicaSet is this release's, and not the workload's, before it is handed over.
 func (t *turn) ours() Reason {
-	if !t.o.Canary.Adopted || !t.o.Workload.Exists {
+	c := t.o.Canary
+	switch {
+	case !t.o.Workload.Exists || !c.Adopted:
 		return Reason{}
+	case c.Desired == 0 && c.Pods == 0:
+		// The revision was released before, and this is its old, empty ReplicaSet. It is made afresh, so that the
+		// newest ReplicaSet is always that of the newest release: this is how Kubernetes picks one in doubt.
+		t.do(RemoveCanary{})
+		return awaiting(ReasonPodsStarting, byKubernetes, "the empty ReplicaSet of an earlier release of this revision is being removed")
 	}
+	return t.takenBack()
+}
+
+func (t *turn) takenBack() Reason {
 	t.do(TakeBack{})
 	return awaiting(ReasonTakingBack, byKubernetes, "the new ReplicaSet is being taken back from the workload")
 }

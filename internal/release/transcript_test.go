@@ -54,6 +54,8 @@ func (p *play) command(t *testing.T, d *datadriven.TestData) string {
 		w.o.Trouble = strings.TrimSpace(d.Input)
 	case "overwrite":
 		p.overwrite(t, d)
+	case "history":
+		w.o.Canary = Track{Exists: true, Adopted: true}
 	case "delete":
 		if d.HasArg("rollout") {
 			w.o.Removing = true
