@@ -102,19 +102,21 @@ func newScheme() *runtime.Scheme {
 
 var httpRouteKind = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
 
+// newMapper knows the kinds that the commands read. The cache behind a live display asks for the lists' kinds too.
 func newMapper() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
-	for _, k := range []string{"Rollout", "Release", "Hold", "Decision"} {
-		m.Add(v1alpha1.GroupVersion.WithKind(k), meta.RESTScopeNamespace)
+	for gv, kinds := range map[schema.GroupVersion][]string{
+		v1alpha1.GroupVersion:           {"Rollout", "Release", "Hold", "Decision"},
+		appsv1.SchemeGroupVersion:       {"Deployment", "ReplicaSet"},
+		corev1.SchemeGroupVersion:       {"Pod", "Service"},
+		networkingv1.SchemeGroupVersion: {"Ingress"},
+		httpRouteKind.GroupVersion():    {httpRouteKind.Kind},
+	} {
+		for _, k := range kinds {
+			m.Add(gv.WithKind(k), meta.RESTScopeNamespace)
+			m.Add(gv.WithKind(k+"List"), meta.RESTScopeNamespace)
+		}
 	}
-	for _, k := range []string{"Deployment", "ReplicaSet"} {
-		m.Add(appsv1.SchemeGroupVersion.WithKind(k), meta.RESTScopeNamespace)
-	}
-	for _, k := range []string{"Pod", "Service"} {
-		m.Add(corev1.SchemeGroupVersion.WithKind(k), meta.RESTScopeNamespace)
-	}
-	m.Add(networkingv1.SchemeGroupVersion.WithKind("Ingress"), meta.RESTScopeNamespace)
-	m.Add(httpRouteKind, meta.RESTScopeNamespace)
 	m.Add(authenticationv1.SchemeGroupVersion.WithKind("SelfSubjectReview"), meta.RESTScopeRoot)
 	return m
 }

@@ -91,6 +91,9 @@ func (f *follower) handle(ctx context.Context, kinds []client.Object) error {
 			return fmt.Errorf("watch %T: %w", k, err)
 		}
 	}
+	if !f.cache.WaitForCacheSync(ctx) {
+		return ctx.Err()
+	}
 	return nil
 }
 

@@ -303,7 +303,7 @@ func (p *planned) sum(b *strings.Builder, paint painter) {
 	b.WriteString("\n")
 	t := table{indent: "  ", gap: 2}
 	t.row(cell{"cost", dim}, cell{fmt.Sprintf("at most %s besides the workload's own %d", count(p.ExtraPods, "pod"), p.Replicas), plain})
-	t.row(cell{"time", dim}, cell{fmt.Sprintf("at least %s, without the start of pods and waits for people; aborted when %s have passed",
+	t.row(cell{"time", dim}, cell{fmt.Sprintf("at least %s, without the start of pods and waits for people; aborted after %s at the latest",
 		short(p.AtLeast), short(p.Deadline)), plain})
 	for _, n := range p.Notes {
 		t.row(cell{"note", yellow}, cell{n, plain})

@@ -81,6 +81,9 @@ func (e *env) tell(s standing) error {
 	return quiet(s.code)
 }
 
+// errDone ends the following of a release whose verdict is final.
+var errDone = errors.New("done")
+
 // waitStatus follows the release until the verdict is one to end with.
 func waitStatus(ctx context.Context, e *env, arg string, timeout time.Duration) error {
 	direct, ns, err := e.reach()
@@ -95,21 +98,19 @@ func waitStatus(ctx context.Context, e *env, arg string, timeout time.Duration) 
 		return e.tell(s)
 	}
 	f, err := e.follow(ctx, ns, false)
-	if err != nil {
-		return err
-	}
-	done := errors.New("done")
-	err = f.each(ctx, func() error {
-		now, err := stand(ctx, f.cache, ns, arg)
-		if err != nil {
+	if err == nil {
+		err = f.each(ctx, func() error {
+			now, err := stand(ctx, f.cache, ns, arg)
+			if err == nil {
+				s = now
+			}
+			if err == nil && s.code != ExitProgress {
+				return errDone
+			}
 			return err
-		}
-		if s = now; s.code != ExitProgress {
-			return done
-		}
-		return nil
-	}, func() error { return nil })
-	if errors.Is(err, done) {
+		}, func() error { return nil })
+	}
+	if errors.Is(err, errDone) {
 		return e.tell(s)
 	}
 	if err != nil && ctx.Err() == nil {

@@ -103,7 +103,7 @@ func (t tree) waits(b *strings.Builder) {
 	tab.row(cell{"waiting", yellow}, cell{w.Message, plain})
 	var bounds []string
 	if w.Since != nil {
-		bounds = append(bounds, "since "+ago(t.now, w.Since))
+		bounds = append(bounds, "since "+t.clock(w.Since.Time)+" ("+ago(t.now, w.Since)+")")
 	}
 	if w.Until != nil {
 		bounds = append(bounds, "until "+t.clock(w.Until.Time)+" (in "+duration.HumanDuration(w.Until.Sub(t.now))+")")

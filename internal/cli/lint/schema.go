@@ -141,6 +141,9 @@ func parent(f string) string {
 // words of an error without the field, which is told apart, and without a value that fills the screen.
 func words(e *field.Error) string {
 	detail := strings.TrimPrefix(e.Detail, e.Field+" in body ")
+	if _, rule, failed := strings.Cut(detail, " evaluating rule: "); failed { // As of 2d, which is no duration.
+		return strings.TrimPrefix(rule, e.Field+": ")
+	}
 	detail = strings.TrimPrefix(detail, e.Field+": ")
 	switch e.BadValue.(type) {
 	case string, int64, float64, bool, int:

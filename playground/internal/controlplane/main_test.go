@@ -98,7 +98,7 @@ func (s *sharedControlPlane) stop() error {
 		return err
 	}
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
-		return fmt.Errorf("the ephemeral directory %s is still there after the end (%v)", dir, err)
+		return fmt.Errorf("the ephemeral directory %s is still there after the end (%w)", dir, err)
 	}
 	return os.RemoveAll(s.root)
 }

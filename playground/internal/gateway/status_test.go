@@ -100,8 +100,12 @@ func TestReporter(t *testing.T) {
 		after   time.Duration
 		told    int
 	}{
-		{true, 0, 0}, {true, problemPatience, 1}, {true, 2 * problemPatience, 0},
-		{false, 0, 0}, {true, 0, 0}, {true, problemPatience, 1},
+		{true, 0, 0},
+		{true, problemPatience, 1},
+		{true, 2 * problemPatience, 0},
+		{false, 0, 0},
+		{true, 0, 0},
+		{true, problemPatience, 1},
 	}
 	for i, step := range steps {
 		var ps []route.Problem

@@ -29,7 +29,7 @@ type watched struct {
 func newWatched(t *testing.T, kinds ...string) *watched {
 	t.Helper()
 	// Not NewClientset: it guesses that several Gateways are "gatewaies".
-	w := &watched{core: fake.NewClientset(), gateway: gatewayfake.NewSimpleClientset(), metrics: newMetrics()} //nolint:staticcheck // see above
+	w := &watched{core: fake.NewClientset(), gateway: gatewayfake.NewSimpleClientset(), metrics: newMetrics()}
 	w.serve(kinds...)
 	w.proxy = newProxy((&net.Dialer{}).DialContext, rand.IntN, w.metrics, slog.New(slog.DiscardHandler))
 	o := Options{Log: slog.New(slog.DiscardHandler)}.withDefaults()

@@ -157,14 +157,12 @@ func (c *cluster) pods(t *testing.T, name string) []corev1.Pod {
 func (c *cluster) waitPod(t *testing.T, name, what string, want func(*corev1.Pod) bool) (found *corev1.Pod) {
 	t.Helper()
 	c.wait(t, name+" "+what, func() (bool, string) {
-		for _, p := range c.pods(t, name) {
-			found = &p
-			if want(found) {
-				return true, ""
-			}
-			return false, fmt.Sprintf("%+v", p.Status)
+		pods := c.pods(t, name)
+		if len(pods) == 0 {
+			return false, "no pod"
 		}
-		return false, "no pod"
+		found = &pods[0]
+		return want(found), fmt.Sprintf("%+v", found.Status)
 	})
 	return found
 }

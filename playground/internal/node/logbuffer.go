@@ -118,7 +118,7 @@ type logQuery struct {
 // copyTo writes the lines asked for, and with follow those to come until the log or
 // the context ends.
 func (b *logBuffer) copyTo(ctx context.Context, w io.Writer, q logQuery) error {
-	lines, next, more := b.after(0)
+	lines, next, _ := b.after(0)
 	if q.tail >= 0 && len(lines) > q.tail {
 		lines = lines[len(lines)-q.tail:]
 	}
@@ -128,6 +128,7 @@ func (b *logBuffer) copyTo(ctx context.Context, w io.Writer, q logQuery) error {
 		if done || err != nil || !q.follow {
 			return err
 		}
+		var more <-chan struct{}
 		lines, next, more = b.after(next)
 		if len(lines) > 0 {
 			continue

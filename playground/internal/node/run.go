@@ -276,10 +276,10 @@ func nodeObject(name string, port int) *corev1.Node {
 	}
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
-			corev1.LabelHostname:           name,
-			corev1.LabelOSStable:           goruntime.GOOS,
-			corev1.LabelArchStable:         goruntime.GOARCH,
-			corev1.LabelInstanceTypeStable: "sluice-playground",
+			corev1.LabelHostname:                                      name,
+			corev1.LabelOSStable:                                      goruntime.GOOS,
+			corev1.LabelArchStable:                                    goruntime.GOARCH,
+			corev1.LabelInstanceTypeStable:                            "sluice-playground",
 			"node.kubernetes.io/exclude-from-external-load-balancers": "",
 		}},
 		Status: corev1.NodeStatus{
