@@ -138,24 +138,36 @@ func (g *guard) checkSelect(a SelectService) {
 		g.must(false, "S5", "%s is no Service of the workload's", a.Service)
 		return
 	}
-	c, st := g.o.Canary, g.o.Stable
 	switch a.To {
 	case SelectsCanary:
-		enough := sv.Selects == SelectsCanary || c.Ready >= g.o.demand() || g.m.HandedOver && c.Adopted && c.Ready > 0
-		g.must(enough, "S4", "Service %s would select the new pods, of which %d of %d are ready", a.Service, c.Ready, g.o.demand())
-		g.must(g.m.Phase == Completing, "S11", "Service %s would select the new pods before completion", a.Service)
+		g.checkToCanary(sv)
 	case SelectsStable:
-		serving := sv.ReadyCanary > 0 || sv.Selects == SelectsCanary && c.Ready > 0
-		some := serving && (sv.Selects == SelectsAll || sv.ReadyCanary == 0) && st.Ready > 0
-		ok := sv.Selects == SelectsStable || !serving || some || g.stableFor(100, st.Ready, false)
-		g.must(ok, "S4", "Service %s would select the stable pods, of which %d of %d are ready", a.Service, st.Ready, g.o.demand())
+		g.checkToStable(sv)
 	case SelectsAll:
-		done := g.m.HandedOver && c.Adopted && g.o.Workload.Settled
-		g.must(done || c.Adopted && !g.o.Workload.Exists || c.Pods == 0 && c.Desired == 0, "S5",
-			"Service %s would select both versions' pods (%d of them new)", a.Service, c.Pods)
+		c := g.o.Canary
+		alone := c.Adopted && (!g.o.Workload.Exists || g.m.HandedOver && g.o.Workload.Settled)
+		g.must(alone || c.Pods == 0 && c.Desired == 0, "S5", "Service %s would select both versions' pods (%d of them new)", sv.Name, c.Pods)
 	default:
-		g.must(false, "S5", "Service %s cannot select %q", a.Service, a.To)
+		g.must(false, "S5", "Service %s cannot select %q", sv.Name, a.To)
 	}
+}
+
+func (g *guard) checkToCanary(sv *Service) {
+	c := g.o.Canary
+	after := g.m.HandedOver && c.Adopted && c.Ready > 0 // The old pods are ending.
+	g.must(sv.Selects == SelectsCanary || c.Ready >= g.o.demand() || after, "S4",
+		"Service %s would select the new pods, of which %d of %d are ready", sv.Name, c.Ready, g.o.demand())
+	g.must(g.m.Phase == Completing, "S11", "Service %s would select the new pods before completion", sv.Name)
+}
+
+// checkToStable: a Service that new pods answer needs stable pods for all; for one that new pods answer only by a
+// foreign selector, or by endpoints that are gone, one stable pod is better than that.
+func (g *guard) checkToStable(sv *Service) {
+	st := g.o.Stable
+	byCanary := sv.ReadyCanary > 0 || sv.Selects == SelectsCanary && g.o.Canary.Ready > 0
+	partly := sv.Selects == SelectsAll || sv.ReadyCanary == 0
+	enough := sv.Selects == SelectsStable || !byCanary || partly && st.Ready > 0 || g.stableFor(100, st.Ready, false)
+	g.must(enough, "S4", "Service %s would select the stable pods, of which %d of %d are ready", sv.Name, st.Ready, g.o.demand())
 }
 
 // checkScale: S3, S5, S8, S14.

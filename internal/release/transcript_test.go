@@ -23,7 +23,6 @@ func TestTranscripts(t *testing.T) {
 
 type play struct {
 	w        *world
-	said     int
 	decision int
 }
 
