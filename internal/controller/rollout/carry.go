@@ -116,6 +116,14 @@ func (c *carrier) hold(ctx context.Context, existing *v1alpha1.Hold, target v1al
 
 func (c *carrier) scaleCanary(ctx context.Context, replicas int) error {
 	rs := c.w.canary()
+	if rs != nil && !deployment.OwnedBy(rs, c.rel.UID) && deployment.Idle(rs) {
+		// One of the workload's history. It is made afresh, since the Deployment controller goes by the order in
+		// which ReplicaSets were made.
+		if err := c.write.Delete(ctx, rs); err != nil {
+			return err
+		}
+		rs = nil
+	}
 	if rs != nil {
 		after := rs
 		if !deployment.OwnedBy(rs, c.rel.UID) {
@@ -286,7 +294,7 @@ func (c *carrier) handOver(ctx context.Context) error {
 		return nil
 	}
 	if old := c.w.stable(); old != nil && old.GetUID() != rs.GetUID() {
-		if err := c.write.Patch(ctx, old, deployment.Unsaturated(old)); err != nil {
+		if err := c.write.Patch(ctx, old, deployment.Former(old)); err != nil {
 			return err
 		}
 	}
@@ -294,27 +302,26 @@ func (c *carrier) handOver(ctx context.Context) error {
 }
 
 func (c *carrier) takeBack(ctx context.Context) error {
-	if err := c.resaturate(ctx); err != nil {
-		return err
+	if rs := c.w.canary(); rs != nil && !deployment.OwnedBy(rs, c.rel.UID) {
+		if err := c.write.Patch(ctx, rs, deployment.Taken(rs, ownerOf(c.rel), c.labels())); err != nil {
+			return err
+		}
 	}
-	rs := c.w.canary()
-	if rs == nil || deployment.OwnedBy(rs, c.rel.UID) {
-		return nil
-	}
-	return c.write.Patch(ctx, rs, deployment.Taken(rs, ownerOf(c.rel), c.labels()))
+	return c.r.unmark(ctx, c.write, c.w)
 }
 
-// resaturate undoes the first half of a hand-over that was not finished or is taken back.
-func (c *carrier) resaturate(ctx context.Context) error {
-	old := c.w.stable()
-	if old == nil || c.w.deploy == nil {
+// unmark undoes the first half of a hand-over that was not finished or is taken back.
+func (r *Reconciler) unmark(ctx context.Context, write *kube.Writer, w *world) error {
+	old := w.stable()
+	if old == nil {
 		return nil
 	}
-	return c.write.Patch(ctx, old, deployment.Resaturated(old, c.w.deploy))
+	before, after := deployment.Unmark(old)
+	return write.Patch(ctx, before, after)
 }
 
 func (c *carrier) removeCanary(ctx context.Context) error {
-	if err := c.resaturate(ctx); err != nil {
+	if err := c.r.unmark(ctx, c.write, c.w); err != nil {
 		return err
 	}
 	rs := c.w.canary()
@@ -355,6 +362,11 @@ func (r *Reconciler) letGo(ctx context.Context, write *kube.Writer, w *world) er
 	if w.deploy == nil {
 		return nil
 	}
+	if stable := w.stable(); stable != nil && deployment.TemplateOf(stable).Hash == w.template.Hash {
+		if err := r.unmark(ctx, write, w); err != nil {
+			return err
+		}
+	}
 	after := w.deploy.DeepCopy()
 	unhold(after)
 	if r.keepsPaused() && w.rollout.DeletionTimestamp == nil {
@@ -379,6 +391,9 @@ func (r *Reconciler) revertTemplate(ctx context.Context, write *kube.Writer, w *
 	if rs == nil || w.deploy == nil {
 		return nil
 	}
+	if err := r.unmark(ctx, write, w); err != nil {
+		return err
+	}
 	return r.writeTemplate(ctx, write, w, rs, unhold)
 }
 
@@ -400,7 +415,7 @@ func (r *Reconciler) writeTemplate(ctx context.Context, write *kube.Writer, w *w
 	if err != nil {
 		return fmt.Errorf("read spec.template of ReplicaSet %s: %w", rs.GetName(), err)
 	}
-	unstructured.RemoveNestedField(template, "metadata", "labels", v1alpha1.LabelPodTemplateHash)
+	deployment.Plain(template)
 	after := whole.DeepCopy()
 	if err := unstructured.SetNestedMap(after.Object, template, "spec", "template"); err != nil {
 		return fmt.Errorf("set spec.template of Deployment %s: %w", w.deploy.GetName(), err)

@@ -20,8 +20,8 @@ const (
 	annotationMax      = "deployment.kubernetes.io/max-replicas"
 	annotationRevision = "deployment.kubernetes.io/revision"
 
-	// unsaturated is a desired size that no ReplicaSet has.
-	unsaturated = "-1"
+	// annotationFormer in a pod template marks the revision that a hand-over replaces.
+	annotationFormer = "sluice.dev/former"
 )
 
 // Next is the ReplicaSet of a Deployment's current template, beside it: named and labelled as the Deployment
@@ -91,32 +91,39 @@ func HandedOver(rs, d *unstructured.Unstructured) *unstructured.Unstructured {
 	return out
 }
 
-// Unsaturated is a ReplicaSet that the Deployment controller does not take for complete. It is for the old one at a
-// hand-over: should the template become the old one again in that very moment, a complete old ReplicaSet would have
-// the controller remove the new pods at once, which by then serve everybody; an incomplete one has it scale the two
-// in proportion, and take the surplus from the older.
-func Unsaturated(rs *unstructured.Unstructured) *unstructured.Unstructured {
-	out := rs.DeepCopy()
-	annotations := out.GetAnnotations()
-	if annotations == nil {
-		annotations = map[string]string{}
-	}
-	annotations[annotationDesired] = unsaturated
-	out.SetAnnotations(annotations)
-	return out
-}
-
-// Resaturated takes Unsaturated back, where the old ReplicaSet is to stay after all: while an active ReplicaSet bears a
-// wrong size mark, the Deployment controller sees a scaling event and starts no new revision.
-func Resaturated(rs, d *unstructured.Unstructured) *unstructured.Unstructured {
-	if rs.GetAnnotations()[annotationDesired] != unsaturated {
+// Former marks the ReplicaSet of the revision that a hand-over is about to replace, in its template, so that it equals
+// no template of the Deployment's any more. Should somebody write the old template back in the very moment of the
+// hand-over, the Deployment controller would otherwise take the old ReplicaSet for its complete new one, and remove
+// the new pods at once, which by then serve everybody.
+func Former(rs *unstructured.Unstructured) *unstructured.Unstructured {
+	if TemplateOf(rs).Former {
 		return rs
 	}
 	out := rs.DeepCopy()
-	annotations := out.GetAnnotations()
-	annotations[annotationDesired] = strconv.Itoa(Replicas(d))
-	out.SetAnnotations(annotations)
+	_ = unstructured.SetNestedField(out.Object, "true", "spec", "template", "metadata", "annotations", annotationFormer)
 	return out
+}
+
+// Unmark is the change, from before to after, that takes the mark off again.
+func Unmark(rs *unstructured.Unstructured) (before, after *unstructured.Unstructured) {
+	before, after = rs.DeepCopy(), rs.DeepCopy()
+	if TemplateOf(rs).Former {
+		path := []string{"spec", "template", "metadata", "annotations"}
+		_ = unstructured.SetNestedStringMap(before.Object, map[string]string{annotationFormer: "true"}, path...)
+		_ = unstructured.SetNestedStringMap(after.Object, map[string]string{}, path...)
+	}
+	return before, after
+}
+
+// Plain takes what Kubernetes and we add off a ReplicaSet's template: what is left is the Deployment's.
+func Plain(template map[string]any) {
+	unstructured.RemoveNestedField(template, "metadata", "labels", v1alpha1.LabelPodTemplateHash)
+	removeMark(template)
+}
+
+// Idle says whether a ReplicaSet has no pods and is to have none.
+func Idle(rs *unstructured.Unstructured) bool {
+	return Replicas(rs) == 0 && status(rs, "replicas") == 0
 }
 
 // FromHistory says whether a ReplicaSet was once the Deployment's own, so that it goes back to it and is not

@@ -27,13 +27,15 @@ const cachedTemplate = "sluice.dev/cached-template"
 
 // Template is what is needed of a pod template.
 type Template struct {
-	// Hash tells templates apart. It leaves the pod-template-hash label out, so that a Deployment's template
-	// and its ReplicaSet's have the same.
+	// Hash tells templates apart. It leaves the pod-template-hash label and our own mark out, so that a
+	// Deployment's template and its ReplicaSet's have the same.
 	Hash   string                    `json:"hash"`
 	Labels map[string]string         `json:"labels,omitempty"`
 	Images []v1alpha1.ContainerImage `json:"images,omitempty"`
 	// Refs are the ConfigMaps and Secrets that the template names.
 	Refs []v1alpha1.SharedObject `json:"refs,omitempty"`
+	// Former: the template bears the mark of a revision that is being replaced, see Former.
+	Former bool `json:"former,omitempty"`
 }
 
 // Condense is an informer's transform: it replaces the pod template of a Deployment or ReplicaSet by what is
@@ -77,7 +79,9 @@ func TemplateOf(obj *unstructured.Unstructured) Template {
 func ReadTemplate(raw map[string]any) Template {
 	unstructured.RemoveNestedField(raw, "metadata", "creationTimestamp")
 	unstructured.RemoveNestedField(raw, "metadata", "labels", v1alpha1.LabelPodTemplateHash)
-	t := Template{Hash: hash(raw), Refs: references(raw)}
+	mark, _, _ := unstructured.NestedString(raw, "metadata", "annotations", annotationFormer)
+	removeMark(raw)
+	t := Template{Hash: hash(raw), Refs: references(raw), Former: mark != ""}
 	t.Labels, _, _ = unstructured.NestedStringMap(raw, "metadata", "labels")
 	for _, field := range []string{"initContainers", "containers"} {
 		list, _, _ := unstructured.NestedSlice(raw, "spec", field)
@@ -92,6 +96,18 @@ func ReadTemplate(raw map[string]any) Template {
 		return rank(raw, b.Container) - rank(raw, a.Container)
 	})
 	return t
+}
+
+// removeMark takes Former's mark off a template, without a trace.
+func removeMark(template map[string]any) {
+	annotations, _, _ := unstructured.NestedMap(template, "metadata", "annotations")
+	if _, marked := annotations[annotationFormer]; !marked {
+		return
+	}
+	unstructured.RemoveNestedField(template, "metadata", "annotations", annotationFormer)
+	if len(annotations) == 1 {
+		unstructured.RemoveNestedField(template, "metadata", "annotations")
+	}
 }
 
 func rank(raw map[string]any, container string) int {
