@@ -96,7 +96,7 @@ func (r *Reconciler) newRelease(w *world) *v1alpha1.Release {
 		number = max(number, latest.Spec.Number+1)
 	}
 	from := *w.settled
-	to := v1alpha1.Revision{Hash: w.template.Hash, Images: w.template.Images}
+	to := v1alpha1.Revision{Hash: w.template.Hash, PodTemplateHash: w.template.Hash, Images: w.template.Images} // As deployment.Next labels the pods.
 	plan := translate.Plan(w.rollout)
 	cause, author := r.cause(w)
 	if cause == v1alpha1.CauseRollback {
