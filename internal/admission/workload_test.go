@@ -164,6 +164,12 @@ func TestHoldStays(t *testing.T) {
 		w.wantState("after "+step.name, heldByAlice)
 	}
 	w.wantReplicaSets(1)
+	for _, paused := range []string{"", "  paused: false\n"} {
+		manifest := shop("green") + paused
+		if output, err := w.kubectl("bob", manifest, "diff", "--server-side", "--force-conflicts", "-f", "-"); err != nil {
+			t.Errorf("kubectl diff --server-side of %q shows a drift: %v\n%s", paused, err, output)
+		}
+	}
 }
 
 // TestNewerChangeTakesTheHold: the author is the one of the newest change.

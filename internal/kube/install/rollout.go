@@ -122,13 +122,12 @@ func removing(rollout unstructured.Unstructured) bool {
 func alongside(ctx context.Context, work, wait func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	done := make(chan error, 1)
+	done := make(chan struct{})
 	go func() {
-		err := work(ctx)
-		if err != nil && ctx.Err() == nil {
+		defer close(done)
+		if err := work(ctx); err != nil && ctx.Err() == nil {
 			cancel(fmt.Errorf("put everything back: %w", err))
 		}
-		done <- err
 	}()
 	err := wait(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.DeadlineExceeded) {
