@@ -166,6 +166,8 @@ func TestHoldStays(t *testing.T) {
 	w.wantReplicaSets(1)
 	for _, paused := range []string{"", "  paused: false\n"} {
 		manifest := shop("green") + paused
+		w.mustKubectl("bob", manifest, "apply", "--server-side", "--force-conflicts", "-f", "-")
+		w.wantState("after applying it once more", heldByAlice)
 		if output, err := w.kubectl("bob", manifest, "diff", "--server-side", "--force-conflicts", "-f", "-"); err != nil {
 			t.Errorf("kubectl diff --server-side of %q shows a drift: %v\n%s", paused, err, output)
 		}
