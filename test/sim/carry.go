@@ -1,0 +1,214 @@
+package sim
+
+import "github.com/sluice-dev/sluice/internal/release"
+
+// plan turns one action into its writes, in their order. What the cache shows as done is not written again.
+func (h *hands) plan(w *World, r Release, a release.Action) {
+	to := versionOf(r.Spec.To)
+	switch a := a.(type) {
+	case release.SelectService:
+		h.selectService(w, r, a)
+	case release.ScaleCanary:
+		h.scaleCanary(w, to, a.Replicas)
+	case release.EnsureCanaryService:
+		h.ensureTwin(serviceNumber(a.Service), to)
+	case release.RemoveCanaryService:
+		h.remove(serviceKey(twin(serviceNumber(a.Service))))
+	case release.Route:
+		h.route(w, r, a.Layer, Split{a.Weight, matchIndex(a.Matches)})
+	case release.Unroute:
+		h.unroute(a.Layer)
+	case release.HandOver:
+		h.handOver(w, versionOf(r.Spec.From), to)
+	case release.TakeBack:
+		h.takeBack(w, versionOf(r.Spec.From), to)
+	case release.ReleaseHold:
+		h.letGo(w)
+	case release.RevertTemplate:
+		h.revert(w, versionOf(r.Spec.From))
+	case release.RemoveCanary:
+		h.remove(replicaSetKey(to))
+	}
+}
+
+// selectService writes the Hold before the Service is changed, and removes it after the Service is given back.
+func (h *hands) selectService(w *World, r Release, a release.SelectService) {
+	n := serviceNumber(a.Service)
+	s, ok := at[Service](&h.view.table, serviceKey(n))
+	if !ok {
+		return
+	}
+	hash := map[release.Selection]Version{
+		release.SelectsAll: NoVersion, release.SelectsStable: versionOf(r.Spec.From), release.SelectsCanary: versionOf(r.Spec.To),
+	}[a.To]
+	turn := func() {
+		if s.Selector.Hash != hash {
+			h.add(serviceKey(n), func(current any) any {
+				s := current.(Service)
+				s.Selector.Hash = hash
+				return s
+			})
+		}
+	}
+	if hash == NoVersion {
+		turn()
+		h.remove(serviceHoldKey(n))
+		return
+	}
+	if w.Fumble.HoldLast {
+		turn()
+		h.hold(serviceHoldKey(n), r.Number, s.Selector.Team)
+		return
+	}
+	h.hold(serviceHoldKey(n), r.Number, s.Selector.Team)
+	turn()
+}
+
+// hold keeps the original; where the team has edited the object in the meantime, the new one.
+func (h *hands) hold(k Key, number, team int) {
+	if old, ok := at[Hold](&h.view.table, k); !ok || old.Team != team {
+		h.add(k, func(any) any { return Hold{Release: number, Team: team} })
+	}
+}
+
+func (h *hands) remove(k Key) {
+	if h.view.get(k).Value != nil {
+		h.add(k, func(any) any { return nil })
+	}
+}
+
+func (h *hands) scaleCanary(w *World, to Version, n int) {
+	rs, exists := h.view.replicaSet(to)
+	if exists && rs.Desired == n {
+		return
+	}
+	h.add(replicaSetKey(to), func(current any) any {
+		rs, ok := current.(ReplicaSet)
+		if !ok {
+			rs.Owner, rs.Created = OwnedByRelease, w.store.rv
+		}
+		rs.Desired = n
+		return rs
+	})
+}
+
+func (h *hands) ensureTwin(n int, to Version) {
+	s, ok := at[Service](&h.view.table, serviceKey(twin(n)))
+	if ok && s.Selector.Hash == to {
+		return
+	}
+	h.add(serviceKey(twin(n)), func(any) any { return Service{Selector: Selector{Hash: to}} })
+}
+
+func (h *hands) route(w *World, r Release, layer string, s Split) {
+	k := layerKey(layer)
+	if k == ingressKey {
+		if i, ok := at[Ingress](&h.view.table, k); !ok || i.Split != s || w.Fumble.Restless {
+			h.add(k, func(any) any { return Ingress{Split: s, ChangedAt: w.Tick} })
+		}
+		return
+	}
+	seen := must[Route](&h.view.table, k)
+	h.hold(routeHoldKey, r.Number, seen.Team)
+	if seen.Split != s || w.Fumble.Restless {
+		h.setRoute(s)
+	}
+}
+
+func (h *hands) setRoute(s Split) {
+	h.add(routeKey, func(current any) any {
+		r := current.(Route)
+		r.Split = s
+		return r
+	})
+}
+
+func (h *hands) unroute(layer string) {
+	k := layerKey(layer)
+	if k == ingressKey {
+		h.remove(k)
+		return
+	}
+	if must[Route](&h.view.table, k).Split != (Split{}) {
+		h.setRoute(Split{})
+	}
+	h.remove(routeHoldKey)
+}
+
+// handOver gives the new ReplicaSet to the workload. The old one is marked first, in its pod template, so that it
+// equals no template of the workload's any more: an edit back to it that crosses the hand-over would otherwise make
+// the Deployment controller take it for the new one, see it complete, and end at once the pods that serve everybody.
+func (h *hands) handOver(w *World, from, to Version) {
+	if !w.Fumble.BareHandOver {
+		h.mark(from, true)
+	}
+	h.own(w, to, OwnedByDeployment)
+}
+
+// takeBack is the way back; only then may the Deployment controller know the old one again.
+func (h *hands) takeBack(w *World, from, to Version) {
+	h.own(w, to, OwnedByRelease)
+	h.mark(from, false)
+}
+
+func (h *hands) mark(v Version, former bool) {
+	if rs, ok := h.view.replicaSet(v); !ok || rs.Former == former {
+		return
+	}
+	h.add(replicaSetKey(v), func(current any) any {
+		rs := current.(ReplicaSet)
+		rs.Former = former
+		return rs
+	})
+}
+
+// own changes who controls a ReplicaSet. The Deployment controller's own notes are set with it, since without them
+// it does not see that the ReplicaSet is complete.
+func (h *hands) own(w *World, v Version, o Owner) {
+	rs, ok := h.view.replicaSet(v)
+	if !ok || rs.Owner == o {
+		return
+	}
+	d := must[Deployment](&h.view.table, deploymentKey)
+	h.add(replicaSetKey(v), func(current any) any {
+		rs := current.(ReplicaSet)
+		rs.Owner = o
+		if o == OwnedByDeployment {
+			rs.Annotated, rs.MaxAnnotated, rs.Former = d.Replicas, d.Replicas+w.Surge, false
+		}
+		return rs
+	})
+}
+
+// letGo unpauses, if the template is still the one that this was decided for. Where there is no policy the
+// workload stays paused until the Rollout goes.
+func (h *hands) letGo(w *World) {
+	d, ok := at[Deployment](&h.view.table, deploymentKey)
+	if !ok || !d.Paused || !w.Policy && !h.removing() {
+		return
+	}
+	h.add(deploymentKey, func(current any) any {
+		d := current.(Deployment)
+		d.Paused, d.HeldBy = false, ""
+		return d
+	})
+}
+
+func (h *hands) removing() bool {
+	r, ok := at[Rollout](&h.view.table, rolloutKey)
+	return !ok || r.Removing
+}
+
+func (h *hands) revert(w *World, to Version) {
+	if d, ok := at[Deployment](&h.view.table, deploymentKey); !ok || d.Template == to && !d.Paused {
+		return
+	}
+	h.add(deploymentKey, func(current any) any {
+		d := current.(Deployment)
+		d.Template = to
+		if w.Policy || h.removing() {
+			d.Paused, d.HeldBy = false, ""
+		}
+		return d
+	})
+}

@@ -1,0 +1,278 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/sluice-dev/sluice/internal/release"
+)
+
+// Violation is one broken invariant, named as in the list of invariants.
+type Violation struct {
+	Tick    int
+	Name    string
+	Message string
+}
+
+// String is the violation for people.
+func (v Violation) String() string { return fmt.Sprintf("tick %d: %s: %s", v.Tick, v.Name, v.Message) }
+
+// checks watch over the history as it is made: every stored write, every decision, every tick. The first
+// violation stops the run.
+type checks struct {
+	on     bool
+	found  *Violation
+	excuse excuse
+
+	// promoted is the last version that went all the way, handed the one that the workload was given.
+	promoted, handed Version
+	// carries: Sluice has sent ordinary requests to this version in the current release.
+	carries [Versions]bool
+	// formerUntil is how long the data plane may still know of what ended with the last release.
+	formerUntil int
+	// manualLeft counts the manual pauses that the current release has left.
+	manualLeft int
+	// writes counts Sluice's writes, lastWrite is when the last one was.
+	writes, lastWrite int
+	// inForceAt is when the data plane last changed, by layer.
+	inForceAt [2]int
+	split     [2]Split
+	// demand is the workload's replicas in the last ticks, ring-wise.
+	demand [32]int
+	// abortedAt is when the abort was stored.
+	abortedAt int
+	// decisions counts how often the mind was asked.
+	decisions int
+}
+
+// excuse is what makes a bad moment nobody's fault.
+type excuse struct {
+	outageUntil, foreignAt, disturbedAt int
+	// blindUntil: the hands may not know how many pods the workload is to have.
+	blindUntil int
+}
+
+func (e *excuse) outage(until int)   { e.outageUntil = max(e.outageUntil, until+16) }
+func (e *excuse) blind(until int)    { e.blindUntil = max(e.blindUntil, until+16) }
+func (e *excuse) overwritten(at int) { e.foreignAt = at }
+
+const foreignWindow = 60
+
+// unseen says whether Sluice may not have been told the demand.
+func (w *World) unseen() bool { return w.Tick <= w.checks.excuse.blindUntil }
+
+// outOfOrder says whether pods are failing by themselves, or have just recovered; for ever, when somebody has
+// promoted a version past all steps, with no pods asked for, that never gets ready.
+func (w *World) outOfOrder() bool {
+	c := &w.checks
+	return w.Tick <= c.excuse.outageUntil || w.Bad[c.promoted] || c.handed != NoVersion && w.Bad[c.handed]
+}
+
+// meddled says whether somebody has just overwritten what Sluice had set.
+func (w *World) meddled() bool {
+	at := w.checks.excuse.foreignAt
+	return at > 0 && w.Tick <= at+foreignWindow
+}
+
+func newChecks(w *World) checks {
+	c := checks{on: true, handed: NoVersion, excuse: excuse{foreignAt: w.checks.excuse.foreignAt}}
+	for i := range c.demand {
+		c.demand[i] = w.Replicas
+	}
+	return c
+}
+
+func (c *checks) broken() bool { return c.found != nil }
+
+func (c *checks) breaks(w *World, name, format string, args ...any) {
+	if c.on && c.found == nil {
+		c.found = &Violation{w.Tick, name, fmt.Sprintf(format, args...)}
+		w.say("VIOLATION %s", c.found)
+	}
+}
+
+// known is what the hands saw when they decided.
+func (w *World) known() *table { return &w.hands.seen }
+
+// knownDemand is the number of replicas as the hands saw it; 0 if the workload is gone.
+func (w *World) knownDemand() int { return must[Deployment](w.known(), deploymentKey).Replicas }
+
+func (w *World) knownReady(v Version) int {
+	return must[ReplicaSet](w.known(), replicaSetKey(v)).Ready
+}
+
+func (w *World) knownEndpoints(n int) Endpoints { return must[Endpoints](w.known(), endpointsKey(n)) }
+
+// current is the release that is under way in truth, with its two versions.
+func (w *World) current() (r Release, from, to Version, ok bool) {
+	r, ok = w.release()
+	return r, versionOf(r.Spec.From), versionOf(r.Spec.To), ok
+}
+
+// writeChecks judge each write of Sluice's.
+var writeChecks = []struct {
+	name string
+	f    func(*World, Change) string
+}{
+	{"S1", capacityBeforeWeight},
+	{"S3", shrinkAfterDrain},
+	{"S4", turnWithCapacity},
+	{"S5", partition},
+	{"S6", weightInBounds},
+	{"S7", verifiedBeforeAdvance},
+	{"S8", noWayBackFromAbort},
+	{"S9", oneAnswer},
+	{"S11", releaseFromPromoted},
+	{"S13", scaleIsNotOurs},
+	{"S22", originalKept},
+	{"L8", wholePause},
+}
+
+// written judges a stored write.
+func (c *checks) written(w *World, ch Change) {
+	if !c.on || c.broken() {
+		return
+	}
+	if ch.Actor != Sluice {
+		c.foreign(w, ch)
+		return
+	}
+	c.writes++
+	c.lastWrite = w.Tick
+	for _, check := range writeChecks {
+		if message := check.f(w, ch); message != "" {
+			c.breaks(w, check.name, "%s", message)
+			return
+		}
+	}
+	c.follow(w, ch)
+}
+
+// follow keeps the checkers' own record of what a write of Sluice's means.
+func (c *checks) follow(w *World, ch Change) {
+	switch after := ch.After.(type) {
+	case Ingress:
+		c.sends(w, after.Split)
+	case Route:
+		c.sends(w, after.Split)
+	case Service:
+		if ch.Key.N < teamServices && after.Selector.Hash != NoVersion {
+			c.carries[after.Selector.Hash] = true
+		}
+	case ReplicaSet:
+		v := Version(ch.Key.N)
+		if r, _, _, ok := w.current(); ok && len(r.Spec.Layers) == 0 {
+			c.carries[v] = true
+		}
+		if before, _ := ch.Before.(ReplicaSet); before.Owner == OwnedByRelease && after.Owner == OwnedByDeployment && v != c.promoted {
+			c.handed = v
+		} else if after.Owner == OwnedByRelease && c.handed == v && v != c.promoted {
+			c.handed = NoVersion
+		}
+	case Release:
+		before, _ := ch.Before.(Release)
+		c.followRelease(w, before, after)
+	}
+}
+
+func (c *checks) sends(w *World, s Split) {
+	if _, _, to, ok := w.current(); ok && s.Weight > 0 {
+		c.carries[to] = true
+	}
+}
+
+func (c *checks) followRelease(w *World, before, after Release) {
+	if before.Number != after.Number {
+		c.carries, c.manualLeft, c.abortedAt = [Versions]bool{}, 0, 0
+		return
+	}
+	c.manualLeft += manualSteps(before, after)
+	if before.Memory.End == release.NotEnding && after.Memory.End != release.NotEnding {
+		c.abortedAt = w.Tick
+	}
+	if !after.Memory.Phase.Terminal() {
+		return
+	}
+	if !before.Memory.Phase.Terminal() {
+		c.formerUntil = w.Tick + grace + w.PlaneLag + w.ControllerLag
+	}
+	if after.Memory.Phase == release.Succeeded {
+		c.promoted = versionOf(after.Spec.To)
+	}
+	c.handed = NoVersion
+}
+
+// manualSteps counts the manual pauses between two memories that were left step by step.
+func manualSteps(before, after Release) (n int) {
+	if after.Memory.Full || after.Memory.End != release.NotEnding {
+		return 0
+	}
+	for i := range leftSteps(before.Memory, after.Memory) {
+		if before.Spec.Steps[before.Memory.Step+i].Pause.Kind == release.PauseManual {
+			n++
+		}
+	}
+	return n
+}
+
+// leftSteps is how many steps were left from one memory to the next.
+func leftSteps(before, after release.Memory) int {
+	n := after.Step - before.Step
+	if before.Phase != release.Completing && after.Phase == release.Completing {
+		n++
+	}
+	return max(n, 0)
+}
+
+// foreign judges what others did because of us: a workload that starts what was never released.
+func (c *checks) foreign(w *World, ch Change) {
+	after, ok := ch.After.(ReplicaSet)
+	if !ok || ch.Actor != Kubernetes || after.Owner != OwnedByDeployment || after.Desired == 0 {
+		return
+	}
+	before, _ := ch.Before.(ReplicaSet)
+	v := Version(ch.Key.N)
+	if r, managed := w.rollout(); managed && !r.Removing && after.Desired > before.Desired && v != c.promoted && v != c.handed {
+		c.breaks(w, "S21", "the workload starts pods of %s, which has not passed a release", v)
+	}
+}
+
+// idleWrite: a write that changed nothing.
+func (c *checks) idleWrite(w *World, k Key) {
+	if !w.hands.unsure {
+		c.breaks(w, "L4", "a write to %s that changed nothing", k)
+	}
+}
+
+// decided judges one decision, and what it was made from.
+func (c *checks) decided(w *World, r Release, o release.Observed, out release.Outcome) {
+	c.decisions++
+	if !c.on || c.broken() {
+		return
+	}
+	if k, stale := w.staleView(); stale {
+		c.breaks(w, "S10", "decides from a cache of %s that is older than its own last write", k)
+	}
+	if out.Reason.Code == release.ReasonGuardRefused {
+		c.breaks(w, "guard", "%s", out.Reason.Message)
+	}
+	if out.Reason.Code == "" || out.Reason.Message == "" {
+		c.breaks(w, "L9", "decides without a reason")
+	}
+	if !out.Memory.Phase.Terminal() && out.Reason.Until.IsZero() {
+		c.breaks(w, "L9", "waits without an end: %s %s", out.Reason.Code, out.Reason.Message)
+	}
+	_ = r
+	_ = o
+}
+
+// staleView finds an object that the hands see older than the last write by Sluice, whichever process made it.
+func (w *World) staleView() (Key, bool) {
+	for k := range Kinds {
+		for n, rv := range w.store.written[k] {
+			if rv > w.hands.view.get(Key{k, n}).RV {
+				return Key{k, n}, true
+			}
+		}
+	}
+	return Key{}, false
+}

@@ -1,0 +1,19 @@
+// Package sim is a model world for the mind of Sluice: an API server with watches that lag, the controllers of
+// Kubernetes, two gateways and a node network that apply each change in their own time, clients, people, agents
+// that re-apply, and hands that carry decisions out and crash. Everything runs in one goroutine in virtual time
+// from a seed, so that a whole release takes well under a millisecond and every failure can be replayed.
+//
+// The files, from the ground up:
+//
+//	object.go, store.go    what is stored: versions, conditions on writes, watch streams
+//	workload.go            the Deployment and ReplicaSet controllers and the kubelet of Kubernetes 1.36
+//	dataplane.go           endpoints, gateways, clients
+//	actor.go               admission, agents, people
+//	view.go, hand.go       the hands: caches, observation, one conditional write after the other
+//	check*.go              the invariants, one function each
+//	scenario.go, fault.go  the exhaustive pass
+//	random.go, shrink.go   seeded mixtures, and how a failure is made small
+//	mutant.go              known bugs, put in on purpose: the suite must find each
+//
+// It may import internal/release; nothing imports it.
+package sim

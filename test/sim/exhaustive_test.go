@@ -1,0 +1,152 @@
+package sim
+
+import (
+	"fmt"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// told is one run of the exhaustive pass.
+type told struct {
+	scenario Scenario
+	fault    Fault
+	want     []string
+}
+
+// TestExhaustive tells every story with every fault there is: a crash before and after every write, every refusal
+// of every write, every event of every watch lost, every watch frozen before every event. All must end as the
+// story without a fault ends, with every invariant held and no request failed.
+func TestExhaustive(t *testing.T) {
+	every := 1
+	if testing.Short() {
+		every = 20
+	}
+	runs := stories(t)
+	counts, failures, kinds := map[string]int{}, map[string]int{}, map[string]int{}
+	requests := 0
+	var mu sync.Mutex
+	parallel(len(runs)/every, func(i int) {
+		r := runs[i*every]
+		w := newWorld(r.scenario.Config)
+		v := r.scenario.playIn(w, r.fault)
+		mu.Lock()
+		defer mu.Unlock()
+		counts[r.fault.Do.String()]++
+		requests += w.plane.requests
+		if v == nil && !slices.Contains(r.want, w.ending()) {
+			v = &Violation{w.Tick, "end", "ends otherwise: " + w.ending() + " instead of " + strings.Join(r.want, " or ")}
+		}
+		if v == nil {
+			return
+		}
+		kinds[digits.ReplaceAllString(v.Name+" "+v.Message, "N")]++
+		if failures[r.scenario.Name]++; failures[r.scenario.Name] == 1 {
+			t.Errorf("%s with %+v: %s\n%s", r.scenario.Name, r.fault, v, r.scenario.transcript(r.fault))
+		}
+	})
+	for kind, n := range kinds {
+		t.Logf("%d times: %s", n, kind)
+	}
+	t.Logf("%d scenarios, %d runs, %d requests: %v; scenarios that fail: %d", len(scenarios()), len(runs)/every, requests, counts, len(failures))
+}
+
+var digits = regexp.MustCompile(`\d+`)
+
+// stories plays every story without a fault, and returns the runs that there are with one.
+func stories(t *testing.T) (runs []told) {
+	t.Helper()
+	endings := map[string][]string{}
+	worlds := map[string]*World{}
+	for _, s := range scenarios() {
+		w := newWorld(s.Config)
+		if v := s.playIn(w, Fault{}); v != nil {
+			t.Errorf("%s: %s\n%s", s.Name, v, s.transcript(Fault{}))
+			continue
+		}
+		worlds[s.Name] = w
+		endings[s.Family] = append(endings[s.Family], w.ending())
+	}
+	for _, s := range scenarios() {
+		w, ok := worlds[s.Name]
+		if !ok {
+			continue
+		}
+		for _, f := range w.faults() {
+			r := told{s, f, []string{w.ending()}}
+			if s.mayEndAs(f) {
+				r.want = endings[s.Family]
+			}
+			runs = append(runs, r)
+		}
+	}
+	return runs
+}
+
+// faults are all the faults that the run of this world could have had.
+func (w *World) faults() (all []Fault) {
+	for n := range w.hands.attempts {
+		for do := CrashBefore; do < DropEvent; do++ {
+			all = append(all, Fault{Do: do, N: n})
+		}
+	}
+	for k := range Kinds {
+		for n := w.hands.view.from[k]; n < len(w.store.log[k]); n++ {
+			all = append(all, Fault{DropEvent, k, n}, Fault{FreezeKind, k, n})
+		}
+	}
+	return all
+}
+
+func (s Scenario) transcript(f Fault) string {
+	w := newWorld(s.Config)
+	w.lines = &strings.Builder{}
+	s.playIn(w, f)
+	lines := strings.Split(w.lines.String(), "\n")
+	return strings.Join(lines[max(0, len(lines)-60):], "\n")
+}
+
+func processors() int { return runtime.GOMAXPROCS(0) }
+
+// parallel calls f with 0..n-1 on every processor.
+func parallel(n int, f func(int)) {
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range processors() {
+		wg.Go(func() {
+			for i := range next {
+				f(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+}
+
+// TestWriteBudget is L4 on a release that nothing disturbs.
+func TestWriteBudget(t *testing.T) {
+	for _, s := range scenarios() {
+		name, ok := strings.CutSuffix(s.Name, "/clean")
+		if !ok {
+			continue
+		}
+		w := newWorld(s.Config)
+		if v := s.playIn(w, Fault{}); v != nil {
+			t.Fatal(v)
+		}
+		budget := 6*len(s.Config.Plan.Steps) + 12
+		if len(s.Config.Plan.Layers) > 1 {
+			budget += 8 // a second Service and a second layer
+		}
+		t.Logf("%s: %d writes, %d decisions, budget %d", name, w.checks.writes, w.checks.decisions, budget)
+		if w.checks.writes > budget {
+			t.Error(fmt.Errorf("%s: %d writes, more than %d", name, w.checks.writes, budget))
+		}
+	}
+}

@@ -1,0 +1,207 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sluice-dev/sluice/internal/release"
+)
+
+// Scenario is one story that is told again with every fault there is.
+type Scenario struct {
+	Name string
+	// Family are the stories in which the same thing is done at another moment: a fault that delays it, or what it
+	// meets, may make one of them end as another.
+	Family   string
+	Config   Config
+	Triggers []Trigger
+}
+
+// manual is the plan of the scenarios: a person at every step, so that what happens does not depend on how long
+// anything takes.
+func manual(layers ...string) Config {
+	c := newConfig()
+	c.AutoPromote = true
+	c.Plan.Layers = layers
+	pause := release.Pause{Kind: release.PauseManual}
+	c.Plan.Steps = []release.Step{
+		{Name: stepName(0), Weight: 0, Replicas: 1, Matches: matchTable[1], Pause: pause},
+		{Name: stepName(1), Weight: 50, Pause: pause},
+		{Name: stepName(2), Weight: 100, Pause: pause},
+	}
+	if len(layers) == 0 {
+		c.Plan.Steps[0] = release.Step{Name: stepName(0), Weight: 20, Pause: pause}
+	}
+	if len(layers) > 1 {
+		c.Services = 2
+	}
+	c.Plan.ReleaseDeadline = 1500 * time.Second
+	return c
+}
+
+// topologies are the ways to split.
+var topologies = []struct {
+	name   string
+	layers []string
+}{
+	{"ingress", []string{"ingress"}},
+	{"route", []string{"route"}},
+	{"both", []string{"ingress", "route"}},
+	{"pods", nil},
+}
+
+// moment is a condition on the first release.
+func moment(f func(*World, Release) bool) func(*World) bool {
+	return func(w *World) bool {
+		r, ok := w.release()
+		return ok && r.Number == 1 && f(w, r)
+	}
+}
+
+func begun(step int) func(*World) bool {
+	return moment(func(_ *World, r Release) bool {
+		return r.Memory.Phase == release.Progressing && r.Memory.Step == step && r.Memory.StepReachedAt.IsZero()
+	})
+}
+
+func reached(step int) func(*World) bool {
+	return moment(func(_ *World, r Release) bool { return r.Memory.Step == step && !r.Memory.StepReachedAt.IsZero() })
+}
+
+func canaryAdopted(w *World) bool { rs, _ := w.replicaSet(1); return rs.Owner == OwnedByDeployment }
+
+// completions are the moments of completion, from its beginning until it is over.
+var completions = []struct {
+	name string
+	when func(*World) bool
+}{
+	{"completing", moment(func(_ *World, r Release) bool { return r.Memory.Phase == release.Completing })},
+	{"draining", moment(func(_ *World, r Release) bool {
+		return r.Memory.Phase == release.Completing && !r.Memory.DrainFrom.IsZero()
+	})},
+	{"crossing", moment(func(w *World, r Release) bool { return r.Memory.HandedOver })},
+	{"handed", moment(func(w *World, r Release) bool { return r.Memory.HandedOver && canaryAdopted(w) })},
+	{"taken", moment(func(w *World, r Release) bool {
+		return r.Memory.HandedOver && canaryAdopted(w) && w.set(0).Desired == 0
+	})},
+	{"settled", moment(func(w *World, r Release) bool {
+		return r.Memory.HandedOver && canaryAdopted(w) && w.set(0).Pods == 0 && w.set(0).Desired == 0
+	})},
+	{"let-go", moment(func(w *World, r Release) bool {
+		d, _ := w.deployment()
+		return r.Memory.HandedOver && !d.Paused && canaryAdopted(w)
+	})},
+	{"over", moment(func(_ *World, r Release) bool { return r.Memory.Phase == release.Succeeded })},
+}
+
+// scenarios is every story on every topology.
+func scenarios() []Scenario {
+	var all []Scenario
+	for _, top := range topologies {
+		add := func(name string, triggers ...Trigger) *Scenario {
+			triggers = append([]Trigger{{When: always, Do: []Action{{Verb: DoEdit, N: 1}}}}, triggers...)
+			family, _, _ := strings.Cut(strings.ReplaceAll(name, "-before-", "-at-"), "-at-")
+			family, _, _ = strings.Cut(family, "-when-")
+			all = append(all, Scenario{Name: top.name + "/" + name, Family: top.name + "/" + family, Config: manual(top.layers...), Triggers: triggers})
+			return &all[len(all)-1]
+		}
+		add("clean")
+		stepStories(add)
+		completionStories(add)
+		failureStories(add)
+	}
+	return all
+}
+
+func always(*World) bool { return true }
+
+func on(when func(*World) bool, actions ...Action) Trigger { return Trigger{When: when, Do: actions} }
+
+// stepStories are what can happen at each step.
+func stepStories(add func(string, ...Trigger) *Scenario) {
+	for _, story := range []struct {
+		name string
+		do   []Action
+	}{
+		{"abort", []Action{{Verb: DoAbort}}},
+		{"edit", []Action{{Verb: DoEdit, N: 2}}},
+		{"back", []Action{{Verb: DoEdit, N: 0}}},
+		{"remove", []Action{{Verb: DoRemove}}},
+		{"full", []Action{{Verb: DoPromoteFull}}},
+		{"scale-up", []Action{{Verb: DoScale, N: 6}}},
+		{"scale-down", []Action{{Verb: DoScale, N: 2}}},
+		{"scale-to-zero-and-back", []Action{{Verb: DoScale, N: 0}, {Verb: DoScale, N: 3}}},
+		{"pause-resume", []Action{{Verb: DoPause}}},
+		{"takeover", []Action{{Verb: DoTakeOver}}},
+	} {
+		for step := range 3 {
+			add(fmt.Sprintf("%s-at-%d", story.name, step+1), on(reached(step), story.do...))
+			add(fmt.Sprintf("%s-before-%d", story.name, step+1), on(begun(step), story.do...))
+		}
+	}
+	add("abort-then-supersede", on(reached(1), Action{Verb: DoAbort}), on(aborting, Action{Verb: DoEdit, N: 2}))
+	add("abort-then-remove", on(reached(1), Action{Verb: DoAbort}), on(aborting, Action{Verb: DoRemove}))
+	add("supersede-twice", on(reached(1), Action{Verb: DoEdit, N: 2}), on(aborting, Action{Verb: DoEdit, N: 3}))
+	add("revert", on(reached(1), Action{Verb: DoAbort})).Config.Plan.Revert = true
+	add("rollback", on(completions[len(completions)-1].when, Action{Verb: DoEdit, N: 0}))
+}
+
+var aborting = moment(func(_ *World, r Release) bool { return r.Memory.Phase == release.Aborting })
+
+// completionStories are what can happen at each moment of completion.
+func completionStories(add func(string, ...Trigger) *Scenario) {
+	for _, c := range completions {
+		add("edit-when-"+c.name, on(c.when, Action{Verb: DoEdit, N: 2}))
+		add("back-when-"+c.name, on(c.when, Action{Verb: DoEdit, N: 0}))
+		add("remove-when-"+c.name, on(c.when, Action{Verb: DoRemove}))
+		add("abort-when-"+c.name, on(c.when, Action{Verb: DoAbort}))
+		add("scale-up-when-"+c.name, on(c.when, Action{Verb: DoScale, N: 6}))
+		add("scale-down-when-"+c.name, on(c.when, Action{Verb: DoScale, N: 2}))
+	}
+}
+
+// failureStories are releases that cannot go well.
+func failureStories(add func(string, ...Trigger) *Scenario) {
+	never := add("never-ready")
+	never.Config.Bad[1] = true
+	pause := add("never-ready-pause", on(failed, Action{Verb: DoAbort}))
+	pause.Config.Bad[1] = true
+	pause.Config.Plan.OnFailure = release.FailurePauses
+	fix := add("never-ready-fix", on(begun(0), Action{Verb: DoEdit, N: 2}))
+	fix.Config.Bad[1] = true
+	late := add("never-promoted")
+	late.Config.AutoPromote = false
+	late.Config.Plan.ReleaseDeadline = 200 * time.Second
+}
+
+var failed = moment(func(_ *World, r Release) bool { return r.Memory.PausedBy == "sluice" })
+
+// playIn runs the story in a new world, with one fault.
+func (s Scenario) playIn(w *World, f Fault) *Violation {
+	w.Fault = f
+	w.people.triggers = append([]Trigger(nil), s.Triggers...)
+	return w.play(func() {
+		bound := int(s.Config.Plan.ReleaseDeadline/time.Second) + 800
+		if !w.run(bound, w.atRest) {
+			w.checks.breaks(w, "L1", "no rest within %d ticks: %s", bound, w.standing())
+			return
+		}
+		w.checks.ended(w)
+	})
+}
+
+// mayEndAs says whether a fault may make the story end as another one of its family: when it delays what somebody does,
+// and whenever that meets the completion, since then it depends on the moment.
+func (s Scenario) mayEndAs(f Fault) bool {
+	late := f.Do >= DropEvent && (f.Kind == KDecision || f.Kind == KRollout || f.Kind == KDeployment)
+	return late || strings.Contains(s.Name, "-when-") || strings.Contains(s.Name, "-3")
+}
+
+// ending is the end state: what runs, what is held, what is remembered.
+func (w *World) ending() string {
+	d, exists := w.deployment()
+	rollout, managed := w.rollout()
+	return fmt.Sprintf("deployment %t %s x%d paused %t; rollout %t stable %s rejected %s",
+		exists, d.Template, d.Replicas, d.Paused, managed, rollout.Stable, rollout.Rejected)
+}

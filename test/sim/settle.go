@@ -1,0 +1,61 @@
+package sim
+
+import (
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// quiet is how many ticks without a write of Sluice's make the end: the recheck must have passed twice.
+const quiet = 2*recheck + 10
+
+// settle heals the world and demands an end: whatever was broken is whole, people promote what waits for them,
+// and within the release's own bound everything must have come to rest.
+func (w *World) settle() {
+	w.Fault = Fault{}
+	w.healedAt = w.Tick
+	w.hands.view.frozen = [Kinds]int{}
+	for v := range w.pods {
+		for i := range w.pods[v] {
+			w.pods[v][i].outUntil = 0
+		}
+	}
+	w.AutoPromote = true
+	w.Agent, w.Meddler = 0, 0
+	if d, ok := w.deployment(); ok && d.Replicas == 0 {
+		w.do(Action{Verb: DoScale, N: 2})
+	}
+	bound := int(w.Plan.ReleaseDeadline/time.Second) + 6*int(w.Plan.ProgressDeadline/time.Second) + 400
+	if !w.run(bound, w.atRest) && !w.checks.broken() {
+		w.checks.breaks(w, "L1", "no rest within %d ticks: %s", bound, w.standing())
+	}
+	if !w.checks.broken() {
+		w.checks.ended(w)
+	}
+}
+
+// standing says where the release stands.
+func (w *World) standing() string {
+	r, _ := w.release()
+	return fmt.Sprintf("release %d %s at step %d, %s: %s; last write at %d", r.Number, r.Memory.Phase, r.Memory.Step+1,
+		w.hands.last.Reason.Code, w.hands.last.Reason.Message, w.checks.lastWrite)
+}
+
+// atRest: the last release is over and Sluice has written nothing for a good while.
+func (w *World) atRest() bool {
+	if len(w.people.actions) > 0 || w.Tick-max(w.checks.lastWrite, w.healedAt) < quiet || w.hands.downUntil != 0 {
+		return false
+	}
+	return cameToAnEnd(w) == ""
+}
+
+// play runs a world to its end; a panic is a violation too.
+func (w *World) play(f func()) (v *Violation) {
+	defer func() {
+		if p := recover(); p != nil {
+			v = &Violation{w.Tick, "S20", fmt.Sprintf("panic: %v\n%s", p, debug.Stack())}
+		}
+	}()
+	f()
+	return w.checks.found
+}
