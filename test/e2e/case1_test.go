@@ -52,7 +52,7 @@ func TestCase1TakeOver(t *testing.T) {
 // TestCase1Release is points 2 to 5.
 func TestCase1Release(t *testing.T) {
 	w, before := nginx(t)
-	load, assets := w.load(), w.loadOn(w.to("/static/logo.png"))
+	load, assets := w.load(), w.loadOn(w.to("/static/logo.png"), 10)
 	blue := names(w)
 
 	w.setImage("green")

@@ -153,15 +153,24 @@ func (l *load) between(from, to time.Time) []sample {
 // next waits for the answers to the next n requests.
 func (l *load) next(t testing.TB, n int) []sample {
 	t.Helper()
-	from := time.Now()
-	var got []sample
-	until(t, long, fmt.Sprintf("%d further requests are answered", n), func() error {
-		if got = l.between(from, time.Now()); len(got) < n {
-			return fmt.Errorf("%d are", len(got))
-		}
-		return nil
-	})
-	return got[:n]
+	return nextOf(t, []*load{l}, n)[0]
+}
+
+// nextOf waits for the answers to the next n requests of each client.
+func nextOf(t testing.TB, loads []*load, n int) [][]sample {
+	t.Helper()
+	from, out := time.Now(), make([][]sample, len(loads))
+	for i, l := range loads {
+		until(t, long, fmt.Sprintf("%d further requests are answered", n), func() error {
+			got := l.between(from, time.Now())
+			if len(got) < n {
+				return fmt.Errorf("%d are", len(got))
+			}
+			out[i] = got[:n]
+			return nil
+		})
+	}
+	return out
 }
 
 // versions counts samples by the version that answered.
@@ -207,17 +216,28 @@ func deviation(samples []sample, version string, percent float64) float64 {
 }
 
 // sharedOut has the test fail unless of the next n requests a share of percent, within 3 standard deviations, go to
-// version. One time in 370 a fair split fails that, so a second look is taken; a wrong split fails both.
+// version.
 func (l *load) sharedOut(t testing.TB, n int, version string, percent float64) {
 	t.Helper()
-	first := l.next(t, n)
-	if deviation(first, version, percent) <= 3 {
-		t.Logf("of %d requests %v: %s wants %g%%", n, versions(first), version, percent)
-		return
+	allSharedOut(t, []*load{l}, n, version, percent)
+}
+
+// allSharedOut asks that of several clients. One time in 370 a fair split fails, so a second look is taken then; a
+// wrong split fails both.
+func allSharedOut(t testing.TB, loads []*load, n int, version string, percent float64) {
+	t.Helper()
+	first := nextOf(t, loads, n)
+	var off []*load
+	for i, l := range loads {
+		if deviation(first[i], version, percent) > 3 {
+			t.Logf("%s %s: of %d requests %v, %g%% %s wanted: looking again", l.request.host, l.request.url, n, versions(first[i]), percent, version)
+			off = append(off, l)
+		}
 	}
-	second := l.next(t, n)
-	if d := deviation(second, version, percent); d > 3 {
-		t.Errorf("of %d requests %v, and of %d more %v: want %g%% from %s within 3 standard deviations (are %.1f)",
-			n, versions(first), n, versions(second), percent, version, d)
+	for i, samples := range nextOf(t, off, n) {
+		if d := deviation(samples, version, percent); d > 3 {
+			t.Errorf("%s %s: of %d requests %v: want %g%% from %s within 3 standard deviations (are %.1f)",
+				off[i].request.host, off[i].request.url, n, versions(samples), percent, version, d)
+		}
 	}
 }

@@ -264,14 +264,15 @@ func (w *world) to(path string, header ...string) request {
 // load sends requests to /color from now until the test ends it.
 func (w *world) load() *load {
 	w.Helper()
-	return w.loadOn(w.to("/color"))
+	return w.loadOn(w.to("/color"), 1)
 }
 
-func (w *world) loadOn(r request) *load {
+// loadOn sends a part of the test's requests: one in parts.
+func (w *world) loadOn(r request, parts int) *load {
 	w.Helper()
 	perSecond, err := rate(w.cluster.Gateway)
 	must(w, err)
-	l := startLoad(r, perSecond)
+	l := startLoad(r, max(1, perSecond/parts))
 	w.Cleanup(func() { l.end() })
 	return l
 }
