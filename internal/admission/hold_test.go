@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/sluice-dev/sluice/internal/kube/install"
 	"github.com/sluice-dev/sluice/test/playground"
@@ -80,17 +81,30 @@ var targets = []target{
 // splitRoute sends a fifth of the requests to the canary, and leaves all else as it is.
 func splitRoute(w *world) {
 	w.t.Helper()
-	live := w.get(httpRoutes, "shop")
-	rules := nested[[]any](w.t, live, "spec", "rules")
-	rule := rules[0].(map[string]any)
-	stable := rule["backendRefs"].([]any)[0].(map[string]any)
-	stable["weight"] = int64(80)
-	rule["backendRefs"] = []any{stable, map[string]any{
-		"group": "", "kind": "Service", "name": "shop-canary", "port": int64(80), "weight": int64(20),
-	}}
-	if _, err := w.as(sluice, httpRoutes).Update(w.t.Context(), live, metav1.UpdateOptions{}); err != nil {
+	w.update(sluice, httpRoutes, func() *unstructured.Unstructured {
+		live := w.get(httpRoutes, "shop")
+		rule := nested[[]any](w.t, live, "spec", "rules")[0].(map[string]any)
+		stable := rule["backendRefs"].([]any)[0].(map[string]any)
+		stable["weight"] = int64(80)
+		rule["backendRefs"] = []any{stable, map[string]any{
+			"group": "", "kind": "Service", "name": "shop-canary", "port": int64(80), "weight": int64(20),
+		}}
+		return live
+	})
+}
+
+// update replaces an object by what is desired, again when a gateway has written its status meanwhile.
+func (w *world) update(user string, resource schema.GroupVersionResource, desired func() *unstructured.Unstructured) *unstructured.Unstructured {
+	w.t.Helper()
+	var updated *unstructured.Unstructured
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() (err error) {
+		updated, err = w.as(user, resource).Update(w.t.Context(), desired(), metav1.UpdateOptions{})
+		return err
+	})
+	if err != nil {
 		w.t.Fatal(err)
 	}
+	return updated
 }
 
 // hold writes a Hold with the original as the API server has it now.
@@ -212,7 +226,7 @@ func TestHoldBindsItsTargetOnly(t *testing.T) {
 			if err := w.as(sluice, holds).Delete(t.Context(), strings.ToLower(g.kind)+"-shop", metav1.DeleteOptions{}); err != nil {
 				t.Fatal(err)
 			}
-			w.eventually("the target is free", func(ctx context.Context) error { return w.restored(ctx, g, "alice") })
+			w.eventually("the target is free", func(context.Context) error { return w.restored(g, "alice") })
 		})
 	}
 }
@@ -221,19 +235,19 @@ func TestHoldBindsItsTargetOnly(t *testing.T) {
 func (w *world) wantRestored(g target, user string) {
 	w.t.Helper()
 	g.change(w)
-	if err := w.restored(w.t.Context(), g, user); err != nil {
+	if err := w.restored(g, user); err != nil {
 		w.t.Error(err)
 	}
 }
 
 // restored replaces the target by its original.
-func (w *world) restored(ctx context.Context, g target, user string) error {
-	again := parse(w.t, g.manifest)
-	again.SetResourceVersion(w.get(g.resource, "shop").GetResourceVersion())
-	got, err := w.as(user, g.resource).Update(ctx, again, metav1.UpdateOptions{})
-	if err != nil {
-		return err
-	}
+func (w *world) restored(g target, user string) error {
+	w.t.Helper()
+	got := w.update(user, g.resource, func() *unstructured.Unstructured {
+		again := parse(w.t, g.manifest)
+		again.SetResourceVersion(w.get(g.resource, "shop").GetResourceVersion())
+		return again
+	})
 	if text := fmt.Sprint(nested[any](w.t, got, "spec", g.field)); strings.Contains(text, "canary") || strings.Contains(text, "pod-template-hash") {
 		return fmt.Errorf("%s put the original back, and it stays %s", user, text)
 	}
