@@ -83,7 +83,7 @@ func (t *turn) finish() (again bool) {
 func (t *turn) handOverWaits(r Reason) Reason {
 	r, passed := t.bounded(r)
 	if passed && r.Code == ReasonHandingOver {
-		r.Code, r.Until, r.Who = ReasonHandOverOverdue, t.releaseDeadline(), "whoever runs the cluster's controllers"
+		r.Code, r.Who = ReasonHandOverOverdue, "whoever runs the cluster's controllers"
 		r.Message += fmt.Sprintf("; this has taken longer than %s: look whether the Deployment controller runs, and at the events of the workload", t.s.ProgressDeadline)
 	}
 	return r

@@ -58,7 +58,7 @@ func (t *turn) phase() (again bool) {
 	case Aborting:
 		return t.abort()
 	case Succeeded, Aborted, Superseded:
-		t.out.Reason = Reason{Code: string(t.m.Phase), Message: t.result()}
+		t.out.Reason, t.out.Wake = Reason{Code: string(t.m.Phase), Message: t.result()}, time.Time{}
 	}
 	return false
 }

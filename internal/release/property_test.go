@@ -126,6 +126,9 @@ func TestAnyWorld(t *testing.T) {
 		if out.Reason.Code == ReasonGuardRefused {
 			t.Fatalf("the guard refused: %s\n%+v\n%+v\n%+v", out.Reason.Message, s, o, m)
 		}
+		if wakes := out.Reason.Until.After(began); wakes && out.Wake.IsZero() || out.Memory.Phase.Terminal() && !out.Wake.IsZero() {
+			t.Fatalf("wake %s in phase %s", out.Wake, out.Memory.Phase)
+		}
 		if len(out.Answers) != len(o.Decisions) {
 			t.Fatalf("%d answers to %d decisions", len(out.Answers), len(o.Decisions))
 		}
