@@ -106,3 +106,11 @@ type Provider interface {
 	// Read says what the layer does now.
 	Read(w World) State
 }
+
+// Propagating is implemented by layers that fail requests while they do not know of a canary's endpoints yet. They
+// learn of endpoints and of routes on different ways; the first weight waits for so long after the first endpoint is
+// ready. Layers that fall back to the stable Service meanwhile do not need it.
+type Propagating interface {
+	// Propagation is how long the layer may take to learn of a new endpoint.
+	Propagation() time.Duration
+}

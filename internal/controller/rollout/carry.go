@@ -116,14 +116,6 @@ func (c *carrier) hold(ctx context.Context, existing *v1alpha1.Hold, target v1al
 
 func (c *carrier) scaleCanary(ctx context.Context, replicas int) error {
 	rs := c.w.canary()
-	if rs != nil && !deployment.OwnedBy(rs, c.rel.UID) && deployment.Idle(rs) {
-		// One of the workload's history. It is made afresh, since the Deployment controller goes by the order in
-		// which ReplicaSets were made.
-		if err := c.write.Delete(ctx, rs); err != nil {
-			return err
-		}
-		rs = nil
-	}
 	if rs != nil {
 		after := rs
 		if !deployment.OwnedBy(rs, c.rel.UID) {
@@ -192,6 +184,7 @@ func (c *carrier) removeTwin(ctx context.Context, name string) error {
 	if s == nil || s.twin == nil || s.twin.Labels[v1alpha1.LabelRollout] != c.w.rollout.Name {
 		return nil
 	}
+	c.r.firstReady.forget(s.twin.UID)
 	return c.write.Delete(ctx, s.twin)
 }
 
@@ -313,23 +306,21 @@ func (c *carrier) takeBack(ctx context.Context) error {
 // unmark undoes the first half of a hand-over that was not finished or is taken back.
 func (r *Reconciler) unmark(ctx context.Context, write *kube.Writer, w *world) error {
 	old := w.stable()
-	if old == nil {
+	if old == nil || w.deploy == nil {
 		return nil
 	}
-	before, after := deployment.Unmark(old)
+	before, after := deployment.Unmark(old, w.deploy)
 	return write.Patch(ctx, before, after)
 }
 
+// removeCanary removes the canary's ReplicaSet. One of the workload's history is removed only while it is empty.
 func (c *carrier) removeCanary(ctx context.Context) error {
 	if err := c.r.unmark(ctx, c.write, c.w); err != nil {
 		return err
 	}
 	rs := c.w.canary()
-	if rs == nil || !deployment.OwnedBy(rs, c.rel.UID) {
+	if rs == nil || !deployment.OwnedBy(rs, c.rel.UID) && !deployment.Idle(rs) {
 		return nil
-	}
-	if deployment.FromHistory(rs) && c.w.deploy != nil {
-		return c.write.Patch(ctx, rs, deployment.HandedOver(rs, c.w.deploy))
 	}
 	return c.write.Delete(ctx, rs)
 }

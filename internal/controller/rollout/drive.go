@@ -117,6 +117,9 @@ func (r *Reconciler) wake(w *world, rel *v1alpha1.Release, out release.Outcome) 
 	for _, l := range w.layers {
 		earliest(l.settledAt())
 	}
+	for _, s := range w.services {
+		earliest(s.readySince.Add(w.propagation()))
+	}
 	earliest(r.waits.due(rel.UID))
 	earliest(r.waits.due(w.rollout.UID))
 	return max(at.Sub(w.now), time.Millisecond)

@@ -60,7 +60,9 @@ type service struct {
 	// ready endpoints by ReplicaSet name, foreign those of other workloads.
 	ready     map[string]int
 	twinReady map[string]int
-	foreign   []string
+	// readySince is when the twin was first seen to have a ready endpoint.
+	readySince time.Time
+	foreign    []string
 }
 
 // layer is one traffic layer.
@@ -68,9 +70,11 @@ type layer struct {
 	name     string
 	settle   time.Duration
 	provider traffic.Provider
-	world    traffic.World
-	hold     *v1alpha1.Hold
-	state    traffic.State
+	// propagation is how long the layer may take to learn of a canary's first endpoints.
+	propagation time.Duration
+	world       traffic.World
+	hold        *v1alpha1.Hold
+	state       traffic.State
 }
 
 // active is the release under way, or nil.
@@ -284,8 +288,11 @@ func (r *Reconciler) observeEndpoints(ctx context.Context, w *world, s *service)
 		return fmt.Errorf("read Service %s: %w", key, err)
 	}
 	s.twin = twin
-	s.twinReady, _, err = r.endpoints(ctx, w, twin.Name)
-	return err
+	if s.twinReady, _, err = r.endpoints(ctx, w, twin.Name); err != nil {
+		return err
+	}
+	s.readySince = r.firstReady.since(twin.UID, len(s.twinReady) > 0, w.now)
+	return nil
 }
 
 // endpoints counts a Service's ready endpoints by ReplicaSet, and names those that are of no ReplicaSet of ours.
@@ -327,6 +334,9 @@ func (r *Reconciler) observeLayer(ctx context.Context, w *world, t v1alpha1.Traf
 	}
 	gvk := provider.Kind()
 	l := &layer{provider: provider, name: strings.ToLower(gvk.Kind) + "/" + name}
+	if p, ok := provider.(traffic.Propagating); ok {
+		l.propagation = p.Propagation()
+	}
 	if t.Ingress != nil && t.Ingress.Settle != nil {
 		l.settle = t.Ingress.Settle.Duration
 	}
@@ -448,14 +458,14 @@ func (w *world) observed(rel *v1alpha1.Release, m release.Memory) release.Observ
 		}
 		o.Stable = deployment.ReadTrack(stable, w.deploy.GetUID())
 		o.Canary = deployment.ReadTrack(canary, w.deploy.GetUID())
-		if !m.HandedOver && o.Canary.Adopted {
-			// One of the workload's history: it becomes the canary when it is first scaled.
-			o.Canary.Adopted, o.Canary.Exists = false, o.Canary.Desired > 0
-		}
 		o.Workload.Settled = o.Canary.Adopted && w.alone(canary)
 	}
 	for _, s := range w.services {
-		o.Services = append(o.Services, s.observed(stable, canary))
+		seen := s.observed(stable, canary)
+		if w.now.Before(s.readySince.Add(w.propagation())) {
+			seen.CanaryReady = 0 // They have to reach every gateway before the first request does.
+		}
+		o.Services = append(o.Services, seen)
 	}
 	for _, l := range w.layers {
 		o.Layers = append(o.Layers, l.observed(w.now))
@@ -470,6 +480,15 @@ func (w *world) held(rel *v1alpha1.Release, m release.Memory) bool {
 		return false
 	}
 	return deployment.Paused(w.deploy)
+}
+
+// propagation is the longest of the layers'.
+func (w *world) propagation() time.Duration {
+	var longest time.Duration
+	for _, l := range w.layers {
+		longest = max(longest, l.propagation)
+	}
+	return longest
 }
 
 // alone says whether every other ReplicaSet of the workload has no pods, and this one all it should.

@@ -28,14 +28,15 @@ type Reconciler struct {
 	// NoMatch error. It is called again and again.
 	Watch func(schema.GroupVersionKind) error
 
-	once     sync.Once
-	waits    *waits
-	troubles *troubles
+	once       sync.Once
+	waits      *waits
+	troubles   *troubles
+	firstReady *sightings
 }
 
 // Reconcile takes one Rollout one decision further.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	r.once.Do(func() { r.waits, r.troubles = newWaits(passing), newTroubles() })
+	r.once.Do(func() { r.waits, r.troubles, r.firstReady = newWaits(passing), newTroubles(), newSightings() })
 	key := req.NamespacedName
 	behind, err := r.Kube.Fresh(ctx, key)
 	if err != nil {

@@ -78,3 +78,32 @@ func (t *troubles) of(id types.UID) string {
 	defer t.mu.Unlock()
 	return t.said[id]
 }
+
+// sightings keeps since when something has been seen. A restart only sees it a little later.
+type sightings struct {
+	mu   sync.Mutex
+	seen map[types.UID]time.Time
+}
+
+func newSightings() *sightings { return &sightings{seen: map[types.UID]time.Time{}} }
+
+// since is when id was first seen, as far as it is seen now.
+func (s *sightings) since(id types.UID, sees bool, now time.Time) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !sees {
+		delete(s.seen, id)
+		return now
+	}
+	if _, known := s.seen[id]; !known {
+		s.seen[id] = now
+	}
+	return s.seen[id]
+}
+
+// forget drops what is gone.
+func (s *sightings) forget(id types.UID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.seen, id)
+}

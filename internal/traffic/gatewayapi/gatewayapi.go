@@ -1,6 +1,8 @@
 package gatewayapi
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -12,6 +14,13 @@ type Provider struct{}
 
 // New returns the layer.
 func New() traffic.Provider { return Provider{} }
+
+// propagation is given to gateways to learn of a canary's first endpoints: they watch routes and endpoints apart, and a
+// backend without endpoints is answered with 503. Control planes of the Gateway API debounce by 100 ms and more.
+const propagation = 500 * time.Millisecond
+
+// Propagation implements traffic.Propagating.
+func (Provider) Propagation() time.Duration { return propagation }
 
 var _ traffic.Provider = Provider{}
 

@@ -16,12 +16,13 @@ import (
 // Annotations by which the Deployment controller knows that a ReplicaSet has the size that it gave it
 // (k8s.io/kubernetes/pkg/controller/deployment/util: IsSaturated, getMaxReplicasAnnotation).
 const (
-	annotationDesired  = "deployment.kubernetes.io/desired-replicas"
-	annotationMax      = "deployment.kubernetes.io/max-replicas"
-	annotationRevision = "deployment.kubernetes.io/revision"
+	annotationDesired = "deployment.kubernetes.io/desired-replicas"
+	annotationMax     = "deployment.kubernetes.io/max-replicas"
 
 	// annotationFormer in a pod template marks the revision that a hand-over replaces.
 	annotationFormer = "sluice.dev/former"
+	// formerMax is the maximum that a former ReplicaSet is said to have had.
+	formerMax = "1073741824"
 )
 
 // Next is the ReplicaSet of a Deployment's current template, beside it: named and labelled as the Deployment
@@ -81,38 +82,48 @@ func HandedOver(rs, d *unstructured.Unstructured) *unstructured.Unstructured {
 	delete(labels, v1alpha1.LabelRollout)
 	out.SetLabels(labels)
 	replicas := Replicas(d)
-	annotations := out.GetAnnotations()
-	if annotations == nil {
-		annotations = map[string]string{}
-	}
-	annotations[annotationDesired] = strconv.Itoa(replicas)
-	annotations[annotationMax] = strconv.Itoa(replicas + maxSurge(d))
-	out.SetAnnotations(annotations)
+	setAnnotation(out, annotationDesired, strconv.Itoa(replicas))
+	setAnnotation(out, annotationMax, strconv.Itoa(replicas+maxSurge(d)))
 	return out
 }
 
-// Former marks the ReplicaSet of the revision that a hand-over is about to replace, in its template, so that it equals
-// no template of the Deployment's any more. Should somebody write the old template back in the very moment of the
-// hand-over, the Deployment controller would otherwise take the old ReplicaSet for its complete new one, and remove
-// the new pods at once, which by then serve everybody.
+// Former marks the ReplicaSet of the revision that a hand-over is about to replace, so that whatever crosses the
+// hand-over, the Deployment controller takes no new pod down, which by then serve everybody:
+//
+//   - an edit back to the old template: by the mark in its own template the old ReplicaSet equals no template of the
+//     Deployment's, so it is not taken for the complete new one, whose siblings are to go;
+//   - a scale-down: by its huge former maximum the old ReplicaSet pays for all of it, where the controller scales in
+//     proportion (k8s.io/kubernetes/pkg/controller/deployment/util: GetReplicaSetProportion).
 func Former(rs *unstructured.Unstructured) *unstructured.Unstructured {
-	if TemplateOf(rs).Former {
-		return rs
-	}
 	out := rs.DeepCopy()
-	_ = unstructured.SetNestedField(out.Object, "true", "spec", "template", "metadata", "annotations", annotationFormer)
+	setAnnotation(out, annotationMax, formerMax)
+	if !TemplateOf(rs).Former {
+		_ = unstructured.SetNestedField(out.Object, "true", "spec", "template", "metadata", "annotations", annotationFormer)
+	}
 	return out
 }
 
-// Unmark is the change, from before to after, that takes the mark off again.
-func Unmark(rs *unstructured.Unstructured) (before, after *unstructured.Unstructured) {
+// Unmark is the change, from before to after, that takes the marks off again, where the old ReplicaSet is to stay.
+func Unmark(rs, d *unstructured.Unstructured) (before, after *unstructured.Unstructured) {
 	before, after = rs.DeepCopy(), rs.DeepCopy()
+	if rs.GetAnnotations()[annotationMax] == formerMax {
+		setAnnotation(after, annotationMax, strconv.Itoa(Replicas(d)+maxSurge(d)))
+	}
 	if TemplateOf(rs).Former {
 		path := []string{"spec", "template", "metadata", "annotations"}
 		_ = unstructured.SetNestedStringMap(before.Object, map[string]string{annotationFormer: "true"}, path...)
 		_ = unstructured.SetNestedStringMap(after.Object, map[string]string{}, path...)
 	}
 	return before, after
+}
+
+func setAnnotation(obj *unstructured.Unstructured, key, value string) {
+	annotations := obj.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[key] = value
+	obj.SetAnnotations(annotations)
 }
 
 // Plain takes what Kubernetes and we add off a ReplicaSet's template: what is left is the Deployment's.
@@ -124,12 +135,6 @@ func Plain(template map[string]any) {
 // Idle says whether a ReplicaSet has no pods and is to have none.
 func Idle(rs *unstructured.Unstructured) bool {
 	return Replicas(rs) == 0 && status(rs, "replicas") == 0
-}
-
-// FromHistory says whether a ReplicaSet was once the Deployment's own, so that it goes back to it and is not
-// deleted.
-func FromHistory(rs *unstructured.Unstructured) bool {
-	return rs.GetAnnotations()[annotationRevision] != ""
 }
 
 // Owner is the controller reference of a Deployment.
