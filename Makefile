@@ -6,7 +6,7 @@ SHELL       := /bin/bash
 export CGO_ENABLED := 0
 
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS    := -s -w -X github.com/sluice-dev/sluice/internal/cli.version=$(VERSION)
+LDFLAGS    := -s -w -X main.version=$(VERSION)
 TOOL       := go tool -modfile=tools/go.mod
 GO_FILES   := $(shell find api cmd internal deploy -name '*.go' -not -name '*_test.go' 2>/dev/null)
 PLAYGROUND := $(shell find playground -name '*.go' -not -name '*_test.go' 2>/dev/null)
