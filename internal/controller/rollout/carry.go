@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -364,6 +365,34 @@ func (r *Reconciler) letGo(ctx context.Context, write *kube.Writer, w *world) er
 		_ = unstructured.SetNestedField(after.Object, true, "spec", "paused")
 	}
 	return write.Patch(ctx, w.deploy, after)
+}
+
+// freeStrays takes our mark off Deployments that bear a Rollout's name and are not its workload: copies of its
+// manifest, or what is left after a Rollout was removed by force. People cannot, since the admission policy keeps the
+// mark where it is.
+func (r *Reconciler) freeStrays(ctx context.Context, write *kube.Writer, key types.NamespacedName, w *world) error {
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(deployment.Kind)
+	if err := r.Kube.List(ctx, list, client.InNamespace(key.Namespace), client.MatchingFields{indexRollout: key.Name}); err != nil {
+		return fmt.Errorf("list Deployments of Rollout %s: %w", key, err)
+	}
+	for i := range list.Items {
+		d := &list.Items[i]
+		if w != nil && d.GetName() == w.rollout.Spec.Workload.Name {
+			continue
+		}
+		after := d.DeepCopy()
+		labels := after.GetLabels()
+		delete(labels, v1alpha1.LabelRollout)
+		after.SetLabels(labels)
+		if _, held := d.GetAnnotations()[v1alpha1.AnnotationHeld]; held {
+			unhold(after)
+		}
+		if err := write.Patch(ctx, d, after); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unhold takes our pause and our marks of a held revision off a Deployment.

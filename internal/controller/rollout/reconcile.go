@@ -50,12 +50,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	write := r.Kube.For(key)
+	defer func() { writes.Add(float64(write.Writes())) }()
+	if err := r.freeStrays(ctx, write, key, w); err != nil {
+		return retry(err)
+	}
 	if w == nil {
 		r.Kube.Forget(key)
 		return ctrl.Result{}, nil
 	}
-	write := r.Kube.For(key)
-	defer func() { writes.Add(float64(write.Writes())) }()
 	if rel := w.active(); rel != nil {
 		return r.drive(ctx, write, w, rel)
 	}

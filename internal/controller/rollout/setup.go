@@ -150,6 +150,7 @@ func index(ctx context.Context, ix client.FieldIndexer) error {
 		add(&v1alpha1.Rollout{}, indexWorkload, func(o client.Object) []string { return one(o.(*v1alpha1.Rollout).Spec.Workload.Name) }),
 		add(&v1alpha1.Rollout{}, indexTraffic, namesOfTraffic),
 		add(&v1alpha1.Hold{}, indexTarget, func(o client.Object) []string { return one(targetKey(o.(*v1alpha1.Hold).Spec.Target)) }),
+		add(untyped(deployment.Kind), indexRollout, byLabel),
 		add(untyped(deployment.ReplicaSetKind), indexRollout, byLabel),
 		add(untyped(deployment.ReplicaSetKind), indexOwner, byOwner),
 		add(&discoveryv1.EndpointSlice{}, indexService, func(o client.Object) []string { return one(o.GetLabels()[discoveryv1.LabelServiceName]) }),
@@ -241,7 +242,7 @@ func ofDecision(_ context.Context, o client.Object) []string {
 }
 
 func (m *mapper) ofWorkload(ctx context.Context, o client.Object) []string {
-	return m.rollouts(ctx, o.GetNamespace(), indexWorkload, o.GetName())
+	return append(byLabel(o), m.rollouts(ctx, o.GetNamespace(), indexWorkload, o.GetName())...)
 }
 
 func (m *mapper) ofReplicaSet(ctx context.Context, o client.Object) []string {

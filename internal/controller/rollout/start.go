@@ -125,8 +125,11 @@ func (r *Reconciler) newRelease(w *world) *v1alpha1.Release {
 func (r *Reconciler) cause(w *world) (v1alpha1.ReleaseCause, string) {
 	annotations := w.deploy.GetAnnotations()
 	author := annotations[v1alpha1.AnnotationHeld]
-	if strings.HasPrefix(annotations[annotationCause], string(v1alpha1.CauseRollback)) {
-		return v1alpha1.CauseRollback, author
+	if name, ok := strings.CutPrefix(annotations[annotationCause], string(v1alpha1.CauseRollback)+" "); ok {
+		// A later edit keeps the annotation but is no rollback.
+		if rel := w.release(name); rel != nil && rel.Spec.To.Hash == w.template.Hash {
+			return v1alpha1.CauseRollback, author
+		}
 	}
 	if rel := w.latest(); rel != nil && rel.Status.Phase == v1alpha1.ReleaseAborted && rel.Spec.To.Hash == w.template.Hash {
 		return v1alpha1.CauseRetry, author
