@@ -47,11 +47,24 @@ func (r *Reconciler) project(w *world, rel *v1alpha1.Release, spec release.Spec,
 // due says whether the status has to be written now: at once when there is something to remember or to record,
 // after a while when only the words or the numbers have changed.
 func (r *Reconciler) due(rel *v1alpha1.Release, status v1alpha1.ReleaseStatus, before release.Memory, out release.Outcome, now time.Time) bool {
-	if out.Memory != before || len(out.Events) > 0 || len(out.Answers) > 0 {
+	state := out.Reason.Code + status.StepSummary
+	switch {
+	case begins(rel, before, out):
+		state = "beginning"
+	case out.Memory != before || len(out.Events) > 0 || len(out.Answers) > 0:
 		return true
 	}
 	told := equality.Semantic.DeepEqual(tellable(rel.Status), tellable(status))
-	return r.waits.lasts(rel.UID, out.Reason.Code+status.StepSummary, told, now)
+	return r.waits.lasts(rel.UID, state, told, now)
+}
+
+// begins says whether all that there is to remember is that the first step began. A release without a memory is at
+// its beginning, so that is known without being stored, and mostly the next look has more to store. Should the
+// process end before, the first step's clock begins a few seconds later.
+func begins(rel *v1alpha1.Release, before release.Memory, out release.Outcome) bool {
+	after := out.Memory
+	after.StepStartedAt = before.StepStartedAt
+	return rel.Status.Memory == nil && after == before && len(out.Answers) == 0 && !asksAPerson(out.Reason.Code)
 }
 
 // tellable is what of a status is worth a write of its own.
@@ -166,10 +179,16 @@ func (r *Reconciler) mirror(ctx context.Context, write *kube.Writer, w *world, r
 	conditions(&s.Conditions, after.Generation, out.Reason.Code, out.Reason.Message, metav1.ConditionFalse, metav1.ConditionTrue, stalled)
 	told := equality.Semantic.DeepEqual(mirrored(w.rollout.Status), mirrored(*s))
 	lasts := r.waits.lasts(w.rollout.UID, string(s.Phase)+s.Step+out.Reason.Code, told, w.now)
+	lasts = lasts && !nearlyOver(out.Reason, w.now)
 	if told || !lasts && w.rollout.Status.CurrentRelease == rel.Name && !asksAPerson(out.Reason.Code) {
 		return nil
 	}
 	return write.PatchStatus(ctx, w.rollout, after)
+}
+
+// nearlyOver says whether a wait ends by itself before a state that began now would be told.
+func nearlyOver(reason release.Reason, now time.Time) bool {
+	return !reason.Until.IsZero() && reason.Until.Before(now.Add(passing))
 }
 
 func mirrored(s v1alpha1.RolloutStatus) v1alpha1.RolloutStatus {
