@@ -81,7 +81,7 @@ tidy:
 .PHONY: generate
 generate: ## Deep copies and CRDs from api/, the command reference from the commands.
 	@$(TOOL) controller-gen object:headerFile=/dev/null paths=./api/... crd output:crd:dir=deploy/crds
-	@go test ./internal/cli -run TestReference -update >/dev/null
+	@go test ./internal/cli -run TestDocs -update >/dev/null
 
 .PHONY: generated
 generated: ## Fail if a generated file is not what its source says.
