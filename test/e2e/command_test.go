@@ -22,24 +22,28 @@ func (w *world) says(code int, words string, args ...string) {
 func TestCommands(t *testing.T) {
 	w := newWorld(t)
 	objects := w.example("1-nginx/shop.yaml", "1-nginx/assets.yaml", "1-nginx/rollout.yaml")
-	steps(only(objects, "Rollout"), step(20), step(50))
+	timed := map[string]any{"weight": int64(30), "pause": map[string]any{"duration": "2s"}}
+	steps(only(objects, "Rollout"), step(20), timed, step(50))
 	w.start(objects...)
 	w.serves()
 	before, load := w.team(), w.load()
 	w.says(0, "Healthy", "status", "shop")
-	w.says(4, "not found", "status", "nope")
+	w.says(4, "no Rollout or Release", "status", "nope")
 	w.says(1, "no release", "promote", "shop")
 
 	w.mustSluice("start", "shop", "--image", "web=argoproj/rollouts-demo:green")
 	w.atStep("shop-1", 1)
 	w.says(3, "shop-1", "status", "shop-1", "--wait", "--timeout", "30s")
-	w.mustSluice("pause", "shop")
 	w.mustSluice("promote", "shop")
-	if r := w.release("shop-1", "shop-1 is paused by hand", pausedByHand); r.Status.Memory.Step != 0 {
-		t.Errorf("a paused release went on to step %d", r.Status.Memory.Step+1)
-	}
-	w.mustSluice("resume", "shop")
 	w.atStep("shop-1", 2)
+	w.mustSluice("pause", "shop")
+	load.next(t, 800) // Twice as long as the step's own pause.
+	if r := w.release("shop-1", "shop-1 is paused by hand", pausedByHand); r.Status.Memory.Step != 1 {
+		t.Errorf("a release that was paused in step 2 went on to step %d", r.Status.Memory.Step+1)
+	}
+	w.says(3, "paused", "status", "shop")
+	w.mustSluice("resume", "shop")
+	w.atStep("shop-1", 3)
 	load.sharedOut(t, 400, "green", 50)
 	w.mustSluice("abort", "shop", "-m", "no")
 	w.ended("shop-1", v1alpha1.ReleaseAborted)

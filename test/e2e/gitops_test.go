@@ -101,7 +101,8 @@ func startAgent(w *world, objects []*unstructured.Unstructured, how []string) *a
 		tick := time.NewTicker(2 * time.Second)
 		defer tick.Stop()
 		for ctx.Err() == nil {
-			if out, err := kubectlAs(ctx, w, text, how); err != nil && ctx.Err() == nil {
+			// An update that crosses another writer's is refused to any client; agents come again.
+			if out, err := kubectlAs(ctx, w, text, how); err != nil && ctx.Err() == nil && !strings.Contains(out, "(Conflict)") {
 				said := fmt.Sprintf("%v: %s", err, out)
 				a.failed.Store(&said)
 			}
