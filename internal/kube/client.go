@@ -169,7 +169,25 @@ func (w *Writer) Patch(ctx context.Context, before, after client.Object) error {
 	return w.wrote(after, "")
 }
 
-// PatchStatus does the same for the status.
+// PatchSpec writes the difference between two states of an object, on condition that what the object asks for is
+// still the same, and every field that changes as well. Unlike Patch it lets others write the status meanwhile: for
+// objects of which the cluster reports all the time, and where what it reports does not matter to the write.
+func (w *Writer) PatchSpec(ctx context.Context, before, after client.Object) error {
+	if same(before, after) {
+		return nil
+	}
+	data, err := conditional(before, after)
+	if err != nil {
+		return fmt.Errorf("patch %s: %w", w.describe(before), err)
+	}
+	err = w.client.Patch(ctx, after, client.RawPatch(types.JSONPatchType, data), client.FieldOwner(FieldManager))
+	if err != nil {
+		return w.lost(before, fmt.Errorf("patch %s: %w", w.describe(before), unmet(before, err)))
+	}
+	return w.wrote(after, "")
+}
+
+// PatchStatus does for the status what Patch does for the rest.
 func (w *Writer) PatchStatus(ctx context.Context, before, after client.Object) error {
 	if same(before, after) {
 		return nil
