@@ -95,7 +95,7 @@ func said(dec *v1alpha1.Decision) string {
 func whoAmI(ctx context.Context, c client.Client) (string, error) {
 	review := &authenticationv1.SelfSubjectReview{}
 	err := c.Create(ctx, review)
-	if apierrors.IsForbidden(err) || (apierrors.IsNotFound(err)) {
+	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
 		return "", nil
 	}
 	return review.Status.UserInfo.Username, err

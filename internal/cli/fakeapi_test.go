@@ -34,6 +34,8 @@ type fakeAPI struct {
 	changed chan struct{}
 	// answers by verb; a verb that has none is never answered.
 	answers map[string]map[string]any
+	// follows are objects that a decision of this verb leads to.
+	follows map[string]*unstructured.Unstructured
 	// forbidden resources, by "verb resource".
 	forbidden []string
 	// absent are resources that this API server does not know.
@@ -59,7 +61,7 @@ var plurals = map[string]string{
 func newFakeAPI() *fakeAPI {
 	a := &fakeAPI{
 		objects: map[string]*unstructured.Unstructured{}, changed: make(chan struct{}), user: "alice",
-		answers: map[string]map[string]any{}, watched: make(chan string, 100),
+		answers: map[string]map[string]any{}, follows: map[string]*unstructured.Unstructured{}, watched: make(chan string, 100),
 	}
 	a.Server = httptest.NewServer(a)
 	return a
@@ -316,6 +318,9 @@ func (a *fakeAPI) create(w http.ResponseWriter, req *http.Request, r request) {
 		answered := u.DeepCopy()
 		answered.Object["status"] = status
 		a.put(answered)
+	}
+	if o := a.follows[verb]; o != nil {
+		a.put(o.DeepCopy())
 	}
 }
 

@@ -108,8 +108,13 @@ func historyRow(r v1alpha1.Release, now clock) []cell {
 		result = r.Status.WaitingFor.Message
 	}
 	return []cell{
-		{fmt.Sprint(r.Spec.Number), bold}, {images(r.Spec.To), plain}, {started, plain}, {took, plain},
-		{phase, phaseColour(phase)}, {r.Spec.Author, plain}, {result, plain},
+		{fmt.Sprint(r.Spec.Number), bold},
+		{images(r.Spec.To), plain},
+		{started, plain},
+		{took, plain},
+		{phase, phaseColour(phase)},
+		{r.Spec.Author, plain},
+		{result, plain},
 	}
 }
 

@@ -166,14 +166,11 @@ func (e *env) planFiles(ctx context.Context, o planOptions) ([]planned, error) {
 // plan reckons with the workload in the cluster, if there is one, or else in the file.
 func (e *env) plan(ctx context.Context, c client.Client, r *v1alpha1.Rollout, files []appsv1.Deployment, o planOptions) (planned, error) {
 	p := planned{Rollout: r.Name, Workload: "deployment/" + r.Spec.Workload.Name}
-	w := e.lookAround(ctx, c, r)
-	p.Problems, p.Notes = w.problems, w.notes
-	d := w.deployment
-	if d == nil {
-		d = inFiles(files, r)
-		p.ReplicasFrom = "the file"
-	} else {
-		p.ReplicasFrom = "the cluster"
+	d := inFiles(files, r)
+	w := e.lookAround(ctx, c, r, d != nil)
+	p.Problems, p.Notes, p.ReplicasFrom = w.problems, w.notes, "the file"
+	if w.deployment != nil {
+		d, p.ReplicasFrom = w.deployment, "the cluster"
 	}
 	if err := p.demand(d, o); err != nil {
 		return p, err

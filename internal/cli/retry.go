@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -44,7 +45,58 @@ func (d *decide) retry(ctx context.Context, e *env, arg string) error {
 	if err != nil {
 		return err
 	}
-	return d.run(ctx, e, c, ns, v1alpha1.DecisionSpec{Release: name, Verb: v1alpha1.VerbRetry})
+	return d.anew(ctx, e, c, t, v1alpha1.DecisionSpec{Release: name, Verb: v1alpha1.VerbRetry})
+}
+
+// anew makes a Decision that leads to a new release, and waits until that has begun, so that whoever asks for the
+// status next is told of the new release and not of the one before.
+func (d *decide) anew(ctx context.Context, e *env, c client.WithWatch, t target, spec v1alpha1.DecisionSpec) error {
+	if err := d.run(ctx, e, c, t.namespace(), spec); err != nil || !d.wait || t.rollout == nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	for ctx.Err() == nil {
+		w, err := c.Watch(ctx, &v1alpha1.RolloutList{}, client.InNamespace(t.namespace()), client.MatchingFields{"metadata.name": t.rollout.Name})
+		if err != nil {
+			break
+		}
+		if began := newRelease(ctx, w, t.rollout); began != "" {
+			if d.machine() {
+				return nil
+			}
+			_, err := fmt.Fprintf(e.out, "%s has begun; follow it: %s get %s -w\n", began, e.program, t.rollout.Name)
+			return err
+		}
+	}
+	return fmt.Errorf("the decision was applied, but no release has begun within %s; `%s get %s` shows what it waits for", d.timeout, e.program, t.rollout.Name)
+}
+
+// newRelease reads a watch until the Rollout speaks of another release than before; it gives "" where the watch or
+// ctx ends first.
+func newRelease(ctx context.Context, w watch.Interface, before *v1alpha1.Rollout) string {
+	defer w.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ""
+		case ev, open := <-w.ResultChan():
+			if !open {
+				return ""
+			}
+			r, ok := ev.Object.(*v1alpha1.Rollout)
+			if ok && r.Name == before.Name && r.Status.LastNumber > before.Status.LastNumber {
+				return r.Status.CurrentRelease
+			}
+		}
+	}
+}
+
+func (t target) namespace() string {
+	if t.rollout != nil {
+		return t.rollout.Namespace
+	}
+	return t.release.Namespace
 }
 
 // toRetry is the aborted release that NAME means.
@@ -104,7 +156,7 @@ func (d *decide) rollback(ctx context.Context, e *env, arg string, to int64) err
 	if err != nil {
 		return err
 	}
-	return d.run(ctx, e, c, ns, v1alpha1.DecisionSpec{Release: name, Verb: v1alpha1.VerbRollback})
+	return d.anew(ctx, e, c, t, v1alpha1.DecisionSpec{Release: name, Verb: v1alpha1.VerbRollback})
 }
 
 // toRollBackTo is the succeeded release of that number, or without one the last that brought another revision than

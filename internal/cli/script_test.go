@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
 
 	"github.com/sluice-dev/sluice/internal/registry"
 )
@@ -54,7 +55,7 @@ func testOptions(args []string) Options {
 // TestScripts runs testdata/script. Besides testscript's own commands they have
 //
 //	api FILE...                               starts an API server with these objects and writes a kubeconfig
-//	answer VERB OUTCOME REASON MESSAGE        has decisions of this verb answered so
+//	answer VERB OUTCOME REASON MESSAGE [FILE] has decisions of this verb answered so, and what is in FILE come of it
 //	forbid VERB RESOURCE                      has requests refused
 //	absent RESOURCE...                        has the API server not know these kinds
 //	decisions FILE                            writes the decisions that were made to a file
@@ -118,6 +119,12 @@ func setAnswer(ts *testscript.TestScript, _ bool, args []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.answers[args[0]] = map[string]any{"outcome": args[1], "reason": args[2], "message": args[3]}
+	if len(args) > 4 {
+		u := &unstructured.Unstructured{}
+		ts.Check(yaml.Unmarshal([]byte(ts.ReadFile(args[4])), &u.Object))
+		u.SetNamespace("demo")
+		a.follows[args[0]] = u
+	}
 }
 
 func setForbidden(ts *testscript.TestScript, _ bool, args []string) {

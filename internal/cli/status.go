@@ -158,6 +158,7 @@ func judgeRelease(r *v1alpha1.Release) standing {
 		s.code = ExitOK
 	case v1alpha1.ReleaseAborted, v1alpha1.ReleaseSuperseded, v1alpha1.ReleaseAborting:
 		s.code = ExitNo
+	default: // Under way.
 	}
 	if s.code == ExitProgress && waitsForPerson(r.Status.WaitingFor) {
 		s.code = ExitPerson
@@ -202,8 +203,9 @@ func newRevision(r *v1alpha1.Rollout, d *appsv1.Deployment) bool {
 		return d.Annotations[v1alpha1.AnnotationHeld] != "" || !sameImages(*r.Status.Stable, d)
 	case v1alpha1.RolloutRejected:
 		return r.Status.Rejected != nil && !sameImages(r.Status.Rejected.Revision, d)
+	default:
+		return false
 	}
-	return false
 }
 
 func sameImages(r v1alpha1.Revision, d *appsv1.Deployment) bool {

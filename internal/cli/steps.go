@@ -58,8 +58,9 @@ func (v *view) mark(i, current int) (string, colour) {
 		return markStopped, red
 	case v1alpha1.ReleaseSucceeded:
 		return markDone, green
+	default:
+		return markCurrent, yellow
 	}
-	return markCurrent, yellow
 }
 
 // currentStep is the index of the step in which a release is; that after the last when it completes or has succeeded.

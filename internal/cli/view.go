@@ -28,8 +28,10 @@ type view struct {
 
 // version is one of the revisions that run side by side.
 type version struct {
-	role           string
-	revision       v1alpha1.Revision
+	role     string
+	revision v1alpha1.Revision
+	// release that made the ReplicaSet, for one that the workload does not own yet.
+	release        string
 	replicaSet     string
 	ready, desired int32
 	// share of requests in percent; nil where nothing tells.
@@ -73,7 +75,7 @@ func (t target) underWay() bool { return t.release != nil && !t.release.Status.P
 func versionsOf(t target) []version {
 	if t.underWay() {
 		stable := version{role: "stable", revision: t.release.Spec.From}
-		canary := version{role: "canary", revision: t.release.Spec.To}
+		canary := version{role: "canary", revision: t.release.Spec.To, release: t.release.Name}
 		if w := t.release.Status.Weight; w != nil {
 			rest := 100 - *w
 			stable.share, canary.share = &rest, w
@@ -118,14 +120,20 @@ func (s sources) addWorkload(ctx context.Context, v *view) {
 	}
 }
 
+// countIn finds the version's ReplicaSet: the release's own, or the one with the hash of its pods, which for a
+// revision that never ran before is the hash of its template.
 func (ver *version) countIn(sets []appsv1.ReplicaSet) {
+	want := ver.revision.PodTemplateHash
+	if want == "" {
+		want = ver.revision.Hash
+	}
 	i := slices.IndexFunc(sets, func(rs appsv1.ReplicaSet) bool {
-		hash := rs.Labels[v1alpha1.LabelPodTemplateHash]
-		return hash != "" && hash == ver.revision.PodTemplateHash
+		return (ver.release != "" && rs.Labels[v1alpha1.LabelRelease] == ver.release) || rs.Labels[v1alpha1.LabelPodTemplateHash] == want
 	})
 	if i < 0 {
 		return
 	}
+	ver.revision.PodTemplateHash = sets[i].Labels[v1alpha1.LabelPodTemplateHash]
 	ver.replicaSet, ver.ready = sets[i].Name, sets[i].Status.AvailableReplicas
 	ver.desired = 1
 	if sets[i].Spec.Replicas != nil {

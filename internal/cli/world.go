@@ -26,8 +26,9 @@ type surroundings struct {
 	problems, notes []string
 }
 
-// lookAround reads the workload, its Services and its traffic objects. Without a cluster it says so.
-func (e *env) lookAround(ctx context.Context, c client.Client, r *v1alpha1.Rollout) *surroundings {
+// lookAround reads the workload, its Services and its traffic objects. Without a cluster it says so. A workload that
+// is yet to be created from the same file is no problem.
+func (e *env) lookAround(ctx context.Context, c client.Client, r *v1alpha1.Rollout, inFile bool) *surroundings {
 	w := &surroundings{}
 	if c == nil {
 		w.note("no cluster was looked at: whether the workload and the traffic objects fit is not known")
@@ -36,6 +37,9 @@ func (e *env) lookAround(ctx context.Context, c client.Client, r *v1alpha1.Rollo
 	var d appsv1.Deployment
 	err := c.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.Workload.Name}, &d)
 	switch {
+	case missing(err) && inFile:
+		w.note("deployment/%s is not in namespace %s yet: whether it and the traffic objects fit is not known", r.Spec.Workload.Name, r.Namespace)
+		return w
 	case missing(err):
 		w.refuse("spec.workload: there is no deployment/%s in namespace %s; create it, or name another", r.Spec.Workload.Name, r.Namespace)
 		return w

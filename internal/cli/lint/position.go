@@ -57,6 +57,7 @@ func child(n *yaml.Node, part string) (key, value *yaml.Node) {
 		if err == nil && i >= 0 && i < len(n.Content) {
 			return n.Content[i], n.Content[i]
 		}
+	default: // A scalar has no entries.
 	}
 	return nil, nil
 }

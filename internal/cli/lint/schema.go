@@ -93,8 +93,9 @@ func blocks(e *field.Error) bool {
 	switch e.Type {
 	case field.ErrorTypeRequired, field.ErrorTypeTooLong, field.ErrorTypeTooMany, field.ErrorTypeTypeInvalid:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 func (s *objectSchema) unknown(object map[string]any) []string {
