@@ -135,14 +135,20 @@ func (h *hands) unroute(layer string) {
 	h.remove(routeHoldKey)
 }
 
-// handOver gives the new ReplicaSet to the workload. The old one is marked first, in its pod template, so that it
-// equals no template of the workload's any more: an edit back to it that crosses the hand-over would otherwise make
-// the Deployment controller take it for the new one, see it complete, and end at once the pods that serve everybody.
+// handOver gives the new ReplicaSet to the workload. The old one is marked first. In its pod template, so that it equals
+// no template of the workload's any more: an edit back to it that crosses the hand-over would otherwise make the
+// Deployment controller take it for the new one, see it complete, and end at once the pods that serve everybody.
+// And in its max-replicas annotation: when a change of scale crosses, that controller scales in proportion to it,
+// and so takes from the old one all that it has and from the new one nothing that is needed.
 func (h *hands) handOver(w *World, from, to Version) {
 	if !w.Fumble.BareHandOver {
 		h.mark(from, true)
 	}
+	n := len(h.queue)
 	h.own(w, to, OwnedByDeployment)
+	if len(h.queue) > n {
+		h.queue[n].joined = n > 0
+	}
 }
 
 // takeBack is the way back; only then may the Deployment controller know the old one again.
@@ -151,13 +157,19 @@ func (h *hands) takeBack(w *World, from, to Version) {
 	h.mark(from, false)
 }
 
+const oldPays = 1 << 30
+
 func (h *hands) mark(v Version, former bool) {
-	if rs, ok := h.view.replicaSet(v); !ok || rs.Former == former {
+	rs, ok := h.view.replicaSet(v)
+	if !ok || rs.Former == former && former == (rs.MaxAnnotated == oldPays) {
 		return
 	}
 	h.add(replicaSetKey(v), func(current any) any {
 		rs := current.(ReplicaSet)
-		rs.Former = former
+		rs.Former, rs.MaxAnnotated = former, 0
+		if former {
+			rs.MaxAnnotated = oldPays
+		}
 		return rs
 	})
 }
@@ -190,6 +202,9 @@ func (h *hands) letGo(w *World) {
 	h.add(deploymentKey, func(current any) any {
 		d := current.(Deployment)
 		d.Paused, d.HeldBy = false, ""
+		if w.Fumble.Replicas {
+			d.Replicas++
+		}
 		return d
 	})
 }

@@ -97,7 +97,8 @@ func (w *World) known() *table { return &w.hands.seen }
 func (w *World) knownDemand() int { return must[Deployment](w.known(), deploymentKey).Replicas }
 
 func (w *World) knownReady(v Version) int {
-	return must[ReplicaSet](w.known(), replicaSetKey(v)).Ready
+	rs := must[ReplicaSet](w.known(), replicaSetKey(v))
+	return min(rs.Ready, rs.Desired)
 }
 
 func (w *World) knownEndpoints(n int) Endpoints { return must[Endpoints](w.known(), endpointsKey(n)) }
@@ -113,11 +114,11 @@ var writeChecks = []struct {
 	name string
 	f    func(*World, Change) string
 }{
+	{"S6", weightInBounds},
 	{"S1", capacityBeforeWeight},
 	{"S3", shrinkAfterDrain},
 	{"S4", turnWithCapacity},
 	{"S5", partition},
-	{"S6", weightInBounds},
 	{"S7", verifiedBeforeAdvance},
 	{"S8", noWayBackFromAbort},
 	{"S9", oneAnswer},
@@ -244,7 +245,7 @@ func (c *checks) idleWrite(w *World, k Key) {
 }
 
 // decided judges one decision, and what it was made from.
-func (c *checks) decided(w *World, r Release, o release.Observed, out release.Outcome) {
+func (c *checks) decided(w *World, out release.Outcome) {
 	c.decisions++
 	if !c.on || c.broken() {
 		return
@@ -261,8 +262,6 @@ func (c *checks) decided(w *World, r Release, o release.Observed, out release.Ou
 	if !out.Memory.Phase.Terminal() && out.Reason.Until.IsZero() {
 		c.breaks(w, "L9", "waits without an end: %s %s", out.Reason.Code, out.Reason.Message)
 	}
-	_ = r
-	_ = o
 }
 
 // staleView finds an object that the hands see older than the last write by Sluice, whichever process made it.

@@ -48,14 +48,14 @@ func capacityBeforeWeight(w *World, ch Change) string {
 	return ""
 }
 
-// mayFall says whether the main backend can take what a canary weight leaves it. One ready pod is enough when the
-// canary has none, and when an abort has waited as long as it may; none when nobody asks for pods.
+// mayFall says whether the main backend can take what a canary weight leaves it. One ready pod is enough when
+// an abort has waited as long as it may; none when the canary has none either, or nobody asks for pods.
 func (w *World) mayFall(main, canary, weight, demand int) bool {
 	r, _, _, _ := w.current()
 	if _, exists := at[Deployment](w.known(), deploymentKey); !exists || demand == 0 {
 		return true
 	}
-	return main >= share(100-weight, demand) || main > 0 && (canary == 0 || r.Memory.Overdue)
+	return main >= share(100-weight, demand) || canary == 0 || main > 0 && r.Memory.Overdue
 }
 
 // shrinkAfterDrain is S3: pods go only when for the drain delay no request could have reached them.
@@ -74,6 +74,8 @@ func shrinkAfterDrain(w *World, ch Change) string {
 	switch {
 	case len(r.Spec.Layers) == 0:
 		return w.shrinkWithoutLayers(before, after, from, w.knownReady(to))
+	case !w.checks.carries[ch.Key.N] && w.meddled() || w.knownReady(Version(ch.Key.N)) == 0:
+		return "" // only somebody else's hand has sent requests there, or its pods have failed
 	case after.Desired < before.Desired && after.Desired < w.serving(Version(ch.Key.N)) && w.Tick-w.plane.served[ch.Key.N] < drain:
 		return fmt.Sprintf("%s shrinks to %d, %d ticks after its last request; the drain is %d",
 			Version(ch.Key.N), after.Desired, w.Tick-w.plane.served[ch.Key.N], drain)
@@ -107,7 +109,7 @@ func (w *World) shrinkWithoutLayers(before, after ReplicaSet, from Version, cana
 		return fmt.Sprintf("hands over with %d of %d pods ready", canary, demand)
 	}
 	ready := w.knownReady(from)
-	if after.Desired < before.Desired && ready+after.Desired < demand && !w.mayFall(ready, canary, 0, demand) {
+	if after.Desired < before.Desired && ready+after.Desired < demand && after.Desired < canary && !w.mayFall(ready, canary, 0, demand) {
 		return fmt.Sprintf("shrinks to %d while %s has %d of %d pods ready", after.Desired, from, ready, demand)
 	}
 	return ""
@@ -130,7 +132,7 @@ func turnWithCapacity(w *World, ch Change) string {
 		return ""
 	case before.Selector.Hash == NoVersion && (ready > 0 || w.knownEndpoints(ch.Key.N).total() == 0):
 		return "" // narrowing to what serves already
-	case ready > 0 && w.mayFall(ready, w.knownReady(before.Selector.Hash), 0, demand):
+	case w.mayFall(ready, w.knownReady(before.Selector.Hash), 0, demand):
 		return ""
 	case ready > 0 && w.knownEndpoints(ch.Key.N).Ready[before.Selector.Hash] == 0:
 		return "" // back before the former turn had come into force
@@ -149,7 +151,7 @@ func (w *World) turnTwin(n int) string {
 // partition is S5: while canary pods exist beside stable ones, every Service of the team's selects one of them.
 func partition(w *World, ch Change) string {
 	r, _, _, ok := w.current()
-	if !ok || len(r.Spec.Layers) == 0 {
+	if !ok || len(r.Spec.Layers) == 0 || w.hands.removing() {
 		return ""
 	}
 	if after, is := ch.After.(ReplicaSet); is && after.Owner == OwnedByRelease && after.Desired > 0 && Version(ch.Key.N) != w.checks.promoted {

@@ -33,6 +33,8 @@ type write struct {
 	key  Key
 	seen any
 	to   func(current any) any
+	// joined: it follows the write before it at once, with nothing in between but a crash.
+	joined bool
 }
 
 func (h *hands) start(w *World) {
@@ -72,7 +74,7 @@ func (h *hands) step(w *World) {
 	if len(h.queue) == 0 && (h.dirty || h.wake != 0 && w.Tick >= h.wake) {
 		h.reconcile(w)
 	}
-	for range w.WritesPerTick {
+	for n := 0; n < w.WritesPerTick || len(h.queue) > 0 && h.queue[0].joined; n++ {
 		if !h.writeNext(w) {
 			break
 		}
@@ -127,7 +129,7 @@ func (h *hands) decide(w *World, r Release) {
 	o := w.observe(&h.view, r)
 	out := w.Mind(r.Spec, o, r.Memory, w.now())
 	h.last, h.decided = out, w.Tick
-	w.checks.decided(w, r, o, out)
+	w.checks.decided(w, out)
 	outbox := h.outbox(w, r, out.Answers)
 	changed := out.Memory != r.Memory || len(outbox) > len(r.Outbox)
 	if changed && !w.Fumble.MemoryLast {

@@ -26,7 +26,11 @@ func (w *World) settle() {
 		w.do(Action{Verb: DoScale, N: 2})
 	}
 	bound := int(w.Plan.ReleaseDeadline/time.Second) + 6*int(w.Plan.ProgressDeadline/time.Second) + 400
-	if !w.run(bound, w.atRest) && !w.checks.broken() {
+	rests := w.run(bound, w.atRest)
+	if w.Bad[w.checks.promoted] {
+		return // somebody has promoted, with no pods asked for, what never gets ready
+	}
+	if !rests && !w.checks.broken() {
 		w.checks.breaks(w, "L1", "no rest within %d ticks: %s", bound, w.standing())
 	}
 	if !w.checks.broken() {
