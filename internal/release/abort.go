@@ -56,10 +56,16 @@ func (t *turn) unsettledLongEnough() bool {
 func (t *turn) takeBack() Reason {
 	c := t.o.Canary
 	empty := c.Desired == 0 && c.Pods == 0 && !t.servesByService()
-	if !t.o.Workload.Exists || !c.Adopted || empty {
+	if !c.Adopted || empty || t.goneItsWay() {
 		return Reason{}
 	}
 	return t.takenBack()
+}
+
+// goneItsWay: the workload has the new revision's pods and is not held any more, or is itself gone. Then they are
+// not this release's to drain or to end, and the Services select whatever the team wrote.
+func (t *turn) goneItsWay() bool {
+	return t.o.Canary.Adopted && (!t.o.Workload.Exists || !t.o.Workload.Held)
 }
 
 // keepServing keeps the new pods at full number while a Service still leads to them and stable cannot take it
@@ -85,6 +91,9 @@ func (t *turn) carries() bool { return stableCarriesAll(&t.o, &t.m, t.o.Stable.R
 // servicesBack points the Services at stable again. One that was not narrowed yet has to be only if there are
 // new pods that it could select.
 func (t *turn) servicesBack() Reason {
+	if t.goneItsWay() {
+		return Reason{}
+	}
 	var waits string
 	for i := range t.o.Services {
 		sv := &t.o.Services[i]
@@ -175,7 +184,7 @@ func (t *turn) canaryIdle() bool {
 }
 
 func (t *turn) canaryDrained() Reason {
-	if t.o.Canary.Pods == 0 && t.o.Canary.Desired == 0 {
+	if t.goneItsWay() || t.o.Canary.Pods == 0 && t.o.Canary.Desired == 0 {
 		return Reason{}
 	}
 	if !t.canaryIdle() {
@@ -226,7 +235,7 @@ func (t *turn) settleHold() Reason {
 	w := t.o.Workload
 	leaving := t.o.Removing || t.m.End == RolloutRemoved
 	switch {
-	case !w.Exists:
+	case !w.Exists || t.goneItsWay() && t.o.Canary.Pods > 0:
 		return Reason{}
 	case w.Desired == t.s.To && (t.s.Revert || leaving):
 		t.do(RevertTemplate{})

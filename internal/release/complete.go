@@ -13,7 +13,7 @@ var (
 		(*turn).routesInForce, (*turn).untroubled, (*turn).stableDrained, (*turn).scaleExactly, (*turn).handOver,
 	}
 	splitCompletion  = []gate{(*turn).ours, (*turn).scaleFull, (*turn).untroubled, (*turn).scaleExactly, (*turn).handOver}
-	pausedCompletion = []gate{(*turn).ours, together((*turn).protect, (*turn).pointServices)}
+	pausedCompletion = []gate{(*turn).ours, together((*turn).protect, (*turn).pointServices), (*turn).follow}
 	afterHandOver    = []gate{(*turn).keepTurned, (*turn).settled, (*turn).letGo, (*turn).putBack}
 )
 

@@ -145,7 +145,8 @@ func (g *guard) checkSelect(a SelectService) {
 		g.checkToStable(sv)
 	case SelectsAll:
 		c := g.o.Canary
-		alone := c.Adopted && (!g.o.Workload.Exists || g.m.HandedOver && g.o.Workload.Settled)
+		w := g.o.Workload
+		alone := c.Adopted && (!w.Exists || g.m.HandedOver && w.Settled || g.m.Phase == Aborting && !w.Held)
 		g.must(alone || c.Pods == 0 && c.Desired == 0, "S5", "Service %s would select both versions' pods (%d of them new)", sv.Name, c.Pods)
 	default:
 		g.must(false, "S5", "Service %s cannot select %q", sv.Name, a.To)

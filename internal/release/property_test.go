@@ -215,7 +215,7 @@ func (w *world) serving() bool {
 func disturb(t *rapid.T, w *world) {
 	version := rapid.SampledFrom([]string{"blue", "green"}).Draw(t, "version")
 	w.disturbed = true
-	switch rapid.IntRange(0, 12).Draw(t, "disturbance") {
+	switch rapid.IntRange(0, 14).Draw(t, "disturbance") {
 	case 0:
 		w.broken[version] = true
 	case 1:
@@ -239,6 +239,10 @@ func disturb(t *rapid.T, w *world) {
 	case 9:
 		if len(w.o.Services) > 0 {
 			w.o.Services[0].Selects = SelectsAll
+		}
+	case 11:
+		if rapid.IntRange(0, 3).Draw(t, "delete") == 0 {
+			w.o.Workload = Workload{}
 		}
 	case 10:
 		w.o.Removing = rapid.IntRange(0, 3).Draw(t, "removing") == 0

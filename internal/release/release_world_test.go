@@ -69,6 +69,9 @@ func (w *world) deployment() {
 	case w.asleep:
 	case !d.Exists:
 		st.Desired = 0
+		if c.Adopted {
+			c.Desired = 0
+		}
 	case !c.Adopted || c.Desired == 0 && st.Desired > 0:
 		st.Desired = d.Replicas
 	case st.Desired == 0 || d.Desired == w.spec.To && c.Desired == d.Replicas && c.Ready >= d.Replicas:

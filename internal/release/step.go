@@ -233,9 +233,13 @@ func (t *turn) standStill(r Reason) (again bool) {
 	return false
 }
 
-// follow keeps as many canary pods as the weight in force needs when the workload grows.
+// follow keeps as many canary pods as what they serve needs when the workload grows.
 func (t *turn) follow() Reason {
-	if need := share(t.o.weightInForce(), t.o.demand()); t.o.Canary.Desired < need {
+	weight := t.o.weightInForce()
+	if t.servesByService() {
+		weight = 100
+	}
+	if need := share(weight, t.o.demand()); t.o.Canary.Desired < need {
 		t.do(ScaleCanary{Replicas: need})
 	}
 	return Reason{}
