@@ -364,7 +364,8 @@ func (r *Reconciler) letGo(ctx context.Context, write *kube.Writer, w *world) er
 	if r.keepsPaused() && w.rollout.DeletionTimestamp == nil {
 		_ = unstructured.SetNestedField(after.Object, true, "spec", "paused")
 	}
-	return write.Patch(ctx, w.deploy, after)
+	// The Deployment controller reports on its pods just now, which is nothing to this.
+	return write.PatchSpec(ctx, w.deploy, after)
 }
 
 // freeStrays takes our mark off Deployments that bear a Rollout's name and are not its workload: copies of its
