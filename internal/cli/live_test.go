@@ -84,14 +84,14 @@ func TestGetWatchPrintsALineForEachChange(t *testing.T) {
 
 func TestStatusWaitEndsWithTheVerdict(t *testing.T) {
 	for _, test := range []struct {
-		then, line string
-		code       int
+		first, then, line string
+		code              int
 	}{
-		{"paused.yaml", "shop: Paused: step 1/3 waits until somebody promotes it", ExitPerson},
-		{"aborted.yaml", "shop: Rejected: argoproj/rollouts-demo:green was rejected: aborted by bob at step 2/3 half: checkout errors", ExitNo},
+		{"completing.yaml", "paused.yaml", "shop: Paused: step 1/3 waits until somebody promotes it", ExitPerson},
+		{"aborting.yaml", "aborted.yaml", "shop: Rejected: argoproj/rollouts-demo:green was rejected: aborted by bob at step 2/3 half: checkout errors", ExitNo},
 	} {
-		t.Run(test.then, func(t *testing.T) {
-			a := startAPI(t, "workload.yaml", "completing.yaml")
+		t.Run(test.first+" then "+test.then, func(t *testing.T) {
+			a := startAPI(t, "workload.yaml", test.first)
 			lines, end := runAside(t, "status", "shop", "--wait", "--timeout", "1m")
 			a.awaitWatch(t, "releases") // It has to be watching, or else it would not be waiting.
 			load(t, a, test.then)

@@ -109,7 +109,8 @@ func toRetry(t target) (string, error) {
 	case t.named:
 		return t.release.Name, nil
 	case t.underWay():
-		return "", no("%s is under way (%s); abort it first, or name the release to retry", t.release.Name, t.release.Status.Phase)
+		return "", no("%s is under way (%s); retry when it has ended (`sluice status %s --wait`), or name the release to retry",
+			t.release.Name, t.release.Status.Phase, t.rollout.Name)
 	case t.rollout.Status.Rejected != nil && t.rollout.Status.Rejected.Release != "":
 		return t.rollout.Status.Rejected.Release, nil
 	}

@@ -32,6 +32,11 @@ type standing struct {
 	code                 int
 }
 
+// final says whether --wait ends with it: an abort under way is a no already, but has not ended.
+func (s standing) final() bool {
+	return s.code != ExitProgress && s.phase != string(v1alpha1.ReleaseAborting)
+}
+
 func newStatus(e *env) *cobra.Command {
 	var wait bool
 	var timeout time.Duration
@@ -94,7 +99,7 @@ func waitStatus(ctx context.Context, e *env, arg string, timeout time.Duration) 
 	if err != nil {
 		return err
 	}
-	if s.code != ExitProgress {
+	if s.final() {
 		return e.tell(s)
 	}
 	f, err := e.follow(ctx, ns, false)
@@ -104,7 +109,7 @@ func waitStatus(ctx context.Context, e *env, arg string, timeout time.Duration) 
 			if err == nil {
 				s = now
 			}
-			if err == nil && s.code != ExitProgress {
+			if err == nil && s.final() {
 				return errDone
 			}
 			return err
