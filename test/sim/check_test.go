@@ -43,8 +43,8 @@ var badHistories = []struct {
 }{
 	{"S1", func(w *World) { change(w, routeKey, func(r *Route) { r.Weight = 90 }) }},
 	{"S2", func(w *World) {
-		w.put(Kubernetes, serviceKey(twin(0)), nil)
-		ticks(12)(w)
+		w.plane.endpoints[gateway][twin(0)].now = Endpoints{}
+		ticks(1)(w)
 	}},
 	{"S3", func(w *World) { change(w, replicaSetKey(1), func(r *ReplicaSet) { r.Desired = 0 }) }},
 	{"S4", func(w *World) { change(w, serviceKey(0), func(s *Service) { s.Selector.Hash = 1 }) }},

@@ -64,8 +64,8 @@ func nobodyTurnedAway(w *World) string {
 	return w.plane.failure
 }
 
-// capacityAtAllTimes is S1 between writes: behind each Service of the team's there are the endpoints for the share that
-// the routes leave it, unless pods fail by themselves.
+// capacityAtAllTimes is S1 between writes: behind each Service there are the endpoints for the share that the routes give
+// it, unless pods fail by themselves.
 func capacityAtAllTimes(w *World) string {
 	if w.unmanaged() || w.outOfOrder() || w.meddled() || w.unseen() {
 		return ""
@@ -75,6 +75,9 @@ func capacityAtAllTimes(w *World) string {
 	for n := range w.Services {
 		if n >= w.Routed {
 			weight = 0
+		}
+		if need, has := share(weight, w.checks.least()), w.endpoints(twin(n)).total(); weight > 0 && has < need {
+			return fmt.Sprintf("the canary Service of %s has %d endpoints and needs %d", serviceName(n), has, need)
 		}
 		if need, has := share(100-weight, w.checks.least()), w.endpoints(n).total(); has < need {
 			return fmt.Sprintf("%s has %d endpoints and needs %d", serviceName(n), has, need)

@@ -130,6 +130,8 @@ type ReplicaSet struct {
 	// Annotated and MaxAnnotated are what the Deployment controller noted when it last scaled: desired-replicas,
 	// max-replicas. 0 is none.
 	Annotated, MaxAnnotated int
+	// Generation of the spec, and the one that the status speaks of.
+	Generation, Observed int
 	// Former: its template is marked, so that it equals no template of the workload's.
 	Former bool
 	// Created orders the ReplicaSets by age.

@@ -107,6 +107,7 @@ var chances = []struct {
 	{1, DoRoute, func(*rand.Rand) (int, int) { return 0, 0 }},
 	{2, DoMeddle, func(r *rand.Rand) (int, int) { return r.IntN(2), r.IntN(101) }},
 	{1, DoRemove, func(*rand.Rand) (int, int) { return 0, 0 }},
+	{1, DoVanish, func(*rand.Rand) (int, int) { return 0, 0 }},
 }
 
 func decides(r *rand.Rand) (int, int) { return 0, []int{0, 0, 0, 0, 1, 1, 2, 3}[r.IntN(8)] }
@@ -126,7 +127,7 @@ func randomAction(r *rand.Rand, tick int) Action {
 	return Action{At: tick, Verb: DoTakeOver}
 }
 
-// Play tells the story: first everything happens, then the world is healed and must come to rest.
+// play tells the story: first everything happens, then the world is healed and must come to rest.
 func (s Story) play(w *World) *Violation {
 	return w.play(func() {
 		w.people.actions = append([]Action(nil), s.Actions...)

@@ -93,12 +93,7 @@ func (w *World) put(a Actor, k Key, v any) (int, bool) {
 	if same(k.Kind, old.Value, v) {
 		return old.RV, false
 	}
-	if r, ok := v.(Route); ok {
-		if was, _ := old.Value.(Route); r.Split != was.Split || r.Team != was.Team {
-			r.Generation++
-		}
-		v = r
-	}
+	v = nextGeneration(old.Value, v)
 	w.store.rv++
 	o := Object{RV: w.store.rv, Value: v}
 	w.store.set(k, o)
@@ -110,6 +105,23 @@ func (w *World) put(a Actor, k Key, v any) (int, bool) {
 	w.trace(a, k, old.Value, v)
 	w.checks.written(w, Change{w.Tick, a, k, old.Value, v})
 	return o.RV, true
+}
+
+// nextGeneration counts the changes of a spec that has a status beside it.
+func nextGeneration(old, v any) any {
+	switch v := v.(type) {
+	case Route:
+		if was, _ := old.(Route); v.Split != was.Split || v.Team != was.Team {
+			v.Generation++
+		}
+		return v
+	case ReplicaSet:
+		if was, _ := old.(ReplicaSet); v.Desired != was.Desired {
+			v.Generation++
+		}
+		return v
+	}
+	return v
 }
 
 func (w *World) note(k Key, rv int) {

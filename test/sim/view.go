@@ -116,6 +116,9 @@ func (w *World) observe(v *view, r Release) release.Observed {
 		Stable:   observeTrack(v, from),
 		Canary:   observeTrack(v, to),
 	}
+	if rs, ok := v.replicaSet(from); ok && rs.Observed != rs.Generation && v.turned(w, to) {
+		o.Stable.Ready = 0 // the status is of another spec: what it counts may just have been removed
+	}
 	rollout, ok := at[Rollout](&v.table, rolloutKey)
 	o.Removing = !ok || rollout.Removing
 	o.Decisions = openDecisions(v, r)
@@ -132,6 +135,16 @@ func (w *World) observe(v *view, r Release) release.Observed {
 		o.Layers = append(o.Layers, w.observeLayer(v, name))
 	}
 	return o
+}
+
+// turned says whether a Service selects this version, so that the other one is not needed at the moment.
+func (v *view) turned(w *World, to Version) bool {
+	for n := range w.Services {
+		if must[Service](&v.table, serviceKey(n)).Selector.Hash == to {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *World) observeWorkload(v *view, from, to Version) release.Workload {

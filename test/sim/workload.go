@@ -80,8 +80,8 @@ func (w *World) replicaSetController(v Version) {
 		return
 	}
 	pods, ready, _ := w.count(v)
-	if w.late(dueReplicaSet+int(v), rs.Pods != pods || rs.Ready != ready, w.ControllerLag) {
-		rs.Pods, rs.Ready = pods, ready
+	if w.late(dueReplicaSet+int(v), rs.Pods != pods || rs.Ready != ready || rs.Observed != rs.Generation, w.ControllerLag) {
+		rs.Pods, rs.Ready, rs.Observed = pods, ready, rs.Generation
 		w.put(Kubernetes, replicaSetKey(v), rs)
 	}
 }
