@@ -99,7 +99,6 @@ type people struct {
 	actions  []Action
 	triggers []Trigger
 	words    int
-	asked    int
 	done     int
 }
 

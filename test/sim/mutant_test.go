@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestMutants puts known bugs in, one at a time, with the mind's own guard out of the way of those that are the
-// hands' and with it as it is for those that are the mind's, and demands that the suite finds each.
+// TestMutants puts known bugs in, one at a time, behind the mind's own guard, which so cannot stop them, and demands
+// that the suite finds each.
 func TestMutants(t *testing.T) {
 	killers := map[string]int{}
 	var table strings.Builder
