@@ -64,16 +64,22 @@ func byRollout(ctx context.Context, c client.Reader, ns, name string) (target, e
 		return target{}, err
 	}
 	t := target{rollout: &r}
-	if r.Status.CurrentRelease == "" {
-		return t, nil
+	// The status may not name a release yet that has just begun, and an abort must find it.
+	for _, name := range []string{fmt.Sprintf("%s-%d", r.Name, r.Status.LastNumber+1), r.Status.CurrentRelease} {
+		if name == "" {
+			continue
+		}
+		var rel v1alpha1.Release
+		err := c.Get(ctx, client.ObjectKey{Namespace: ns, Name: name}, &rel)
+		if err == nil && rel.Spec.Rollout == r.Name {
+			t.release = &rel
+			return t, nil
+		}
+		if err != nil && !missing(err) {
+			return t, err
+		}
 	}
-	var rel v1alpha1.Release
-	err := c.Get(ctx, client.ObjectKey{Namespace: ns, Name: r.Status.CurrentRelease}, &rel)
-	if missing(err) {
-		return t, nil
-	}
-	t.release = &rel
-	return t, err
+	return t, nil
 }
 
 func byRelease(ctx context.Context, c client.Reader, ns, name string) (target, error) {

@@ -71,7 +71,7 @@ func TestCommands(t *testing.T) {
 	w.phase(v1alpha1.RolloutHealthy)
 	w.onlyPods("green", 4)
 	w.allFrom("green", 30, w.to("/color"))
-	w.says(0, "shop-4", "history", "shop")
+	w.says(0, "\n4  ", "history", "shop")
 	w.nothingLeft(before)
 	noneFailed(t, load.end())
 }

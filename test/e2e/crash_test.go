@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,9 +13,16 @@ import (
 	"github.com/sluice-dev/sluice/test/playground"
 )
 
-// singleDeaths is up to which write the controller is killed once in a release of its own. A release of one step
-// makes fewer writes, so the last runs see no death at all.
-const singleDeaths = 30
+// A release of one step makes some 22 writes. A controller that dies after each of them is also killed once, in a
+// release of its own, after some of them: with SLUICE_E2E_ALL after each.
+const writesOfARelease = 24
+
+func everyNth(n int) int {
+	if os.Getenv("SLUICE_E2E_ALL") != "" {
+		return 1
+	}
+	return n
+}
 
 // TestController has the controller killed, restarted and deprived of rights. Each subtest has a controller of its
 // own, which looks after its namespace only.
@@ -28,13 +36,13 @@ func TestController(t *testing.T) {
 		t.Parallel()
 		dyingAbort(t, c, 1, true)
 	})
-	for n := 1; n <= singleDeaths; n++ {
+	for n := 1; n <= writesOfARelease; n += everyNth(3) {
 		t.Run(fmt.Sprintf("DiesOnceInARelease/%02d", n), func(t *testing.T) {
 			t.Parallel()
 			dyingRelease(t, c, n, false)
 		})
 	}
-	for n := 1; n <= singleDeaths; n += 2 {
+	for n := 2; n <= writesOfARelease; n += everyNth(4) {
 		t.Run(fmt.Sprintf("DiesOnceInAnAbort/%02d", n), func(t *testing.T) {
 			t.Parallel()
 			dyingAbort(t, c, n, false)

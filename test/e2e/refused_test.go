@@ -65,7 +65,7 @@ func TestRefusedByTheController(t *testing.T) {
 		"UnknownIngress": {func(_ *world, o objects) objects {
 			eachIngress(only(o, "Rollout"), func(in map[string]any) { in["name"] = "nope" })
 			return o
-		}, "SpecRefused", []string{"spec.traffic", "nope", "create it or correct the name"}},
+		}, "SpecRefused", []string{"spec.traffic", "nope", "create it, or correct the name"}},
 		"IngressOfAnotherService": {func(w *world, o objects) objects {
 			eachIngress(only(o, "Rollout"), func(in map[string]any) { in["name"] = "other" })
 			return append(o, w.objects(`{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: other}, spec: {ingressClassName: nginx, rules: [{host: other.canary.demo, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: assets, port: {number: 80}}}}]}}]}}`)...)

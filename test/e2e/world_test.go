@@ -119,6 +119,8 @@ func (w *world) objects(text string) []*unstructured.Unstructured {
 // quicken shortens the waits that a test is not about, and has ingress-nginx answer without TLS.
 func quicken(o *unstructured.Unstructured) {
 	switch o.GetKind() {
+	case "Deployment":
+		patient(o)
 	case "Ingress":
 		a := o.GetAnnotations()
 		if a == nil {
@@ -141,6 +143,18 @@ func quicken(o *unstructured.Unstructured) {
 			}
 		})
 	}
+}
+
+// patient has pods stay ready when the machine under the tests stands still for seconds, as when it builds something
+// beside them: a pod that is truly unready is no matter of these tests.
+func patient(o *unstructured.Unstructured) {
+	containers, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
+	for _, c := range containers {
+		if probe, ok := c.(map[string]any)["readinessProbe"].(map[string]any); ok {
+			probe["timeoutSeconds"], probe["failureThreshold"] = int64(5), int64(10)
+		}
+	}
+	set(o, containers, "spec", "template", "spec", "containers")
 }
 
 func eachIngress(o *unstructured.Unstructured, do func(map[string]any)) {

@@ -130,6 +130,10 @@ func (r *Reconciler) checkWorkload(ctx context.Context, write *kube.Writer, w *w
 				"spec.workload names the Deployment %q, which the Rollout %q releases already: delete one of the two", name, other)
 		}
 	}
+	// Who has the workload keeps it: two Rollouts of the same second would otherwise each give way to the other.
+	if w.deploy.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name {
+		return false, ctrl.Result{}, nil
+	}
 	if older := r.olderRollout(ctx, w.rollout); older != "" {
 		return r.stall(ctx, write, w, ReasonWorkloadTaken,
 			"spec.workload names the Deployment %q, which the older Rollout %q names as well: delete one of the two", name, older)
