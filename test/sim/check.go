@@ -40,6 +40,8 @@ type checks struct {
 	demand [32]int
 	// abortedAt is when the abort was stored.
 	abortedAt int
+	// zeroAt is when the hands last decided for a workload that is to have no pods.
+	zeroAt int
 	// decisions counts how often the mind was asked.
 	decisions int
 }
@@ -247,6 +249,9 @@ func (c *checks) idleWrite(w *World, k Key) {
 // decided judges one decision, and what it was made from.
 func (c *checks) decided(w *World, out release.Outcome) {
 	c.decisions++
+	if w.knownDemand() == 0 {
+		c.zeroAt = w.Tick
+	}
 	if !c.on || c.broken() {
 		return
 	}

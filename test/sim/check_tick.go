@@ -39,6 +39,12 @@ func (c *checks) ticked(w *World) {
 	}
 }
 
+// believedZero says whether the hands, which had not been told otherwise, have lately taken the workload for one that
+// is to have no pods.
+func (c *checks) believedZero(w *World) bool {
+	return w.unseen() && c.zeroAt > 0 && w.Tick <= c.zeroAt+len(c.demand)
+}
+
 // unmanaged says whether there is no workload, or no Rollout any more to keep it.
 func (w *World) unmanaged() bool {
 	_, exists := w.deployment()
@@ -58,7 +64,7 @@ func (c *checks) least() int {
 // nobodyTurnedAway is S2 as clients see it: no request finds nobody, unless all pods of a version failed by
 // themselves or the team wants none.
 func nobodyTurnedAway(w *World) string {
-	if w.unmanaged() || w.plane.failed != w.Tick || w.outOfOrder() || w.checks.least() == 0 {
+	if w.unmanaged() || w.plane.failed != w.Tick || w.outOfOrder() || w.checks.least() == 0 || w.checks.believedZero(w) {
 		return ""
 	}
 	return w.plane.failure

@@ -74,8 +74,8 @@ func shrinkAfterDrain(w *World, ch Change) string {
 	switch {
 	case len(r.Spec.Layers) == 0:
 		return w.shrinkWithoutLayers(before, after, from, w.knownReady(to))
-	case !w.checks.carries[ch.Key.N] && w.meddled() || w.knownReady(Version(ch.Key.N)) == 0:
-		return "" // only somebody else's hand has sent requests there, or its pods have failed
+	case w.meddled() && (!w.checks.carries[ch.Key.N] || !w.Policy) || w.knownReady(Version(ch.Key.N)) == 0:
+		return "" // somebody else's hand has moved the requests, where no policy stops it, or its pods have failed
 	case after.Desired < before.Desired && after.Desired < w.serving(Version(ch.Key.N)) && w.Tick-w.plane.served[ch.Key.N] < drain:
 		return fmt.Sprintf("%s shrinks to %d, %d ticks after its last request; the drain is %d",
 			Version(ch.Key.N), after.Desired, w.Tick-w.plane.served[ch.Key.N], drain)
