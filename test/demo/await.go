@@ -77,7 +77,7 @@ func (s *story) expectSame(point int, what string, before, after inventory, fres
 
 // expectNothingLeft allows Kubernetes a moment to end what was deleted.
 func (s *story) expectNothingLeft(ctx context.Context, point int, what string) {
-	err := until(ctx, soon, "nothing is left", func() error {
+	err := untilEvery(ctx, time.Second/2, soon, "nothing is left", func() error {
 		now, err := takeInventory(ctx, s.config)
 		if err != nil {
 			return err

@@ -52,8 +52,9 @@ func (r *report) leave() {
 	}
 	l := &r.legs[len(r.legs)-1]
 	l.took = time.Since(l.from)
+	r.load.close(l.tally)
 	t := r.load.read(l.tally)
-	fmt.Fprintf(r.out, "  --    %s: %s, %d failed, in %.1fs\n", l.name, counts(t.counts), t.failed, l.took.Seconds())
+	fmt.Fprintf(r.out, "  --    %s: %s, %d failed%s, in %.1fs\n", l.name, counts(t.counts), t.failed, t.why(), l.took.Seconds())
 }
 
 func counts(of map[string]int) string {

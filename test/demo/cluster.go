@@ -50,10 +50,12 @@ func startCluster(ctx context.Context, out io.Writer, root string, failed contex
 	if err := c.startPlayground(ctx, failed); err != nil {
 		return c, err
 	}
-	fmt.Fprintln(out, "\nSluice is installed:")
-	if err := c.show(ctx, "sluice", "install", "--skip-controller"); err != nil {
+	fmt.Fprintln(out, "\nSluice is installed, and its controller runs:\n  $ sluice install --skip-controller")
+	installed, err := c.command(ctx, "sluice", "install", "--skip-controller")
+	if err != nil {
 		return c, err
 	}
+	fmt.Fprintf(out, "    %d objects created: kinds, rights, admission policies\n", strings.Count(installed, " created\n"))
 	c.controller, err = startChild("the controller", filepath.Join(dir, "controller.log"), failed,
 		filepath.Join(c.tools(), "sluice"), "controller", "--kubeconfig", c.kubeconfig,
 		"--as", sluiceUser, "--as-group", "system:serviceaccounts",
@@ -97,7 +99,7 @@ func (c *cluster) startPlayground(ctx context.Context, failed context.CancelCaus
 	if c.config, err = clientcmd.BuildConfigFromFlags("", c.kubeconfig); err != nil {
 		return fmt.Errorf("read kubeconfig: %w", err)
 	}
-	c.config.QPS = -1
+	c.config.QPS, c.config.WarningHandler = -1, rest.NoWarnings{}
 	return nil
 }
 
@@ -152,6 +154,11 @@ func (c *cluster) show(ctx context.Context, name string, args ...string) error {
 
 // until tries until there is no error, for a time.
 func until(ctx context.Context, limit time.Duration, what string, try func() error) error {
+	return untilEvery(ctx, 50*time.Millisecond, limit, what, try)
+}
+
+// untilEvery is until for what costs too much to be tried all the time.
+func untilEvery(ctx context.Context, every, limit time.Duration, what string, try func() error) error {
 	deadline := time.Now().Add(limit)
 	for {
 		err := try()
@@ -164,7 +171,7 @@ func until(ctx context.Context, limit time.Duration, what string, try func() err
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(every):
 		}
 	}
 }

@@ -112,11 +112,9 @@ func foreign(rs *unstructured.Unstructured) []string {
 	if c := metav1.GetControllerOf(rs); c == nil || c.Kind != "Deployment" {
 		wrong = append(wrong, fmt.Sprintf("ReplicaSet/%s is not the Deployment's", rs.GetName()))
 	}
-	for _, marks := range []map[string]string{rs.GetLabels(), rs.GetAnnotations()} {
-		for k := range marks {
-			if strings.HasPrefix(k, "sluice.dev/") {
-				wrong = append(wrong, fmt.Sprintf("ReplicaSet/%s still bears %s", rs.GetName(), k))
-			}
+	for k := range rs.GetLabels() { // annotations are copied from the Deployment by its own controller
+		if strings.HasPrefix(k, "sluice.dev/") {
+			wrong = append(wrong, fmt.Sprintf("ReplicaSet/%s still bears %s", rs.GetName(), k))
 		}
 	}
 	return wrong

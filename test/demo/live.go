@@ -74,7 +74,7 @@ func (d *demo) standing() string {
 	}
 	if w := r.Status.WaitingFor; w != nil {
 		s += ", waits: " + w.Message
-		if w.Until != nil {
+		if w.Until != nil && time.Until(w.Until.Time) < time.Hour { // a person has days
 			s += fmt.Sprintf(" (%s left)", max(0, time.Until(w.Until.Time)).Round(time.Second))
 		}
 	}

@@ -26,7 +26,7 @@ func (a answer) err() error {
 }
 
 var customer = &http.Client{
-	Timeout:   10 * time.Second,
+	Timeout:   30 * time.Second, // as long as the shop's Ingress allows
 	Transport: &http.Transport{MaxIdleConnsPerHost: rate, MaxIdleConns: 2 * rate},
 }
 
@@ -174,6 +174,13 @@ func (l *load) count(limit int) *tally {
 	return t
 }
 
+// close ends a tally.
+func (l *load) close(t *tally) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.open, t)
+}
+
 // next is the tally of the next n requests.
 func (l *load) next(ctx context.Context, n int) (*tally, error) {
 	t := l.count(n)
@@ -214,6 +221,14 @@ func (l *load) last(n int) []second {
 		out = append(out, s)
 	}
 	return out
+}
+
+// why is the last failure, if there was one.
+func (t *tally) why() string {
+	if t.example == "" {
+		return ""
+	}
+	return ", as at " + t.example
 }
 
 // deviations says by how many standard deviations the share of a colour is off.

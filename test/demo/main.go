@@ -19,7 +19,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
 	"golang.org/x/term"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // The shop of examples/1-nginx.
@@ -33,6 +35,7 @@ const (
 func main() {
 	auto := flag.Bool("auto", false, "play to the end without a person, and check everything")
 	flag.Parse()
+	log.SetLogger(logr.Discard()) // what the libraries say; we say ourselves what matters
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	err := run(ctx, os.Stdout, *auto)
 	stop()

@@ -39,7 +39,7 @@ func openScreen(in *os.File, out io.Writer) (*screen, error) {
 		return nil, fmt.Errorf("take over the terminal: %w", err)
 	}
 	s := &screen{in: in, out: out, state: state, keys: make(chan byte)}
-	fmt.Fprint(out, "\x1b[?1049h\x1b[?25l") // another screen, no cursor
+	fmt.Fprint(out, "\x1b[?1049h\x1b[?25l\x1b[?7l") // another screen, no cursor, long lines are cut
 	go func() {
 		one := make([]byte, 1)
 		for {
@@ -53,7 +53,7 @@ func openScreen(in *os.File, out io.Writer) (*screen, error) {
 }
 
 func (s *screen) close() {
-	fmt.Fprint(s.out, "\x1b[?25h\x1b[?1049l")
+	fmt.Fprint(s.out, "\x1b[?7h\x1b[?25h\x1b[?1049l")
 	_ = term.Restore(int(s.in.Fd()), s.state)
 }
 
@@ -82,7 +82,8 @@ func (d *demo) frame(log []string) []string {
 	lines = append(lines, chart(d.color.last(history-2), 10)...)
 	lines = append(lines, "")
 	lines = append(lines, d.bars()...)
-	lines = append(lines, "", bold+d.standing(), "",
+	lines = append(append(lines, ""), wrapped(d.standing(), 90)...)
+	lines = append(lines, "",
 		bold+"p"+plain+" promote   "+bold+"f"+plain+" promote past all steps   "+bold+"a"+plain+" abort   "+
 			bold+"n"+plain+" new version ("+d.nextColour()+")   "+bold+"q"+plain+" quit",
 		"", dim+"or in a second terminal:")
@@ -90,6 +91,19 @@ func (d *demo) frame(log []string) []string {
 		lines = append(lines, dim+strings.TrimRight(line, "\n"))
 	}
 	return append(append(lines, ""), log...)
+}
+
+// wrapped breaks a sentence into lines.
+func wrapped(sentence string, width int) []string {
+	lines := []string{bold}
+	for _, word := range strings.Fields(sentence) {
+		if last := len(lines) - 1; len(lines[last])+len(word) < width {
+			lines[last] += word + " "
+		} else {
+			lines = append(lines, bold+word+" ")
+		}
+	}
+	return lines
 }
 
 // bars show the share of each colour in the last whole second, and its ready pods.

@@ -57,9 +57,9 @@ func (d *demo) play(ctx context.Context) error {
 	s.static.stop()
 	s.color.stop()
 	all, static := s.color.read(s.color.all), s.static.read(s.static.all)
-	s.expect(4, all.failed == 0 && all.total > 0, "no failed request from first to last", "%d of %d failed %s", all.failed, all.total, all.example)
+	s.expect(4, all.failed == 0 && all.total > 0, "no failed request from first to last", "%d of %d failed%s", all.failed, all.total, all.why())
 	s.expect(3, static.failed == 0 && static.total > 0 && static.counts["purple"] == static.total,
-		"/static never left assets (purple)", "%d requests: %s, %d failed %s", static.total, counts(static.counts), static.failed, static.example)
+		"/static never left assets (purple)", "%d requests: %s, %d failed%s", static.total, counts(static.counts), static.failed, static.why())
 	s.table()
 	return s.verdict()
 }
@@ -148,20 +148,26 @@ func (s *story) firstStep(ctx context.Context) error {
 			t.add(ask(ctx, s.gateway+c.path, map[string]string{c.header: c.value}))
 		}
 		what := fmt.Sprintf("%s with %s: %s is all %s", c.path, c.header, c.value, c.colour)
-		s.expect(3, t.counts[c.colour] == 100, what, "%s, %d failed %s", counts(t.counts), t.failed, t.example)
+		s.expect(3, t.counts[c.colour] == 100, what, "%s, %d failed%s", counts(t.counts), t.failed, t.why())
 	}
 	return nil
 }
 
 // throughSteps goes through the two steps that wait for time, and gives the new pods that serve in the last.
-func (s *story) throughSteps(ctx context.Context, release string) (map[types.UID]string, error) {
-	if err := s.reach(ctx, release, 2, 50); err != nil {
-		return nil, err
+func (s *story) throughSteps(ctx context.Context, release string) (serving map[types.UID]string, err error) {
+	for _, step := range []struct {
+		number  int
+		percent float64
+	}{{2, 50}, {3, 70}} {
+		if err := s.reach(ctx, release, step.number, step.percent); err != nil {
+			return nil, err
+		}
+		serving = alive(s.journal.podsOf("green"))
+		if err := s.leaveStep(ctx, release, step.number); err != nil {
+			return nil, err
+		}
 	}
-	if err := s.reach(ctx, release, 3, 70); err != nil {
-		return nil, err
-	}
-	return alive(s.journal.podsOf("green")), nil
+	return serving, nil
 }
 
 // reach waits for a step and counts in it.
@@ -172,6 +178,16 @@ func (s *story) reach(ctx context.Context, release string, step int, percent flo
 	}
 	s.enter(fmt.Sprintf("%s at %g%%", release, percent))
 	return s.expectShare(ctx, 4, "green", percent)
+}
+
+// leaveStep waits until a step that waits for time is over.
+func (s *story) leaveStep(ctx context.Context, release string, step int) error {
+	return until(ctx, soon+pause, fmt.Sprintf("%s has left step %d", release, step), func() error {
+		if rel := s.journal.release(release); at(rel, step) {
+			return fmt.Errorf("%s", sentence(rel))
+		}
+		return nil
+	})
 }
 
 // afterwards is point 5.
@@ -230,11 +246,8 @@ func (s *story) backToBlue(ctx context.Context) error {
 	return nil
 }
 
-// toHalf starts a release and promotes it to its second step.
-func (s *story) toHalf(ctx context.Context, colour, release string) error {
-	if err := s.release(ctx, colour, release); err != nil {
-		return err
-	}
+// toHalf promotes a release to its second step.
+func (s *story) toHalf(ctx context.Context, release string) error {
 	if err := s.show(ctx, "sluice", "promote", shop); err != nil {
 		return err
 	}
@@ -244,7 +257,10 @@ func (s *story) toHalf(ctx context.Context, colour, release string) error {
 // abort is point 6.
 func (s *story) abort(ctx context.Context) error {
 	s.say("Point 6. The same once more, but somebody does not like it at 50%%.")
-	if err := s.toHalf(ctx, "green", "shop-3"); err != nil {
+	if err := s.release(ctx, "green", "shop-3"); err != nil {
+		return err
+	}
+	if err := s.toHalf(ctx, "shop-3"); err != nil {
 		return err
 	}
 	s.enter("shop-3 is aborted")
@@ -262,7 +278,7 @@ func (s *story) abort(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.expect(6, t.counts["blue"] == measured, "all blue again", "of %d requests %s, %d failed %s", t.total, counts(t.counts), t.failed, t.example)
+	s.expect(6, t.counts["blue"] == measured, "all blue again", "of %d requests %s, %d failed%s", t.total, counts(t.counts), t.failed, t.why())
 	s.expectPods(6, "the old pods were left alone", "blue", s.blue)
 	s.expectNothingLeft(ctx, 6, "nothing is left")
 	if err := s.expectRejected(ctx); err != nil {
@@ -304,7 +320,10 @@ func (s *story) nameBlueAgain(ctx context.Context) error {
 // supersede is point 7.
 func (s *story) supersede(ctx context.Context) error {
 	s.say("Point 7. And once more, but a newer version comes at 50%%.")
-	if err := s.toHalf(ctx, "green", "shop-4"); err != nil {
+	if err := s.retryGreen(ctx, "shop-4"); err != nil {
+		return err
+	}
+	if err := s.toHalf(ctx, "shop-4"); err != nil {
 		return err
 	}
 	if err := s.release(ctx, "yellow", "shop-5"); err != nil {
@@ -328,6 +347,25 @@ func (s *story) supersede(ctx context.Context) error {
 		return err
 	}
 	s.expectNothingLeft(ctx, 7, "nothing is left")
+	return nil
+}
+
+// retryGreen has green tried again: once rejected, it is not by being named again.
+func (s *story) retryGreen(ctx context.Context, release string) error {
+	s.enter(release + " comes up to 20%")
+	if err := s.setImage(ctx, "green"); err != nil {
+		return err
+	}
+	if err := s.awaitRollout(ctx, v1alpha1.RolloutRejected); err != nil {
+		return err
+	}
+	if err := s.show(ctx, "sluice", "retry", shop); err != nil {
+		return err
+	}
+	if err := s.awaitStep(ctx, release, 1, soon); err != nil {
+		return err
+	}
+	s.enter(release + " at 20%")
 	return nil
 }
 
