@@ -56,10 +56,22 @@ func crowdOf(n int) func(context.Context, *bench) error {
 			return err
 		}
 		b.say("  alone: %s", ideal[0].Round(time.Millisecond))
+		idle, err := c.scrape(ctx)
+		if err != nil {
+			return err
+		}
 		took, err := c.releaseAll(ctx, all)
 		if err != nil {
 			return err
 		}
+		busy, err := c.scrape(ctx)
+		if err != nil {
+			return err
+		}
+		b.say("  looks at the world: %.0f, %.0f of them put off until the cache had caught up",
+			busy["controller_runtime_reconcile_total"]-idle["controller_runtime_reconcile_total"], busy["sluice_stale_total"]-idle["sluice_stale_total"])
+		b.figure(fmt.Sprintf("concurrent-%d-cpu-ms-per-release", n),
+			1000*(busy["process_cpu_seconds_total"]-idle["process_cpu_seconds_total"])/float64(n), "ms")
 		b.figure(fmt.Sprintf("concurrent-%d-ratio", n), slices.Max(took).Seconds()/ideal[0].Seconds(), "times")
 		b.figure(fmt.Sprintf("concurrent-%d-median-ratio", n), median(took)/milliseconds(ideal[0]), "times")
 		return nil
