@@ -65,12 +65,13 @@ func (c *carrier) selectService(ctx context.Context, a release.SelectService) er
 	if s == nil {
 		return nil
 	}
+	stable, canary := c.w.hashes()
 	hash := ""
 	switch a.To {
 	case release.SelectsStable:
-		hash = hashOf(c.w.stable())
+		hash = stable
 	case release.SelectsCanary:
-		hash = hashOf(c.w.canary())
+		hash = canary
 	case release.SelectsAll:
 	}
 	if a.To != release.SelectsAll {

@@ -452,6 +452,9 @@ func (c *cluster) runDeployments() bool {
 		current.SetLabels(labels)
 		_ = unstructured.SetNestedField(current.Object, labels[v1alpha1.LabelPodTemplateHash], "spec", "template", "metadata", "labels", v1alpha1.LabelPodTemplateHash)
 		_ = unstructured.SetNestedField(current.Object, labels[v1alpha1.LabelPodTemplateHash], "spec", "selector", "matchLabels", v1alpha1.LabelPodTemplateHash)
+		for c.get(untyped(deployment.ReplicaSetKind), current.GetName()) {
+			current.SetName(current.GetName() + "k")
+		}
 		c.add(current)
 		owned = append(owned, current)
 	}

@@ -106,27 +106,69 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*wo
 		}
 	}
 	w.settled = w.lastReleased()
+	w.forgetReplaced()
 	return w, nil
 }
 
-// lastReleased is the last revision that was released: by the record of the newest release, or, where that has been
-// removed, by the Rollout's status.
-func (w *world) lastReleased() *v1alpha1.Revision {
-	latest := w.latest()
-	switch {
-	case latest == nil || latest.Spec.Number < w.rollout.Status.LastNumber:
-		return w.rollout.Status.Stable.DeepCopy()
-	case latest.Status.Phase != v1alpha1.ReleaseSucceeded:
-		return latest.Spec.From.DeepCopy()
+// forgetReplaced sees that a workload is another than the one that was taken over: it was deleted and made anew under
+// the same name. It does not bear our label, and the stable ReplicaSet went with its predecessor. To a release under
+// way its workload is gone; without one the new workload is taken over as it is.
+func (w *world) forgetReplaced() {
+	if w.deploy == nil || w.deploy.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name || w.stable() != nil {
+		return
 	}
-	rev := latest.Spec.To.DeepCopy()
-	rev.PodTemplateHash = rev.Hash // As Sluice names the ReplicaSets that it makes; one of the history has its own.
+	w.settled = nil
+	if w.active() != nil {
+		uid := w.deploy.GetUID()
+		w.sets = slices.DeleteFunc(w.sets, func(rs *unstructured.Unstructured) bool { return deployment.OwnedBy(rs, uid) })
+		w.deploy, w.template = nil, deployment.Template{}
+	}
+}
+
+// lastReleased is the last revision that was released: by the record of the newest release, or, where that has been
+// removed or speaks of a workload that has since been made anew, by the Rollout's status.
+func (w *world) lastReleased() *v1alpha1.Revision {
+	latest, reported := w.latest(), w.located(w.rollout.Status.Stable.DeepCopy())
+	if latest == nil || latest.Spec.Number < w.rollout.Status.LastNumber {
+		return reported
+	}
+	recorded := latest.Spec.From.DeepCopy()
+	if latest.Status.Phase == v1alpha1.ReleaseSucceeded {
+		recorded = latest.Spec.To.DeepCopy()
+	}
+	recorded = w.located(recorded)
+	if w.active() == nil && w.set(recorded) == nil && w.set(reported) != nil {
+		return reported
+	}
+	return recorded
+}
+
+// located is a revision with the pod-template-hash of the workload's ReplicaSet that has its template, where the one
+// that it names is not there: one that is full before one of the history.
+func (w *world) located(rev *v1alpha1.Revision) *v1alpha1.Revision {
+	if rev == nil || w.deploy == nil || w.set(rev) != nil {
+		return rev
+	}
+	most := -1
 	for _, rs := range w.sets {
-		if w.deploy != nil && deployment.TemplateOf(rs).Hash == rev.Hash && deployment.OwnedBy(rs, w.deploy.GetUID()) && deployment.Replicas(rs) > 0 {
-			rev.PodTemplateHash = deployment.PodTemplateHash(rs)
+		if n := deployment.Replicas(rs); n > most && deployment.TemplateOf(rs).Hash == rev.Hash && deployment.OwnedBy(rs, w.deploy.GetUID()) {
+			rev.PodTemplateHash, most = deployment.PodTemplateHash(rs), n
 		}
 	}
 	return rev
+}
+
+// set is a revision's ReplicaSet, or nil.
+func (w *world) set(rev *v1alpha1.Revision) *unstructured.Unstructured {
+	if rev == nil {
+		return nil
+	}
+	for _, rs := range w.sets {
+		if deployment.PodTemplateHash(rs) == rev.PodTemplateHash {
+			return rs
+		}
+	}
+	return nil
 }
 
 // traffic is the layers that are followed now: the running release's, or else the Rollout's own.
@@ -210,7 +252,7 @@ func (r *Reconciler) observeHolds(ctx context.Context, w *world) error {
 
 // observeTraffic reads Services, endpoints and routes. Only a release, and the check before one, needs them.
 func (r *Reconciler) observeTraffic(ctx context.Context, w *world) error {
-	if w.deploy == nil || len(w.traffic()) == 0 {
+	if w.deploy == nil && w.active() == nil || len(w.traffic()) == 0 {
 		return nil
 	}
 	if err := r.observeServices(ctx, w); err != nil {
@@ -241,11 +283,9 @@ func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
 		if svc.Labels[v1alpha1.LabelRollout] == w.rollout.Name || len(svc.Spec.Selector) == 0 {
 			continue
 		}
-		s := &service{object: svc, hold: w.holds[serviceTarget(svc.Name)], original: svc.Spec.Selector}
-		if s.hold != nil {
-			s.original = originalSelector(s.hold, svc.Spec.Selector, w)
-		}
-		if !labels.SelectorFromSet(s.original).Matches(labels.Set(w.template.Labels)) {
+		s := &service{object: svc, hold: w.holds[serviceTarget(svc.Name)]}
+		s.original = w.originalSelector(s.hold, svc.Spec.Selector)
+		if s.hold == nil && !labels.SelectorFromSet(s.original).Matches(w.podLabels()) {
 			continue
 		}
 		if err := r.observeEndpoints(ctx, w, s); err != nil {
@@ -257,16 +297,31 @@ func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
 	return nil
 }
 
-// originalSelector is the team's own selector of a held Service: the Hold's, or, when the team has edited the
-// Service since, what it is now without our mark.
-func originalSelector(h *v1alpha1.Hold, current map[string]string, w *world) map[string]string {
+// podLabels are those of the workload's pods; of a workload that is gone, those of the pods that it has left.
+func (w *world) podLabels() labels.Set {
+	if w.deploy == nil && len(w.sets) > 0 {
+		return deployment.TemplateOf(w.sets[0]).Labels
+	}
+	return w.template.Labels
+}
+
+// originalSelector is the team's own selector of a Service: the Hold's, or, when the team has edited the Service since
+// or somebody has removed the Hold, what it is now without our mark.
+func (w *world) originalSelector(h *v1alpha1.Hold, current map[string]string) map[string]string {
+	stable, canary := w.hashes()
+	if h == nil {
+		if mark := current[v1alpha1.LabelPodTemplateHash]; mark != "" && (mark == stable || mark == canary) {
+			return narrowed(current, "")
+		}
+		return current
+	}
 	var o struct {
 		Selector map[string]string `json:"selector"`
 	}
 	if h.Spec.Original == nil || json.Unmarshal(h.Spec.Original.Raw, &o) != nil || o.Selector == nil {
-		return current
+		return narrowed(current, "")
 	}
-	for _, hash := range []string{"", hashOf(w.stable()), hashOf(w.canary())} {
+	for _, hash := range []string{"", stable, canary} {
 		if equalSelectors(current, narrowed(o.Selector, hash)) {
 			return o.Selector
 		}
@@ -404,19 +459,25 @@ func backends(services []*service) []traffic.Backend {
 
 // stable is the ReplicaSet of the recorded stable revision, or nil.
 func (w *world) stable() *unstructured.Unstructured {
-	rev := w.settled
 	if rel := w.active(); rel != nil {
-		rev = &rel.Spec.From
+		return w.set(&rel.Spec.From)
 	}
-	if rev == nil {
-		return nil
-	}
-	for _, rs := range w.sets {
-		if deployment.PodTemplateHash(rs) == rev.PodTemplateHash {
-			return rs
+	return w.set(w.settled)
+}
+
+// hashes are the labels that tell the pods of the two revisions apart. The record knows them even when a ReplicaSet is
+// gone.
+func (w *world) hashes() (stable, canary string) {
+	stable, canary = hashOf(w.stable()), hashOf(w.canary())
+	if rel := w.active(); rel != nil {
+		if stable == "" {
+			stable = rel.Spec.From.PodTemplateHash
+		}
+		if canary == "" {
+			canary = rel.Spec.To.PodTemplateHash
 		}
 	}
-	return nil
+	return stable, canary
 }
 
 // canary is the ReplicaSet of the revision that the running release brings, or nil: the release's own, or one of
@@ -461,7 +522,7 @@ func (w *world) observed(rel *v1alpha1.Release, m release.Memory) release.Observ
 		o.Workload.Settled = o.Canary.Adopted && w.alone(canary)
 	}
 	for _, s := range w.services {
-		seen := s.observed(stable, canary)
+		seen := s.observed(w)
 		if w.now.Before(s.readySince.Add(w.propagation())) {
 			seen.CanaryReady = 0 // They have to reach every gateway before the first request does.
 		}
@@ -504,30 +565,33 @@ func (w *world) alone(canary *unstructured.Unstructured) bool {
 	return t.Desired == deployment.Replicas(w.deploy) && t.Ready >= t.Desired
 }
 
-func (s *service) observed(stable, canary *unstructured.Unstructured) release.Service {
+func (s *service) observed(w *world) release.Service {
+	stable, canary := w.hashes()
 	out := release.Service{
 		Name: s.object.Name, Held: s.hold != nil, Routed: s.routed, Selects: release.SelectsAll,
-		ReadyStable: s.ready[nameOf(stable)], ReadyCanary: s.ready[nameOf(canary)],
+		ReadyStable: s.ready[nameOf(w.stable())], ReadyCanary: s.ready[nameOf(w.canary())],
 	}
-	switch mark := s.object.Spec.Selector[v1alpha1.LabelPodTemplateHash]; {
-	case mark == "":
-	case stable != nil && mark == hashOf(stable):
+	switch s.object.Spec.Selector[v1alpha1.LabelPodTemplateHash] {
+	case "":
+	case stable:
 		out.Selects = release.SelectsStable
-	case canary != nil && mark == hashOf(canary):
+	case canary:
 		out.Selects = release.SelectsCanary
 	}
-	if s.twin != nil && canary != nil {
-		out.CanaryExists = s.twin.Spec.Selector[v1alpha1.LabelPodTemplateHash] == hashOf(canary)
-		out.CanaryReady = s.twinReady[nameOf(canary)]
+	if s.twin != nil && canary != "" {
+		out.CanaryExists = s.twin.Spec.Selector[v1alpha1.LabelPodTemplateHash] == canary
+		out.CanaryReady = s.twinReady[nameOf(w.canary())]
 	}
 	return out
 }
 
 func (l *layer) observed(now time.Time) release.Layer {
+	// A layer that leads to none of the workload's Services, and never did or no longer does, has nothing to follow.
+	accepted := l.state.Accepted || !l.state.Routed && len(l.world.Backends) == 0
 	return release.Layer{
 		Name: l.name, Routed: l.state.Routed, Held: l.hold != nil,
 		Weight: l.state.Weight, Matches: l.state.Matches,
-		Settled: l.state.Accepted && !now.Before(l.settledAt()),
+		Settled: accepted && !now.Before(l.settledAt()),
 		Problem: l.state.Problem,
 	}
 }

@@ -1,0 +1,169 @@
+package rollout
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/workload/deployment"
+)
+
+// disturbances are what others may do at any moment of a release, and what must come of it once people have promoted
+// all that asks to be promoted.
+var disturbances = map[string]struct {
+	do func(c *cluster)
+	// phase of the Rollout in the end, empty if it is gone; image of the pods, or of one of them: empty if any will do.
+	phase v1alpha1.RolloutPhase
+	image string
+}{
+	"the Rollout is deleted": {do: func(c *cluster) { c.delete(c.rollout()) }},
+	"the workload is deleted": {
+		do:    func(c *cluster) { c.delete(c.deployment()) },
+		phase: v1alpha1.RolloutStalled,
+	},
+	"the workload is made anew with the new revision": {
+		do:    func(c *cluster) { c.replace("shop:v2") },
+		phase: v1alpha1.RolloutHealthy, image: "shop:v2",
+	},
+	"the workload is made anew with the old revision": {
+		do:    func(c *cluster) { c.replace("shop:v1") },
+		phase: v1alpha1.RolloutHealthy, image: "shop:v1",
+	},
+	"the workload is made anew with another revision": {
+		do:    func(c *cluster) { c.replace("shop:v3") },
+		phase: v1alpha1.RolloutHealthy, image: "shop:v3",
+	},
+	"the template is edited": {
+		do:    func(c *cluster) { c.setImage("shop:v3") },
+		phase: v1alpha1.RolloutHealthy, image: "shop:v3",
+	},
+	"the template is set back": {
+		do:    func(c *cluster) { c.setImage("shop:v1") },
+		phase: v1alpha1.RolloutHealthy, image: "shop:v1",
+	},
+	"the Hold is deleted": {
+		do:    func(c *cluster) { c.deleteNamed(&v1alpha1.Hold{}, "shop-1-service-web") },
+		phase: v1alpha1.RolloutHealthy, image: "shop:v2",
+	},
+	"the canary Service is deleted": {
+		do:    func(c *cluster) { c.deleteNamed(&corev1.Service{}, "web-canary") },
+		phase: v1alpha1.RolloutHealthy, image: "shop:v2",
+	},
+	"the canary Ingress is deleted": {
+		do:    func(c *cluster) { c.deleteNamed(&networkingv1.Ingress{}, "web-canary") },
+		phase: v1alpha1.RolloutHealthy, image: "shop:v2",
+	},
+	"the Service is written back": {
+		do: func(c *cluster) {
+			s := &corev1.Service{}
+			c.get(s, "web")
+			s.Spec.Selector = webService().Spec.Selector
+			c.update(s)
+		},
+		phase: v1alpha1.RolloutHealthy, image: "shop:v2",
+	},
+	"the Service is made anew": {
+		do: func(c *cluster) {
+			c.deleteNamed(&corev1.Service{}, "web")
+			s := webService()
+			s.UID = "service-web-2"
+			c.add(s)
+		},
+		phase: v1alpha1.RolloutHealthy, image: "shop:v2",
+	},
+}
+
+func TestDisturbanceAtEveryWrite(t *testing.T) {
+	const every = 3
+	for name, d := range disturbances {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for n := 1; ; n += every {
+				c, hit := underWay(t), ""
+				c.failure = func(i int, write string) (error, bool) {
+					if i == n {
+						hit = write
+						d.do(c)
+					}
+					return nil, false
+				}
+				c.promoteAll()
+				what := fmt.Sprintf("%s before write %d (%s)", name, n, hit)
+				if hit == "" {
+					return
+				}
+				c.expectRest(what, d.phase, d.image)
+				if t.Failed() {
+					return // The others tell no more.
+				}
+			}
+		})
+	}
+}
+
+// promoteAll lets releases go on until nothing asks to be promoted any more.
+func (c *cluster) promoteAll() {
+	c.t.Helper()
+	for range 5 {
+		c.settle()
+		ro := c.rollout()
+		if ro == nil || ro.Status.Phase != v1alpha1.RolloutPaused {
+			return
+		}
+		c.decide(v1alpha1.VerbPromote, ro.Status.CurrentRelease)
+	}
+	c.t.Fatalf("releases do not end: %s", c.tells())
+}
+
+// expectRest checks that nothing is under way and nothing left behind.
+func (c *cluster) expectRest(what string, phase v1alpha1.RolloutPhase, image string) {
+	c.t.Helper()
+	c.expectNothingLeft(what)
+	ro, d := c.rollout(), c.deployment()
+	switch {
+	case phase == "" && ro != nil:
+		c.t.Errorf("%s: the Rollout is still there: %s", what, c.tells())
+	case phase != "" && (ro == nil || ro.Status.Phase != phase):
+		c.t.Errorf("%s: the Rollout should be %s: %s", what, phase, c.tells())
+	}
+	if image != "" {
+		c.expectPods(what, map[string]int{image: 4})
+	}
+	if d == nil {
+		return
+	}
+	if deployment.Paused(d) || d.GetAnnotations()[v1alpha1.AnnotationHeld] != "" {
+		c.t.Errorf("%s: the workload is still held: %v", what, d.GetAnnotations())
+	}
+	if got := d.GetLabels()[v1alpha1.LabelRollout]; (got != "") != (ro != nil) {
+		c.t.Errorf("%s: the workload's label is %q", what, got)
+	}
+	running := deployment.TemplateOf(d).Images[0].Image
+	c.expectPods(what+": as the workload says", map[string]int{running: 4})
+	if diff := cmp.Diff(4, len(c.pods(map[string]string{"app": shop}))); diff != "" {
+		c.t.Errorf("%s: ready pods behind the Service (-want +got):\n%s", what, diff)
+	}
+}
+
+// replace deletes the workload and makes it anew under the same name, as Helm and `kubectl replace --force` do.
+func (c *cluster) replace(image string) {
+	c.t.Helper()
+	c.delete(c.deployment())
+	c.collectGarbage()
+	d := workload(image)
+	c.made++
+	d.SetUID("")
+	c.add(d)
+}
+
+func (c *cluster) deleteNamed(o client.Object, name string) {
+	c.t.Helper()
+	if c.get(o, name) {
+		c.delete(o)
+	}
+}
