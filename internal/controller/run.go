@@ -56,7 +56,7 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 		return err
 	}
 	changed := make(chan event.GenericEvent)
-	policy := &policyWatch{live: mgr.GetAPIReader(), list: mgr.GetClient(), changed: changed}
+	policy := &policyWatch{live: mgr.GetAPIReader(), list: mgr.GetClient(), changed: changed, elected: mgr.Elected()}
 	if err := policy.look(ctx); err != nil {
 		return err
 	}
@@ -126,6 +126,8 @@ type policyWatch struct {
 	live    client.Reader
 	list    client.Reader
 	changed chan<- event.GenericEvent
+	// elected is closed once this process is the one that acts.
+	elected <-chan struct{}
 	inForce atomic.Bool
 }
 
@@ -171,6 +173,11 @@ func (p *policyWatch) look(ctx context.Context) error {
 }
 
 func (p *policyWatch) announce(ctx context.Context) {
+	select {
+	case <-p.elected:
+	default:
+		return // Nobody listens; whoever is elected looks at everything first.
+	}
 	all := &v1alpha1.RolloutList{}
 	if err := p.list.List(ctx, all); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "list Rollouts")

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -148,11 +150,12 @@ func (c *carrier) ensureTwin(ctx context.Context, name string) error {
 	}
 	selector := narrowed(s.original, deployment.PodTemplateHash(rs))
 	if s.twin != nil {
-		if s.twin.Labels[v1alpha1.LabelRollout] != c.w.rollout.Name {
-			return fmt.Errorf("the Service %q, which this release needs, exists already and is not Sluice's: rename or remove it", s.twin.Name)
+		if !c.w.ours(s.twin) {
+			return nil // Which is a trouble that observe.go has told of.
 		}
 		after := s.twin.DeepCopy()
-		after.Spec.Selector = selector
+		after.Spec.Selector, after.Labels = selector, c.labels()
+		after.OwnerReferences = []metav1.OwnerReference{ownerOf(c.rel)} // It may be left of an earlier release.
 		return c.write.Patch(ctx, s.twin, after)
 	}
 	return ignoreExists(c.write.Create(ctx, twin(s.object, selector, c.labels(), ownerOf(c.rel))))
@@ -183,7 +186,7 @@ func twin(s *corev1.Service, selector, labels map[string]string, owner metav1.Ow
 
 func (c *carrier) removeTwin(ctx context.Context, name string) error {
 	s := c.w.service(name)
-	if s == nil || s.twin == nil || s.twin.Labels[v1alpha1.LabelRollout] != c.w.rollout.Name {
+	if s == nil || s.twin == nil || !c.w.ours(s.twin) {
 		return nil
 	}
 	c.r.firstReady.forget(s.twin.UID)
@@ -363,7 +366,7 @@ func (r *Reconciler) letGo(ctx context.Context, write *kube.Writer, w *world) er
 	after := w.deploy.DeepCopy()
 	unhold(after)
 	if r.keepsPaused() && w.rollout.DeletionTimestamp == nil {
-		_ = unstructured.SetNestedField(after.Object, true, "spec", "paused")
+		keepPaused(after)
 	}
 	// The Deployment controller reports on its pods just now, which is nothing to this.
 	return write.PatchSpec(ctx, w.deploy, after)
@@ -387,7 +390,7 @@ func (r *Reconciler) freeStrays(ctx context.Context, write *kube.Writer, key typ
 		labels := after.GetLabels()
 		delete(labels, v1alpha1.LabelRollout)
 		after.SetLabels(labels)
-		if _, held := d.GetAnnotations()[v1alpha1.AnnotationHeld]; held {
+		if pausedByUs(d) {
 			unhold(after)
 		}
 		if err := write.Patch(ctx, d, after); err != nil {
@@ -397,12 +400,32 @@ func (r *Reconciler) freeStrays(ctx context.Context, write *kube.Writer, key typ
 	return nil
 }
 
+// keepPaused pauses a Deployment in our name.
+func keepPaused(d *unstructured.Unstructured) {
+	_ = unstructured.SetNestedField(d.Object, true, "spec", "paused")
+	annotations := d.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[annotationKept] = "true"
+	d.SetAnnotations(annotations)
+}
+
+// pausedByUs says whether a Deployment is paused by our hold and not by the team.
+func pausedByUs(d *unstructured.Unstructured) bool {
+	annotations := d.GetAnnotations()
+	_, held := annotations[v1alpha1.AnnotationHeld]
+	_, kept := annotations[annotationKept]
+	return deployment.Paused(d) && (held || kept)
+}
+
 // unhold takes our pause and our marks of a held revision off a Deployment.
 func unhold(d *unstructured.Unstructured) {
 	unstructured.RemoveNestedField(d.Object, "spec", "paused")
 	annotations := d.GetAnnotations()
 	delete(annotations, v1alpha1.AnnotationHeld)
 	delete(annotations, annotationCause)
+	delete(annotations, annotationKept)
 	d.SetAnnotations(annotations)
 }
 
@@ -428,7 +451,9 @@ func (r *Reconciler) writeTemplate(ctx context.Context, write *kube.Writer, w *w
 		return fmt.Errorf("read Deployment %s: %w", w.deploy.GetName(), err)
 	}
 	if whole.GetResourceVersion() != w.deploy.GetResourceVersion() {
-		return nil // Changed this very moment; the next decision sees it.
+		// Changed this very moment. What follows relies on the write, so this is no success.
+		return fmt.Errorf("write the template of Deployment %s: %w", w.deploy.GetName(), apierrors.NewConflict(
+			schema.GroupResource{Group: deployment.Kind.Group, Resource: "deployments"}, w.deploy.GetName(), errChanged))
 	}
 	if err := r.Kube.Live.Get(ctx, client.ObjectKeyFromObject(rs), set); err != nil {
 		return fmt.Errorf("read ReplicaSet %s: %w", rs.GetName(), err)
@@ -461,6 +486,9 @@ func sameJSON(a, b []byte) bool {
 	var x, y any
 	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && equalValues(x, y)
 }
+
+// errChanged: the cache shows less than there is.
+var errChanged = errors.New("the object has just been changed")
 
 // ignoreExists: what a repetition finds made already is made.
 func ignoreExists(err error) error {

@@ -45,12 +45,12 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	for _, a := range out.Actions {
 		log.FromContext(ctx).Info("carry out", "release", rel.Name, "action", fmt.Sprintf("%T", a)[len("release."):], "with", fmt.Sprintf("%+v", a))
 		if err := c.do(ctx, a); err != nil {
-			return r.failed(rel, err)
+			return r.failed(ctx, write, w, rel, out, err)
 		}
 	}
 	if !out.Memory.Phase.Terminal() {
 		if err := c.restore(ctx, out.Actions); err != nil {
-			return r.failed(rel, err)
+			return r.failed(ctx, write, w, rel, out, err)
 		}
 	}
 	r.troubles.clear(rel.UID)
@@ -67,10 +67,15 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 }
 
 // failed sorts a write's error: a conflict or a busy API server passes; a refusal is for a person to mend and is
-// said in the release's status.
-func (r *Reconciler) failed(rel *v1alpha1.Release, err error) (ctrl.Result, error) {
+// said in the release's status, and from the second time on in the Rollout's.
+func (r *Reconciler) failed(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release, out release.Outcome, err error) (ctrl.Result, error) {
 	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
 		r.troubles.set(rel.UID, refusal(err))
+	}
+	if out.Reason.Code == release.ReasonTrouble {
+		if e := r.mirror(ctx, write, w, rel, out); e != nil {
+			return retry(e)
+		}
 	}
 	return retry(err)
 }
@@ -106,6 +111,7 @@ const (
 // wake is when the release has to be looked at again though nothing happens.
 func (r *Reconciler) wake(w *world, rel *v1alpha1.Release, out release.Outcome) time.Duration {
 	if out.Memory.Phase.Terminal() {
+		r.waits.forget(rel.UID)
 		return time.Millisecond // Once more, for what comes next.
 	}
 	at := w.now.Add(recheck)

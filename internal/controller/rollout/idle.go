@@ -78,6 +78,12 @@ func (r *Reconciler) remove(ctx context.Context, write *kube.Writer, w *world) (
 	if !controllerutil.ContainsFinalizer(w.rollout, v1alpha1.FinalizerRollout) {
 		return true, ctrl.Result{}, nil
 	}
+	if err := r.observeTraffic(ctx, w); err != nil {
+		return true, ctrl.Result{}, err
+	}
+	if err := r.tidy(ctx, write, w); err != nil {
+		return true, ctrl.Result{}, err
+	}
 	if w.deploy != nil && w.deploy.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name {
 		if err := r.giveBack(ctx, write, w); err != nil {
 			return true, ctrl.Result{}, err
@@ -90,6 +96,9 @@ func (r *Reconciler) remove(ctx context.Context, write *kube.Writer, w *world) (
 	}
 	r.Kube.Forget(keyOf(w.rollout))
 	r.waits.forget(w.rollout.UID)
+	for _, rel := range w.releases {
+		r.waits.forget(rel.UID)
+	}
 	return true, ctrl.Result{}, nil
 }
 
@@ -113,8 +122,7 @@ func (r *Reconciler) giveBack(ctx context.Context, write *kube.Writer, w *world)
 
 // held says whether the workload is paused by our hold and not by the team.
 func (r *Reconciler) held(w *world) bool {
-	_, marked := w.deploy.GetAnnotations()[v1alpha1.AnnotationHeld]
-	return deployment.Paused(w.deploy) && (marked || r.keepsPaused())
+	return pausedByUs(w.deploy) || deployment.Paused(w.deploy) && r.keepsPaused()
 }
 
 // checkWorkload says what is wrong with the workload, if anything is.
@@ -146,10 +154,48 @@ func (r *Reconciler) checkSpec(ctx context.Context, write *kube.Writer, w *world
 	if err := r.observeTraffic(ctx, w); err != nil {
 		return true, ctrl.Result{}, err
 	}
+	if err := r.tidy(ctx, write, w); err != nil {
+		return true, ctrl.Result{}, err
+	}
 	if problem := r.problem(w); problem != "" {
 		return r.stall(ctx, write, w, ReasonSpecRefused, "%s", problem)
 	}
 	return false, ctrl.Result{}, nil
+}
+
+// tidy gives back what a release has left that never came to its end, because somebody removed its record. Where every
+// release has ended there is nothing to do.
+func (r *Reconciler) tidy(ctx context.Context, write *kube.Writer, w *world) error {
+	for _, s := range w.services {
+		after := s.object.DeepCopy()
+		after.Spec.Selector = s.original
+		if err := write.Patch(ctx, s.object, after); err != nil {
+			return err
+		}
+	}
+	c := &carrier{r: r, write: write, w: w}
+	for _, l := range w.layers {
+		if l.hold == nil && l.world.Beside == nil {
+			continue // Whatever it looks like, it is the team's.
+		}
+		if err := c.change(ctx, l, l.provider.Restore(l.world)); err != nil {
+			return err
+		}
+	}
+	for _, s := range w.services {
+		if err := c.removeTwin(ctx, s.object.Name); err != nil {
+			return err
+		}
+	}
+	if len(w.traffic()) == 0 {
+		return nil
+	}
+	for _, h := range w.holds {
+		if err := write.Delete(ctx, h); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // takeOver marks what is Sluice's to look after: the finalizer on the Rollout, the label on the workload. No pod
@@ -166,7 +212,7 @@ func (r *Reconciler) takeOver(ctx context.Context, write *kube.Writer, w *world)
 	if w.settled == nil && deployment.OwnRollout(w.deploy, w.sets) {
 		return r.wait(ctx, write, w, ReasonWorkloadUpdating, "the Deployment's own rolling update is under way; Sluice takes over when it has ended")
 	}
-	after := w.deploy.DeepCopy()
+	before, after := w.deploy, w.deploy.DeepCopy()
 	labels := after.GetLabels()
 	if labels == nil {
 		labels = map[string]string{}
@@ -175,9 +221,13 @@ func (r *Reconciler) takeOver(ctx context.Context, write *kube.Writer, w *world)
 	after.SetLabels(labels)
 	if r.keepsPaused() || r.loose(w) {
 		// Kept paused for want of a policy, or a new revision slipped in while there was none.
-		_ = unstructured.SetNestedField(after.Object, true, "spec", "paused")
+		keepPaused(after)
 	}
-	if err := write.Patch(ctx, w.deploy, after); err != nil {
+	if w.template.Former && deployment.Paused(after) {
+		// kubectl rollout undo has brought our mark along with the former template.
+		before, after = deployment.Unmarked(before, after)
+	}
+	if err := write.Patch(ctx, before, after); err != nil {
 		return true, ctrl.Result{}, err
 	}
 	w.deploy = after
@@ -260,7 +310,10 @@ func (r *Reconciler) startOrRest(ctx context.Context, write *kube.Writer, w *wor
 // rejected is the revision that the newest release failed to bring, if it was not superseded.
 func (w *world) rejected() *v1alpha1.RejectedRevision {
 	rel := w.latest()
-	if rel == nil || rel.Status.Phase != v1alpha1.ReleaseAborted || rel.Status.Memory == nil || retried(w, rel) {
+	if rel == nil || rel.Spec.Number < w.rollout.Status.LastNumber {
+		return w.rollout.Status.Rejected // The record is gone, its verdict is not.
+	}
+	if rel.Status.Phase != v1alpha1.ReleaseAborted || rel.Status.Memory == nil || retried(w, rel) {
 		return nil
 	}
 	if end := release.EndReason(rel.Status.Memory.End); end == release.BackToStable || end == release.RolloutRemoved {

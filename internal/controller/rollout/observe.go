@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -35,8 +37,9 @@ type world struct {
 	template deployment.Template
 	// sets are the ReplicaSets of the workload and of its releases.
 	sets []*unstructured.Unstructured
-	// releases of the Rollout, newest first.
+	// releases of the Rollout, newest first; taken is the highest number of one that is another's.
 	releases []*v1alpha1.Release
+	taken    int64
 	// settled is the last revision that was released.
 	settled *v1alpha1.Revision
 	// decisions that have no outcome yet, oldest first.
@@ -214,7 +217,14 @@ func (r *Reconciler) observeReleases(ctx context.Context, w *world) error {
 		return fmt.Errorf("list Releases: %w", err)
 	}
 	for i := range list.Items {
-		w.releases = append(w.releases, &list.Items[i])
+		rel := &list.Items[i]
+		// One of an earlier Rollout of this name, which is about to be collected. One without an owner is ours: it was
+		// told to stay when the Rollout is deleted.
+		if owner := metav1.GetControllerOf(rel); owner != nil && owner.UID != w.rollout.UID {
+			w.taken = max(w.taken, rel.Spec.Number)
+			continue
+		}
+		w.releases = append(w.releases, rel)
 	}
 	slices.SortFunc(w.releases, func(a, b *v1alpha1.Release) int { return int(b.Spec.Number - a.Spec.Number) })
 	return nil
@@ -268,14 +278,18 @@ func (r *Reconciler) observeTraffic(ctx context.Context, w *world) error {
 		}
 	}
 	for _, s := range w.services {
-		s.routed = slices.ContainsFunc(w.layers, func(l *layer) bool { return mentions(l.world.Route.Object["spec"], s.object.Name) })
+		s.routed = slices.ContainsFunc(w.layers, func(l *layer) bool { return l.mentions(s.object.Name) })
+		if s.routed && s.twin != nil && !w.ours(s.twin) {
+			w.trouble = fmt.Sprintf("the Service %q, which a release needs for the canary of Service %q, exists already and is not Sluice's: rename or remove it", s.twin.Name, s.object.Name)
+		}
 	}
 	return nil
 }
 
 func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
 	list := &corev1.ServiceList{}
-	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace)); err != nil {
+	// There may be thousands, of which one is copied below.
+	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list Services: %w", err)
 	}
 	for i := range list.Items {
@@ -288,6 +302,7 @@ func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
 		if s.hold == nil && !labels.SelectorFromSet(s.original).Matches(w.podLabels()) {
 			continue
 		}
+		s.object, s.original = svc.DeepCopy(), maps.Clone(s.original)
 		if err := r.observeEndpoints(ctx, w, s); err != nil {
 			return err
 		}
@@ -368,9 +383,9 @@ func (r *Reconciler) endpoints(ctx context.Context, w *world, name string) (map[
 	ready := map[string]int{}
 	var foreign []string
 	for pod := range pods {
-		set := pod[:max(strings.LastIndex(pod, "-"), 0)]
-		if slices.ContainsFunc(w.sets, func(rs *unstructured.Unstructured) bool { return rs.GetName() == set }) {
-			ready[set]++
+		i := slices.IndexFunc(w.sets, func(rs *unstructured.Unstructured) bool { return deployment.Names(rs, pod) })
+		if i >= 0 {
+			ready[w.sets[i].GetName()]++
 		} else {
 			foreign = append(foreign, pod)
 		}
@@ -404,19 +419,22 @@ func (r *Reconciler) observeLayer(ctx context.Context, w *world, t v1alpha1.Traf
 		return nil, err
 	case route == nil:
 		w.trouble = fmt.Sprintf("spec.traffic names the %s %q, which is not in namespace %s: create it, or correct the name", gvk.Kind, name, w.rollout.Namespace)
-		return nil, nil
 	}
 	l.world = traffic.World{Route: route, Now: w.now, Backends: backends(w.services)}
 	if beside := provider.BesideName(name); beside != "" {
 		if l.world.Beside, err = r.route(ctx, gvk, w.rollout.Namespace, beside); err != nil {
 			return nil, err
 		}
-		if b := l.world.Beside; b != nil && b.GetLabels()[v1alpha1.LabelRollout] != w.rollout.Name {
+		if b := l.world.Beside; b != nil && !w.ours(b) {
 			w.trouble = fmt.Sprintf("the %s %q, which this release needs, exists already and is not Sluice's: rename or remove it", gvk.Kind, beside)
 			return nil, nil
 		}
 	}
-	if l.hold = w.holds[targetOf(route)]; l.hold != nil && l.hold.Spec.Original != nil {
+	l.hold = w.holds[v1alpha1.HoldTarget{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind, Name: name}]
+	if route == nil && l.hold == nil && l.world.Beside == nil {
+		return nil, nil // Otherwise there is something of ours to take away.
+	}
+	if l.hold != nil && l.hold.Spec.Original != nil {
 		if err := json.Unmarshal(l.hold.Spec.Original.Raw, &l.world.Original); err != nil {
 			return nil, fmt.Errorf("read spec.original of Hold %s: %w", l.hold.Name, err)
 		}
@@ -507,7 +525,7 @@ func (w *world) observed(rel *v1alpha1.Release, m release.Memory) release.Observ
 		Trouble:  w.trouble,
 	}
 	for _, d := range w.decisions {
-		if d.Spec.Release == rel.Name && !answered(rel, d.Name) {
+		if speaksOf(d, rel) && !answered(rel, d.Name) {
 			o.Decisions = append(o.Decisions, decision(d, rel))
 		}
 	}
@@ -578,7 +596,7 @@ func (s *service) observed(w *world) release.Service {
 	case canary:
 		out.Selects = release.SelectsCanary
 	}
-	if s.twin != nil && canary != "" {
+	if s.twin != nil && canary != "" && w.ours(s.twin) {
 		out.CanaryExists = s.twin.Spec.Selector[v1alpha1.LabelPodTemplateHash] == canary
 		out.CanaryReady = s.twinReady[nameOf(w.canary())]
 	}
@@ -611,9 +629,20 @@ func decision(d *v1alpha1.Decision, rel *v1alpha1.Release) release.Decision {
 	}
 }
 
+// speaksOf says whether a Decision is on this release. One that is older was meant for another of its name, before the
+// Rollout was made anew.
+func speaksOf(d *v1alpha1.Decision, rel *v1alpha1.Release) bool {
+	return d.Spec.Release == rel.Name && !d.CreationTimestamp.Before(&rel.CreationTimestamp)
+}
+
 func answered(rel *v1alpha1.Release, decision string) bool {
 	return rel.Status.Memory != nil && slices.ContainsFunc(rel.Status.Memory.Answers,
 		func(a v1alpha1.DecisionAnswer) bool { return a.Decision == decision })
+}
+
+// mentions says whether the layer's route names a Service.
+func (l *layer) mentions(service string) bool {
+	return l.world.Route != nil && mentions(l.world.Route.Object["spec"], service)
 }
 
 // mentions says whether a route's spec names a Service anywhere.
@@ -632,6 +661,11 @@ func mentions(v any, name string) bool {
 		return slices.ContainsFunc(x, func(child any) bool { return mentions(child, name) })
 	}
 	return false
+}
+
+// ours says whether a release of this Rollout made the object.
+func (w *world) ours(o client.Object) bool {
+	return o.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name
 }
 
 func nameOf(rs *unstructured.Unstructured) string {

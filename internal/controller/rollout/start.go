@@ -26,6 +26,9 @@ const (
 	// annotationCause on a workload says that Sluice itself wrote the template that is held, and why:
 	// "Rollback shop-3".
 	annotationCause = "sluice.dev/held-change-cause"
+	// annotationKept on a workload says that it was Sluice who paused it, and no admission policy: the cluster has
+	// none, or it was not in force when the revision came.
+	annotationKept = "sluice.dev/kept-paused"
 )
 
 // problem is what is wrong with the spec in this world, in a sentence that names the field and the remedy; empty if
@@ -95,6 +98,7 @@ func (r *Reconciler) newRelease(w *world) *v1alpha1.Release {
 	if latest := w.latest(); latest != nil {
 		number = max(number, latest.Spec.Number+1)
 	}
+	number = max(number, w.taken+1)
 	from := *w.settled
 	to := v1alpha1.Revision{Hash: w.template.Hash, PodTemplateHash: w.template.Hash, Images: w.template.Images} // As deployment.Next labels the pods.
 	plan := translate.Plan(w.rollout)
@@ -160,7 +164,7 @@ func (r *Reconciler) answerEnded(ctx context.Context, write *kube.Writer, w *wor
 // answerOthers answers Decisions on releases that have ended while another is under way.
 func (r *Reconciler) answerOthers(ctx context.Context, write *kube.Writer, w *world, running *v1alpha1.Release) error {
 	for _, d := range w.decisions {
-		if d.Spec.Release == running.Name {
+		if speaksOf(d, running) {
 			continue
 		}
 		a, act := r.judge(w, d)
@@ -186,6 +190,8 @@ func (r *Reconciler) judge(w *world, d *v1alpha1.Decision) (v1alpha1.DecisionAns
 	}
 	rel := w.release(d.Spec.Release)
 	switch {
+	case rel != nil && !speaksOf(d, rel):
+		return refuse(ReasonUnknownDecision, "the decision is older than release %s, which it cannot have meant; decide again", rel.Name)
 	case rel == nil && isReleaseOf(w.rollout.Name, d.Spec.Release):
 		// An answer kept in the memory of a release that has just ended was given by drive.go.
 		return refuse(ReasonUnknownDecision, "there is no release %s of Rollout %s; see sluice history %s", d.Spec.Release, w.rollout.Name, w.rollout.Name)
@@ -201,7 +207,7 @@ func (r *Reconciler) judge(w *world, d *v1alpha1.Decision) (v1alpha1.DecisionAns
 			return refuse(ReasonNothingToRetry, "%s is not the release whose revision was rejected last and is still in the pod template; there is nothing to try again", rel.Name)
 		}
 		a := v1alpha1.DecisionAnswer{Decision: d.Name, Outcome: v1alpha1.DecisionApplied, Reason: "Retried", Message: fmt.Sprintf("the revision of %s is tried again by a new release", rel.Name)}
-		return a, func(ctx context.Context, write *kube.Writer) error { return r.markRetried(ctx, write, rel, d) }
+		return a, func(ctx context.Context, write *kube.Writer) error { return r.markRetried(ctx, write, rel, d, a) }
 	case v1alpha1.VerbRollback:
 		return r.judgeRollback(w, rel, d, refuse)
 	default:
@@ -245,8 +251,11 @@ func (r *Reconciler) rollBack(ctx context.Context, write *kube.Writer, w *world,
 // reasonRetried in a release's timeline takes its rejection back.
 const reasonRetried = "Retried"
 
-func (r *Reconciler) markRetried(ctx context.Context, write *kube.Writer, rel *v1alpha1.Release, d *v1alpha1.Decision) error {
+// markRetried keeps the answer in the same write: should the process end before the Decision has it, the retry would
+// be found done, and refused.
+func (r *Reconciler) markRetried(ctx context.Context, write *kube.Writer, rel *v1alpha1.Release, d *v1alpha1.Decision, a v1alpha1.DecisionAnswer) error {
 	after := rel.DeepCopy()
+	after.Status.Memory.Answers = append(after.Status.Memory.Answers, a)
 	after.Status.Timeline = append(after.Status.Timeline, v1alpha1.TimelineEntry{
 		At: metav1.NewTime(r.Now()), Reason: reasonRetried, Message: clip("its revision is tried again. " + d.Spec.Comment), User: d.Spec.User,
 	})

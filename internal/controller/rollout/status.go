@@ -92,11 +92,12 @@ func conditions(list *[]metav1.Condition, generation int64, reason, message stri
 	if reason == "" {
 		reason = "Progressing"
 	}
-	for kind, status := range map[string]metav1.ConditionStatus{
-		v1alpha1.ConditionReady: ready, v1alpha1.ConditionReconciling: reconciling, v1alpha1.ConditionStalled: stalled,
-	} {
+	for _, c := range []struct {
+		kind   string
+		status metav1.ConditionStatus
+	}{{v1alpha1.ConditionReady, ready}, {v1alpha1.ConditionReconciling, reconciling}, {v1alpha1.ConditionStalled, stalled}} {
 		meta.SetStatusCondition(list, metav1.Condition{
-			Type: kind, Status: status, Reason: reason, Message: clip(message), ObservedGeneration: generation,
+			Type: c.kind, Status: c.status, Reason: reason, Message: clip(message), ObservedGeneration: generation,
 		})
 	}
 }

@@ -3,6 +3,7 @@ package deployment
 import (
 	"maps"
 	"strconv"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -110,11 +111,20 @@ func Unmark(rs, d *unstructured.Unstructured) (before, after *unstructured.Unstr
 		setAnnotation(after, annotationMax, strconv.Itoa(Replicas(d)+maxSurge(d)))
 	}
 	if TemplateOf(rs).Former {
-		path := []string{"spec", "template", "metadata", "annotations"}
-		_ = unstructured.SetNestedStringMap(before.Object, map[string]string{annotationFormer: "true"}, path...)
-		_ = unstructured.SetNestedStringMap(after.Object, map[string]string{}, path...)
+		before, after = Unmarked(before, after)
 	}
 	return before, after
+}
+
+// Unmarked adds to the change from before to after that the template loses Former's mark. Of a template that is not
+// known as a whole nothing else is touched.
+func Unmarked(before, after *unstructured.Unstructured) (_, _ *unstructured.Unstructured) {
+	path := []string{"spec", "template", "metadata", "annotations", annotationFormer}
+	marked, plain := before.DeepCopy(), after.DeepCopy()
+	_ = unstructured.SetNestedField(marked.Object, "true", path...)
+	_ = unstructured.SetNestedField(plain.Object, "true", path...)
+	unstructured.RemoveNestedField(plain.Object, path...)
+	return marked, plain
 }
 
 func setAnnotation(obj *unstructured.Unstructured, key, value string) {
@@ -130,6 +140,20 @@ func setAnnotation(obj *unstructured.Unstructured, key, value string) {
 func Plain(template map[string]any) {
 	unstructured.RemoveNestedField(template, "metadata", "labels", v1alpha1.LabelPodTemplateHash)
 	removeMark(template)
+}
+
+// podSuffix is what Kubernetes adds to a ReplicaSet's name for a pod's, and generatedMax the length to which it cuts the
+// name before (k8s.io/apiserver/pkg/storage/names).
+const (
+	podSuffix    = 5
+	generatedMax = 63 - podSuffix
+)
+
+// Names says whether a pod of this name is one of the ReplicaSet's.
+func Names(rs *unstructured.Unstructured, pod string) bool {
+	base := rs.GetName() + "-"
+	base = base[:min(len(base), generatedMax)]
+	return len(pod) == len(base)+podSuffix && strings.HasPrefix(pod, base)
 }
 
 // Idle says whether a ReplicaSet has no pods and is to have none.
