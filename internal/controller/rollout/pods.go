@@ -18,8 +18,11 @@ const podsAsked = 10
 // askPods finds out why the canary's pods do not start, once that has lasted longer than starting takes. Pods are in
 // no cache, and are read only then.
 func (r *Reconciler) askPods(ctx context.Context, w *world, memory release.Memory, o *release.Observed) {
-	canary := w.canary()
-	if canary == nil || o.Canary.Problem != "" || o.Canary.Ready >= o.Canary.Desired || w.now.Before(memory.StepStartedAt.Add(passing)) {
+	canary, began := w.canary(), memory.StepStartedAt
+	if began.IsZero() {
+		began = memory.StartedAt // The beginning of the first step is not stored at once.
+	}
+	if canary == nil || o.Canary.Problem != "" || o.Canary.Ready >= o.Canary.Desired || w.now.Before(began.Add(passing)) {
 		return
 	}
 	pods := &corev1.PodList{}
