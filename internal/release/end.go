@@ -1,6 +1,9 @@
 package release
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // endIfDue looks for what ends a release from outside: the workload or the Rollout goes, the pod template
 // changes again, or the release has taken too long.
@@ -79,12 +82,17 @@ func (t *turn) end(why EndReason, user, message string) {
 }
 
 // neverServed says that the new revision has not had a single request through a layer, so that there is
-// nothing to drain.
+// nothing to drain. A layer that is still held was routed at some time, although it may not be any more: its
+// weight was taken back when no new pod was ready, or somebody else undid it.
 func (t *turn) neverServed() bool {
 	if t.m.Step > 0 || !t.m.StepReachedAt.IsZero() || t.m.Phase == Completing || t.m.Phase == Aborting {
 		return false
 	}
-	return t.canaryIdle()
+	return t.canaryIdle() && !t.anyHeld()
+}
+
+func (t *turn) anyHeld() bool {
+	return slices.ContainsFunc(t.o.Layers, func(l Layer) bool { return l.Held })
 }
 
 // fail is what becomes of a release whose wait has reached its deadline.

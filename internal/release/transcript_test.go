@@ -117,7 +117,12 @@ func (p *play) overwrite(t *testing.T, d *datadriven.TestData) {
 		p.w.service(name).Selects = SelectsAll
 		return
 	}
-	p.w.layer(text(d, "layer")).Weight = number(t, d, "weight", 0)
+	l := p.w.layer(text(d, "layer"))
+	if d.HasArg("undone") {
+		l.Routed, l.Weight, l.Matches = false, 0, nil
+		return
+	}
+	l.Weight = number(t, d, "weight", 0)
 }
 
 func specOf(t *testing.T, d *datadriven.TestData) Spec {
