@@ -36,6 +36,9 @@ type checks struct {
 	// inForceAt is when the data plane last changed, by layer.
 	inForceAt [2]int
 	split     [2]Split
+	// led is the last version of a Service's endpoints that led to a version, told the last such one that the hands
+	// ever decided from.
+	led, told [Versions]int
 	// demand is the workload's replicas in the last ticks, ring-wise.
 	demand [32]int
 	// abortedAt is when the abort was stored.
@@ -51,6 +54,8 @@ type excuse struct {
 	outageUntil, foreignAt, disturbedAt int
 	// blindUntil: the hands may not know how many pods the workload is to have.
 	blindUntil int
+	// aloneAt is when a Service that somebody had widened last had the new pods alone behind it.
+	aloneAt int
 }
 
 func (e *excuse) outage(until int)   { e.outageUntil = max(e.outageUntil, until+16) }
@@ -137,6 +142,9 @@ func (c *checks) written(w *World, ch Change) {
 	}
 	if ch.Actor != Sluice {
 		c.foreign(w, ch)
+		if ch.Key.Kind == KEndpoints {
+			c.leads(&w.store.table, &c.led)
+		}
 		return
 	}
 	c.writes++
@@ -246,9 +254,23 @@ func (c *checks) idleWrite(w *World, k Key) {
 	}
 }
 
+// leads notes the versions of the Services' endpoints, by the version of the pods that they lead to.
+func (c *checks) leads(t *table, rv *[Versions]int) {
+	for n := range teamServices {
+		o := t.get(endpointsKey(n))
+		e, _ := o.Value.(Endpoints)
+		for v, ready := range e.Ready {
+			if ready > 0 {
+				rv[v] = max(rv[v], o.RV)
+			}
+		}
+	}
+}
+
 // decided judges one decision, and what it was made from.
 func (c *checks) decided(w *World, out release.Outcome) {
 	c.decisions++
+	c.leads(w.known(), &c.told)
 	if w.knownDemand() == 0 {
 		c.zeroAt = w.Tick
 	}

@@ -143,11 +143,36 @@ func onlyReleased(w *World) string {
 	}
 	for v, at := range w.plane.ordinary {
 		v := Version(v)
-		if at == w.Tick && v != c.promoted && v != c.handed && !c.carries[v] {
+		if w.servesAlone(v) {
+			c.excuse.aloneAt = w.Tick
+		}
+		if at == w.Tick && w.Tick > c.excuse.aloneAt+aloneWindow && v != c.promoted && v != c.handed && !c.carries[v] {
 			return fmt.Sprintf("ordinary requests reach %s, which was given no share", v)
 		}
 	}
 	return ""
+}
+
+// aloneWindow is how long it may take until a Service is narrowed again when stable has pods again: the hands have to
+// see them, and the data plane to follow.
+const aloneWindow = grace + 16
+
+// servesAlone: somebody has widened a Service while stable has no ready pod, and the new pods of the release under way
+// answer there. To narrow it again would leave nobody, so it stays until stable is back.
+func (w *World) servesAlone(v Version) bool {
+	r, from, to, ok := w.current()
+	if !ok || v != to || w.checks.excuse.foreignAt == 0 || r.Memory.Phase.Terminal() {
+		return false
+	}
+	if _, ready, _ := w.count(from); ready > 0 {
+		return false
+	}
+	for n := range w.Services {
+		if s, ok := w.service(n); ok && s.Selector.Hash == NoVersion && w.endpoints(n).Ready[v] > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // abortLimit is how long an abort may take, in ticks, from when it is stored until no weight is left in the objects,

@@ -31,7 +31,7 @@ func capacityBeforeWeight(w *World, ch Change) string {
 	if !ok {
 		return ""
 	}
-	demand := w.knownDemand()
+	demand, answers := w.knownDemand(), w.canaryAnswers()
 	for n := range w.Routed {
 		main, canary := w.knownEndpoints(n), w.knownEndpoints(twin(n)).total()
 		if need := max(1, share(after.Weight, demand)); after.Weight > before.Weight && canary < need {
@@ -40,12 +40,23 @@ func capacityBeforeWeight(w *World, ch Change) string {
 		if after.Match != 0 && after.Match != before.Match && canary == 0 {
 			return "a match without canary endpoints"
 		}
-		if after.Weight < before.Weight && !w.mayFall(main.total(), canary, after.Weight, demand) {
+		if after.Weight < before.Weight && !w.mayFall(main.total(), answers, after.Weight, demand) {
 			return fmt.Sprintf("weight back to %d with %d of %d endpoints behind %s",
 				after.Weight, main.total(), share(100-after.Weight, demand), serviceName(n))
 		}
 	}
 	return ""
+}
+
+// canaryAnswers is how many canary pods answer by every way that a weight sends requests there, as far as the hands
+// know: one weight is for all Services, and where one of them has nobody, requests are lost by it.
+func (w *World) canaryAnswers() int {
+	_, _, to, _ := w.current()
+	n := w.knownReady(to)
+	for i := range w.Routed {
+		n = min(n, w.knownEndpoints(twin(i)).total())
+	}
+	return n
 }
 
 // mayFall says whether the main backend can take what a canary weight leaves it. One ready pod is enough when
@@ -71,11 +82,20 @@ func shrinkAfterDrain(w *World, ch Change) string {
 	}
 	// What the data plane needs to follow endpoints cannot be seen in any object; the drain has to cover it.
 	drain := int(r.Spec.DrainDelay/time.Second) - w.PlaneLag - 1
+	drained := Version(ch.Key.N)
+	if drained == to && after.Owner != before.Owner {
+		drained = from
+	}
+	if w.checks.led[drained] > w.checks.told[drained] {
+		// A Service was turned and turned back so soon, or unheard of, that no cache ever held the endpoints of the time
+		// between. Then nobody can know when they went either, and the drain has to cover that too.
+		drain -= w.ControllerLag
+	}
 	switch {
 	case len(r.Spec.Layers) == 0:
 		return w.shrinkWithoutLayers(before, after, from, w.knownReady(to))
-	case w.meddled() && (!w.checks.carries[ch.Key.N] || !w.Policy) || w.knownReady(Version(ch.Key.N)) == 0:
-		return "" // somebody else's hand has moved the requests, where no policy stops it, or its pods have failed
+	case w.meddled() && (!w.checks.carries[ch.Key.N] || w.movedUnseen()) || w.knownReady(Version(ch.Key.N)) == 0:
+		return "" // somebody else's hand has moved the requests, and this was not yet seen, or its pods have failed
 	case after.Desired < before.Desired && after.Desired < w.serving(Version(ch.Key.N)) && w.Tick-w.plane.served[ch.Key.N] < drain:
 		return fmt.Sprintf("%s shrinks to %d, %d ticks after its last request; the drain is %d",
 			Version(ch.Key.N), after.Desired, w.Tick-w.plane.served[ch.Key.N], drain)
@@ -83,6 +103,16 @@ func shrinkAfterDrain(w *World, ch Change) string {
 		return fmt.Sprintf("hands %s over %d ticks after the last request to %s; the drain is %d", to, w.Tick-w.plane.served[from], from, drain)
 	}
 	return ""
+}
+
+// movedUnseen says whether a selector or a route has been changed since the hands decided.
+func (w *World) movedUnseen() bool {
+	for n := range w.Services {
+		if s, _ := w.service(n); s.Selector != must[Service](w.known(), serviceKey(n)).Selector {
+			return true
+		}
+	}
+	return must[Route](&w.store.table, routeKey).Split != must[Route](w.known(), routeKey).Split
 }
 
 // serving is how many pods of the canary the requests need that the objects or the data plane may still send it;

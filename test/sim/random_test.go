@@ -30,7 +30,7 @@ func TestRandom(t *testing.T) {
 	var actions, worlds, requests, writes, bad atomic.Int64
 	var mu sync.Mutex
 	failed := map[string]int{}
-	first := map[string]uint64{}
+	seeds := map[string][]uint64{}
 	parallelUntil(func() bool { return actions.Load() >= want || bad.Load() > 200 }, func(i int) {
 		seed := *fromFlag + uint64(i)
 		s := newStory(seed)
@@ -46,8 +46,8 @@ func TestRandom(t *testing.T) {
 			defer mu.Unlock()
 			message, _, _ := strings.Cut(v.Message, "\n")
 			kind := v.Name + " " + digits.ReplaceAllString(message, "N")
-			if failed[kind]++; failed[kind] == 1 {
-				first[kind] = seed
+			if failed[kind]++; failed[kind] <= 10 {
+				seeds[kind] = append(seeds[kind], seed)
 			}
 		}
 	})
@@ -58,9 +58,9 @@ func TestRandom(t *testing.T) {
 			t.Errorf("and %d kinds more", len(failed)-12)
 			break
 		}
-		t.Errorf("%d of %d worlds: %.300s\nseed %d", n, worlds.Load(), kind, first[kind])
+		t.Errorf("%d of %d worlds: %.300s\nseeds %d", n, worlds.Load(), kind, seeds[kind])
 		if !testing.Short() {
-			showShrunk(t, newStory(first[kind]))
+			showShrunk(t, newStory(seeds[kind][0]))
 		}
 	}
 }

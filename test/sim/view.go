@@ -116,7 +116,7 @@ func (w *World) observe(v *view, r Release) release.Observed {
 		Stable:   observeTrack(v, from),
 		Canary:   observeTrack(v, to),
 	}
-	if rs, ok := v.replicaSet(from); ok && rs.Observed != rs.Generation && v.turned(w, to) {
+	if rs, ok := v.replicaSet(from); ok && rs.Observed != rs.Generation && (len(r.Spec.Layers) == 0 || v.turned(w, to)) {
 		o.Stable.Ready = 0 // the status is of another spec: what it counts may just have been removed
 	}
 	rollout, ok := at[Rollout](&v.table, rolloutKey)
