@@ -203,9 +203,13 @@ func (r Release) String() string {
 		name string
 		set  bool
 	}{
-		{" reached", !m.StepReachedAt.IsZero()}, {" promoted", m.Promoted}, {" full", m.Full},
-		{" paused by " + m.PausedBy, m.PausedBy != ""}, {" draining", !m.DrainFrom.IsZero()},
-		{" handed over", m.HandedOver}, {" " + string(m.End), m.End != release.NotEnding},
+		{" reached", !m.StepReachedAt.IsZero()},
+		{" promoted", m.Promoted},
+		{" full", m.Full},
+		{" paused by " + m.PausedBy, m.PausedBy != ""},
+		{" draining", !m.DrainFrom.IsZero()},
+		{" handed over", m.HandedOver},
+		{" " + string(m.End), m.End != release.NotEnding},
 	} {
 		if part.set {
 			s += part.name
