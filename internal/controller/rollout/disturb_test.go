@@ -106,6 +106,46 @@ func TestDisturbanceAtEveryWrite(t *testing.T) {
 	}
 }
 
+// TestRouteDeletedMidRelease: our canary Ingress does not outlive the team's.
+func TestRouteDeletedMidRelease(t *testing.T) {
+	c := underWay(t)
+	c.settle()
+	c.deleteNamed(&networkingv1.Ingress{}, "web")
+	c.settle()
+	if w := c.rollout().Status.WaitingFor; w == nil || w.Reason != "Trouble" {
+		t.Errorf("waits for %+v", w)
+	}
+	c.decide(v1alpha1.VerbAbort, "shop-1")
+	c.settle()
+	c.expectNothingLeft("the Ingress was deleted")
+	c.expectPods("the Ingress was deleted", map[string]int{"shop:v1": 4})
+	if rel := c.release("shop-1"); rel.Status.Phase != v1alpha1.ReleaseAborted {
+		t.Errorf("the release: %s", c.tells())
+	}
+}
+
+// TestRemovedByForce: a release whose record was removed in its middle leaves nothing narrowed behind.
+func TestRemovedByForce(t *testing.T) {
+	for _, also := range []string{"", "the Rollout goes too"} {
+		t.Run(also, func(t *testing.T) {
+			c := underWay(t)
+			c.settle()
+			if also != "" {
+				c.delete(c.rollout())
+			}
+			c.delete(c.release("shop-1"))
+			c.setImage("shop:v1")
+			c.kubernetes()
+			c.settle()
+			phase := v1alpha1.RolloutHealthy
+			if also != "" {
+				phase = ""
+			}
+			c.expectRest("the Release was deleted", phase, "shop:v1")
+		})
+	}
+}
+
 // promoteAll lets releases go on until nothing asks to be promoted any more.
 func (c *cluster) promoteAll() {
 	c.t.Helper()

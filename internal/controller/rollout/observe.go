@@ -421,26 +421,36 @@ func (r *Reconciler) observeLayer(ctx context.Context, w *world, t v1alpha1.Traf
 		w.trouble = fmt.Sprintf("spec.traffic names the %s %q, which is not in namespace %s: create it, or correct the name", gvk.Kind, name, w.rollout.Namespace)
 	}
 	l.world = traffic.World{Route: route, Now: w.now, Backends: backends(w.services)}
-	if beside := provider.BesideName(name); beside != "" {
-		if l.world.Beside, err = r.route(ctx, gvk, w.rollout.Namespace, beside); err != nil {
-			return nil, err
-		}
-		if b := l.world.Beside; b != nil && !w.ours(b) {
-			w.trouble = fmt.Sprintf("the %s %q, which this release needs, exists already and is not Sluice's: rename or remove it", gvk.Kind, beside)
-			return nil, nil
-		}
+	if err := r.observeOurs(ctx, w, l, name); err != nil {
+		return nil, err
 	}
-	l.hold = w.holds[v1alpha1.HoldTarget{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind, Name: name}]
-	if route == nil && l.hold == nil && l.world.Beside == nil {
-		return nil, nil // Otherwise there is something of ours to take away.
+	foreign := l.world.Beside != nil && !w.ours(l.world.Beside)
+	if foreign {
+		w.trouble = fmt.Sprintf("the %s %q, which this release needs, exists already and is not Sluice's: rename or remove it", gvk.Kind, l.world.Beside.GetName())
 	}
-	if l.hold != nil && l.hold.Spec.Original != nil {
-		if err := json.Unmarshal(l.hold.Spec.Original.Raw, &l.world.Original); err != nil {
-			return nil, fmt.Errorf("read spec.original of Hold %s: %w", l.hold.Name, err)
-		}
+	// Without the team's route only what is ours counts, which is still to be taken away.
+	if foreign || route == nil && l.hold == nil && l.world.Beside == nil {
+		return nil, nil
 	}
 	l.state = provider.Read(l.world)
 	return l, nil
+}
+
+// observeOurs reads what a release has added to a layer: the object beside the team's, and the Hold.
+func (r *Reconciler) observeOurs(ctx context.Context, w *world, l *layer, name string) (err error) {
+	gvk := l.provider.Kind()
+	if beside := l.provider.BesideName(name); beside != "" {
+		if l.world.Beside, err = r.route(ctx, gvk, w.rollout.Namespace, beside); err != nil {
+			return err
+		}
+	}
+	l.hold = w.holds[v1alpha1.HoldTarget{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind, Name: name}]
+	if l.hold != nil && l.hold.Spec.Original != nil {
+		if err := json.Unmarshal(l.hold.Spec.Original.Raw, &l.world.Original); err != nil {
+			return fmt.Errorf("read spec.original of Hold %s: %w", l.hold.Name, err)
+		}
+	}
+	return nil
 }
 
 // route reads a traffic object, and has its kind watched from then on. It returns nil if there is none.
@@ -536,6 +546,9 @@ func (w *world) observed(rel *v1alpha1.Release, m release.Memory) release.Observ
 			Exists: true, Desired: w.template.Hash, Replicas: deployment.Replicas(w.deploy), Held: w.held(rel, m),
 		}
 		o.Stable = deployment.ReadTrack(stable, w.deploy.GetUID())
+		if w.turned() && deployment.Behind(stable) {
+			o.Stable.Ready = 0 // It may have been scaled away and back: what is ready is not known.
+		}
 		o.Canary = deployment.ReadTrack(canary, w.deploy.GetUID())
 		o.Workload.Settled = o.Canary.Adopted && w.alone(canary)
 	}
@@ -559,6 +572,14 @@ func (w *world) held(rel *v1alpha1.Release, m release.Memory) bool {
 		return false
 	}
 	return deployment.Paused(w.deploy)
+}
+
+// turned says whether a Service leads to the new revision.
+func (w *world) turned() bool {
+	_, canary := w.hashes()
+	return slices.ContainsFunc(w.services, func(s *service) bool {
+		return canary != "" && s.object.Spec.Selector[v1alpha1.LabelPodTemplateHash] == canary
+	})
 }
 
 // propagation is the longest of the layers'.
