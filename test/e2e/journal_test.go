@@ -157,19 +157,6 @@ func (j *journal) window(t testing.TB, name string, step int32) window {
 	return w
 }
 
-// phases are the phases that a release was in, in order.
-func (j *journal) phases(name string) []v1alpha1.ReleasePhase {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	var out []v1alpha1.ReleasePhase
-	for _, e := range j.releases {
-		if p := e.release.Status.Phase; e.release.Name == name && p != "" && (len(out) == 0 || out[len(out)-1] != p) {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
 // story tells all of it, for a test that failed.
 func (j *journal) story() string {
 	j.mu.Lock()

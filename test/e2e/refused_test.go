@@ -179,7 +179,7 @@ func TestCannotStart(t *testing.T) {
 		colour, quota string
 		words         []string
 	}{
-		"UnknownImage": {colour: "nosuch", words: []string{"0 of 1 new pods", "ErrImagePull"}},
+		"UnknownImage": {colour: "nosuch", words: []string{"0 of 1 new pods", "ImagePull"}},
 		"Crash":        {colour: "crash", words: []string{"0 of 1 new pods", "CrashLoopBackOff"}},
 		"Quota":        {colour: "green", quota: "5", words: []string{"0 of 1 new pods", "exceeded quota"}},
 	} {

@@ -81,35 +81,48 @@ func (w *world) released(before team) {
 	}
 }
 
-// TestUninstall takes Sluice out of a cluster while a release is under way and another is rejected.
+// TestUninstall takes Sluice out of a cluster while one release is under way and another is rejected: beside a
+// controller that runs, and where there is none any more, so that the command puts everything back itself.
 func TestUninstall(t *testing.T) {
+	t.Run("BesideAController", func(t *testing.T) { uninstall(t, false) })
+	t.Run("WithoutAController", func(t *testing.T) { uninstall(t, true) })
+}
+
+func uninstall(t *testing.T, gone bool) {
+	t.Helper()
 	c := alone(t)
 	controller, err := startController(c.Kubeconfig, nil)
 	must(t, err)
 	defer controller.stop()
-	running, rejected := worldIn(t, c), worldIn(t, c)
-	var before [2]team
-	var loads [2]*load
-	for i, w := range []*world{running, rejected} {
+	worlds := []*world{worldIn(t, c), worldIn(t, c)}
+	var before []team
+	var loads []*load
+	for _, w := range worlds {
 		objects := w.example("1-nginx/shop.yaml", "1-nginx/assets.yaml", "1-nginx/rollout.yaml")
 		steps(only(objects, "Rollout"), step(50))
 		w.start(objects...)
 		w.serves()
-		before[i], loads[i] = w.team(), w.loadOn(w.to("/color"), 2)
+		before, loads = append(before, w.team()), append(loads, w.loadOn(w.to("/color"), 2))
 		w.setImage("green")
 		w.atStep("shop-1", 1)
 	}
-	rejected.mustSluice("abort", "shop")
-	rejected.phase(v1alpha1.RolloutRejected)
+	worlds[1].mustSluice("abort", "shop")
+	worlds[1].phase(v1alpha1.RolloutRejected)
+	if gone {
+		controller.kill()
+	}
 
-	// The controller does not run as a Deployment of the cluster here, so the command would do its work; both may.
-	out := running.mustSluice("uninstall", "--yes", "--timeout", "60s")
-	for i, w := range []*world{running, rejected} {
+	said, err := command(t.Context(), "sluice", "--kubeconfig", c.Kubeconfig, "uninstall", "--yes", "--timeout", "60s").CombinedOutput()
+	out := string(said)
+	if err != nil {
+		t.Fatalf("sluice uninstall: %v\n%s", err, out)
+	}
+	for i, w := range worlds {
 		w.released(before[i])
 		noneFailed(t, loads[i].end())
 	}
-	if out, err := running.tryKubectl("", "get", "mutatingadmissionpolicies", "-o", "name"); err != nil || strings.Contains(out, "sluice") {
-		t.Errorf("policies after uninstall: %s %v", out, err)
+	left, err := worlds[0].tryKubectl("", "get", "mutatingadmissionpolicies,validatingadmissionpolicies,clusterroles", "-o", "name")
+	if err != nil || strings.Contains(left, "sluice") {
+		t.Errorf("left after uninstall: %s %v; it said:\n%s", left, err, out)
 	}
-	t.Log(out)
 }

@@ -344,13 +344,6 @@ func (w *world) deployment() *appsv1.Deployment {
 	return d
 }
 
-func (w *world) rollout() *v1alpha1.Rollout {
-	w.Helper()
-	r := &v1alpha1.Rollout{}
-	must(w, w.get(r, "shop"))
-	return r
-}
-
 // pods of the workload that are there now.
 func (w *world) pods() []corev1.Pod {
 	w.Helper()

@@ -90,6 +90,9 @@ func connect(cfg *rest.Config, out io.Writer, dryRun bool) (*cluster, error) {
 	if cfg == nil {
 		return nil, errors.New("no cluster given: set KUBECONFIG or --kubeconfig")
 	}
+	// What is waited for is asked often; the API server's own fairness is limit enough.
+	cfg = rest.CopyConfig(cfg)
+	cfg.QPS = -1
 	objects, err := dynamic.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
