@@ -316,6 +316,9 @@ func (w *world) rejected() *v1alpha1.RejectedRevision {
 	if rel.Status.Phase != v1alpha1.ReleaseAborted || rel.Status.Memory == nil || retried(w, rel) {
 		return nil
 	}
+	if s := w.rollout.Status; s.Phase == v1alpha1.RolloutHealthy && s.CurrentRelease == rel.Name {
+		return nil // The template has been the stable one since: whoever brings it again means it.
+	}
 	if end := release.EndReason(rel.Status.Memory.End); end == release.BackToStable || end == release.RolloutRemoved {
 		return nil
 	}

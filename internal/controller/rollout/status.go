@@ -129,10 +129,8 @@ func waiting(reason release.Reason) *v1alpha1.WaitingFor {
 // weight is the canary's share of requests in percent as the layers have it, or, without layers, its share of the
 // ready pods.
 func (w *world) weight() int {
-	for _, s := range w.services {
-		if c := w.canary(); c != nil && s.object.Spec.Selector[v1alpha1.LabelPodTemplateHash] == hashOf(c) {
-			return 100
-		}
+	if w.turned() {
+		return 100
 	}
 	if len(w.layers) > 0 {
 		return w.layers[0].state.Weight

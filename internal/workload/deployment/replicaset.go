@@ -207,12 +207,17 @@ func ReadTrack(rs *unstructured.Unstructured, owner types.UID) release.Track {
 	}
 	// Pods above the size are on their way out and serve nobody for long.
 	t.Ready = min(t.Ready, t.Desired)
-	if status(rs, "observedGeneration") < int(rs.GetGeneration()) {
+	if Behind(rs) {
 		// The count may be older than the size: no pods may be taken for gone.
 		t.Pods = max(t.Pods, t.Desired, 1)
 	}
 	t.Problem = failure(rs)
 	return t
+}
+
+// Behind says whether a ReplicaSet's status speaks of an older size than it has.
+func Behind(rs *unstructured.Unstructured) bool {
+	return rs != nil && status(rs, "observedGeneration") < int(rs.GetGeneration())
 }
 
 // failure is why the ReplicaSet could not make a pod (quota, admission, bad template), if it says.
