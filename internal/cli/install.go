@@ -79,7 +79,7 @@ The records of releases are kept unless --delete-crds is given.`,
 			}
 			o.Out = e.out
 			if back != nil {
-				as := asSluice(cfg, o.Namespace)
+				as := install.AsController(cfg, o.Namespace)
 				o.PutBack = func(ctx context.Context) error { return back(ctx, as) }
 			}
 			return install.Uninstall(c.Context(), cfg, o)
@@ -91,15 +91,4 @@ The records of releases are kept unless --delete-crds is given.`,
 	f.BoolVar(&o.Force, "force", false, "Go on when Rollouts are not put back in time, and print what is left changed")
 	f.DurationVar(&o.Timeout, "timeout", 10*time.Minute, "How long it may take in all")
 	return c
-}
-
-// asSluice acts as the controller's own user: the admission policies keep what a release has changed as it is for
-// everybody else, so that nobody but Sluice can put it back.
-func asSluice(cfg *rest.Config, namespace string) *rest.Config {
-	as := rest.CopyConfig(cfg)
-	as.Impersonate = rest.ImpersonationConfig{
-		UserName: deploy.Username(namespace),
-		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
-	}
-	return as
 }

@@ -118,6 +118,10 @@ func removing(rollout unstructured.Unstructured) bool {
 	return phase == string(v1alpha1.RolloutRemoving)
 }
 
+// ending is how long the put-back may take to end once it is no longer waited for. One that cannot even begin, for
+// want of rights, does not listen.
+const ending = 15 * time.Second
+
 // alongside runs work until wait is over. When the work ends first by an error, that is the outcome.
 func alongside(ctx context.Context, work, wait func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -134,7 +138,10 @@ func alongside(ctx context.Context, work, wait func(context.Context) error) erro
 		err = cause
 	}
 	cancel(nil)
-	<-done
+	select {
+	case <-done:
+	case <-time.After(ending):
+	}
 	return err
 }
 
