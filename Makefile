@@ -26,15 +26,15 @@ build: bin/sluice bin/sluice-playground bin/sluice-demo ## Build the binaries in
 
 bin/sluice: go.mod go.sum $(GO_FILES) $(shell find deploy -name '*.yaml')
 	@echo "building $@ (the first time takes about five minutes)"
-	@go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/sluice
+	@go build -ldflags '$(LDFLAGS)' -o $@ ./cmd/sluice
 	@ln -sf sluice bin/kubectl-sluice
 
 bin/sluice-demo: go.mod go.sum $(shell find test/demo -name '*.go' 2>/dev/null)
-	@go build -trimpath -o $@ ./test/demo
+	@go build -o $@ ./test/demo
 
 bin/sluice-playground: playground/go.mod playground/go.sum $(PLAYGROUND)
 	@echo "building $@: a real Kubernetes control plane (the first time takes about ten minutes)"
-	@cd playground && go build -trimpath -ldflags '-s -w' -o ../$@ ./cmd/sluice-playground
+	@cd playground && go build -ldflags '-s -w' -o ../$@ ./cmd/sluice-playground
 
 # --- Check it
 
