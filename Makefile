@@ -67,9 +67,9 @@ lint: bin/golangci-lint
 	@bin/golangci-lint run ./...
 	@cd playground && ../bin/golangci-lint run --config ../.golangci.yml ./...
 
-bin/golangci-lint: tools/go.mod
+bin/golangci-lint: tools/lint/go.mod
 	@echo "building $@ (the first time takes some minutes)"
-	@go build -modfile=tools/go.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@cd tools/lint && go build -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 .PHONY: tidy
 tidy:
