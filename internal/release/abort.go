@@ -13,6 +13,7 @@ var (
 )
 
 func (t *turn) abort() (again bool) {
+	t.m.HandedOver = t.m.HandedOver && t.o.Canary.Adopted // until it is seen to be taken back
 	if c := t.o.Canary; !t.m.DrainFrom.IsZero() && (c.Pods > 0 || c.Desired > 0) && !t.canaryIdle() {
 		t.m.DrainFrom = time.Time{}
 	}
@@ -51,21 +52,22 @@ func (t *turn) unsettledLongEnough() bool {
 	return t.m.Phase == Aborting && t.m.Overdue && !t.now.Before(t.m.StepStartedAt.Add(t.s.ProgressDeadline))
 }
 
-// takeBack takes the new ReplicaSet back if an edit crossed the hand-over. One without pods, which serves nobody,
-// is left to the workload: it belongs to its history.
+// takeBack takes the new ReplicaSet back if an edit crossed the hand-over, also when a scale to zero crossed it as well
+// and it is empty: it would be the workload's newest, and the first to grow again. One without pods that this release
+// has not handed over is left to the workload: it belongs to its history.
 func (t *turn) takeBack() Reason {
 	c := t.o.Canary
-	empty := c.Desired == 0 && c.Pods == 0 && !t.servesByService()
-	if !c.Adopted || empty || t.goneItsWay() {
+	history := c.Desired == 0 && c.Pods == 0 && !t.m.HandedOver && !t.servesByService()
+	if !c.Adopted || history || t.goneItsWay() {
 		return Reason{}
 	}
 	return t.takenBack()
 }
 
-// goneItsWay: the workload has the new revision's pods and is not held any more, or is itself gone. Then they are
-// not this release's to drain or to end, and the Services select whatever the team wrote.
+// goneItsWay: the workload has taken the new revision's pods by itself and is not held any more, or is itself gone.
+// Then they are not this release's to drain or to end, and the Services select whatever the team wrote.
 func (t *turn) goneItsWay() bool {
-	return t.o.Canary.Adopted && (!t.o.Workload.Exists || !t.o.Workload.Held)
+	return t.o.Canary.Adopted && (!t.o.Workload.Exists || !t.o.Workload.Held && !t.m.HandedOver)
 }
 
 // keepServing keeps the new pods at full number while a Service still leads to them and stable cannot take it

@@ -111,7 +111,7 @@ type Memory struct {
 	PausedAt time.Time
 	// DrainFrom is when the version that goes was first seen to get no more requests.
 	DrainFrom time.Time
-	// HandedOver: the canary's ReplicaSet was given to the workload.
+	// HandedOver: the canary's ReplicaSet was given to the workload; in an abort, and was not seen to be taken back.
 	HandedOver bool
 	// Overdue: the abort's own deadline has passed, so that stable takes the requests with what it has.
 	Overdue bool

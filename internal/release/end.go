@@ -72,7 +72,7 @@ func (t *turn) end(why EndReason, user, message string) {
 	t.happened(string(why), user, "%s", message)
 	m := Memory{
 		Phase: Aborting, Step: t.m.Step, StartedAt: t.m.StartedAt, StepStartedAt: t.now,
-		End: why, EndMessage: message,
+		End: why, EndMessage: message, HandedOver: t.handedOver(),
 	}
 	if t.neverServed() {
 		m.DrainFrom = t.m.StartedAt.Add(-t.s.DrainDelay)

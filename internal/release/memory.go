@@ -32,7 +32,7 @@ func (m Memory) sane(s Spec, now time.Time) Memory {
 	if !m.Phase.known() {
 		m.Phase = Progressing
 	}
-	m.HandedOver = m.HandedOver && (m.Phase == Completing || m.Phase.Terminal())
+	m.HandedOver = m.HandedOver && (m.Phase == Completing || m.Phase == Aborting || m.Phase.Terminal())
 	if m.PausedBy != "" && m.Phase == Progressing {
 		m.Phase = Paused
 	}
