@@ -27,6 +27,7 @@ func (h *hands) plan(w *World, r Release, a release.Action) {
 	case release.RevertTemplate:
 		h.revert(w, versionOf(r.Spec.From))
 	case release.RemoveCanary:
+		h.mark(versionOf(r.Spec.From), false)
 		h.remove(replicaSetKey(to))
 	}
 }
