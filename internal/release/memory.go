@@ -48,6 +48,11 @@ func (m Memory) sane(s Spec, now time.Time) Memory {
 	if m.StepStartedAt.IsZero() && (m.Phase == Aborting || m.Phase == Completing) {
 		m.StepStartedAt = now
 	}
+	return m.notAhead(now)
+}
+
+// notAhead brings times to come back to now.
+func (m Memory) notAhead(now time.Time) Memory {
 	for _, at := range []*time.Time{&m.StartedAt, &m.StepStartedAt, &m.StepReachedAt, &m.PausedAt, &m.DrainFrom} {
 		if at.After(now) {
 			*at = now
