@@ -84,9 +84,13 @@ func (h *hands) step(w *World) {
 // recheck relists those kinds whose watch is not frozen: what makes up for a lost event.
 func (v *view) recheck(w *World) {
 	for k := range Kinds {
-		if w.Tick >= v.frozen[k] {
+		switch {
+		case w.Tick >= v.frozen[k]:
 			v.table[k] = append(v.table[k][:0], w.store.table[k]...)
 			v.pos[k] = len(w.store.log[k])
+			v.missed[k] = false
+		case v.missed[k]:
+			v.miss(w, k)
 		}
 	}
 }

@@ -10,10 +10,12 @@ import (
 // view is the hands' caches: one watch stream per kind, each as late as it likes.
 type view struct {
 	table
-	pos    [Kinds]int
+	pos [Kinds]int
+	// from is where each stream began.
 	from   [Kinds]int
 	frozen [Kinds]int
-	// from is where each stream began.
+	// missed: an event of this kind was lost since it was last listed.
+	missed [Kinds]bool
 	// wrote is the version of our own last write to each object, as far as this process knows.
 	wrote [Kinds][]int
 	// gone is when the canary Ingress was seen to be gone, or this process began.
@@ -43,11 +45,20 @@ func (v *view) deliver(w *World) bool {
 			if e := &log[v.pos[k]]; !e.Lost {
 				v.see(w, k, e)
 				any = true
+			} else {
+				v.miss(w, k)
 			}
 			v.pos[k]++
 		}
 	}
 	return any
+}
+
+// miss: what was lost is not known before the next recheck.
+func (v *view) miss(w *World, k Kind) {
+	v.missed[k] = true
+	w.disturb(recheck)
+	w.checks.excuse.blind(w.Tick + recheck)
 }
 
 func (w *World) arrived(k Kind, e *Event, frozen int) bool {
