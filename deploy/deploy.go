@@ -54,6 +54,7 @@ func Access(namespace string) ([]*unstructured.Unstructured, error) {
 func Policies(namespace string) ([]*unstructured.Unstructured, error) {
 	return read(namespace,
 		"policies/decision-author.yaml",
+		"policies/keep-release.yaml",
 		"policies/hold-workload.yaml",
 		"policies/hold-service.yaml",
 		"policies/hold-httproute.yaml",

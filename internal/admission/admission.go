@@ -28,6 +28,8 @@ const (
 	HoldHTTPRoute = "sluice-hold-httproute"
 	// DecisionAuthor fills in and proves the author of a Decision.
 	DecisionAuthor = "sluice-decision-author"
+	// KeepRelease keeps a Release until it has ended.
+	KeepRelease = "sluice-keep-release"
 )
 
 // Resources is the part of a discovery client that tells which kinds a cluster serves.
