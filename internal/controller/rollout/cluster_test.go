@@ -580,6 +580,9 @@ func (c *cluster) collectGarbage() bool {
 	}
 	moved := false
 	for _, o := range all {
+		if rel, ok := o.(*v1alpha1.Release); ok && !rel.Status.Phase.Terminal() {
+			continue // The admission policy sluice-keep-release.
+		}
 		if owner := metav1.GetControllerOf(o); owner != nil && !uids[owner.UID] && o.GetDeletionTimestamp() == nil {
 			c.delete(o)
 			moved = true

@@ -22,6 +22,15 @@ var disturbances = map[string]struct {
 	image string
 }{
 	"the Rollout is deleted": {do: func(c *cluster) { c.delete(c.rollout()) }},
+	"the Rollout is removed by force": {
+		do: func(c *cluster) {
+			if ro := c.rollout(); ro != nil {
+				ro.Finalizers = nil
+				c.update(ro)
+				c.delete(ro)
+			}
+		},
+	},
 	"the workload is deleted": {
 		do:    func(c *cluster) { c.delete(c.deployment()) },
 		phase: v1alpha1.RolloutStalled,

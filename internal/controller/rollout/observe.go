@@ -49,6 +49,8 @@ type world struct {
 	layers    []*layer
 	// trouble is what no waiting mends.
 	trouble string
+	// abandoned: the Rollout went by force, while its release was under way; rollout stands in for it.
+	abandoned bool
 	// keptPaused: without an admission policy the workload stays paused, released or not.
 	keptPaused bool
 }
@@ -99,8 +101,14 @@ func (w *world) latest() *v1alpha1.Release {
 // observe reads everything that concerns one Rollout. It returns nil when the Rollout is gone.
 func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*world, error) {
 	w := &world{now: r.Now(), keptPaused: r.keepsPaused(), rollout: &v1alpha1.Rollout{}, holds: map[v1alpha1.HoldTarget]*v1alpha1.Hold{}}
-	if err := r.Kube.Get(ctx, key, w.rollout); err != nil {
-		return nil, client.IgnoreNotFound(fmt.Errorf("read Rollout %s: %w", key, err))
+	switch err := r.Kube.Get(ctx, key, w.rollout); {
+	case apierrors.IsNotFound(err):
+		if w.rollout, err = r.standIn(ctx, key, w.now); w.rollout == nil || err != nil {
+			return nil, err
+		}
+		w.abandoned = true
+	case err != nil:
+		return nil, fmt.Errorf("read Rollout %s: %w", key, err)
 	}
 	steps := []func(context.Context, *world) error{r.observeWorkload, r.observeReleases, r.observeDecisions, r.observeHolds}
 	for _, step := range steps {
@@ -111,6 +119,30 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*wo
 	w.settled = w.lastReleased()
 	w.forgetReplaced()
 	return w, nil
+}
+
+// standIn is what a release under way needs of a Rollout that somebody removed by force, finalizer and all: the release
+// is then taken back as if the Rollout were being removed properly. It is nil where there is no such release.
+func (r *Reconciler) standIn(ctx context.Context, key types.NamespacedName, now time.Time) (*v1alpha1.Rollout, error) {
+	list := &v1alpha1.ReleaseList{}
+	if err := r.Kube.List(ctx, list, client.InNamespace(key.Namespace), client.MatchingFields{indexRollout: key.Name}); err != nil {
+		return nil, fmt.Errorf("list Releases: %w", err)
+	}
+	for i := range list.Items {
+		rel := &list.Items[i]
+		if rel.Status.Phase.Terminal() {
+			continue
+		}
+		ro := &v1alpha1.Rollout{
+			ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, DeletionTimestamp: &metav1.Time{Time: now}},
+			Spec:       v1alpha1.RolloutSpec{Workload: rel.Spec.Plan.Workload, Traffic: rel.Spec.Plan.Traffic},
+		}
+		if owner := metav1.GetControllerOf(rel); owner != nil {
+			ro.UID = owner.UID
+		}
+		return ro, nil
+	}
+	return nil, nil
 }
 
 // forgetReplaced sees that a workload is another than the one that was taken over: it was deleted and made anew under

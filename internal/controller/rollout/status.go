@@ -158,7 +158,7 @@ var phases = map[release.Phase]v1alpha1.RolloutPhase{
 // mirror shows the running release in its Rollout's status. States that pass at once are not shown there.
 func (r *Reconciler) mirror(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release, out release.Outcome) error {
 	phase, running := phases[out.Memory.Phase]
-	if !running {
+	if !running || w.abandoned {
 		return nil // The end is told from the record, see idle.go.
 	}
 	if w.rollout.DeletionTimestamp != nil {
