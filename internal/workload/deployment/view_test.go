@@ -1,0 +1,196 @@
+package deployment
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"pgregory.net/rapid"
+	"sigs.k8s.io/yaml"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+const shop = `
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: shop
+  namespace: demo
+  uid: d-1
+  annotations:
+    kubectl.kubernetes.io/last-applied-configuration: '{"a":"long","story":true}'
+    team.example.com/owner: web
+  managedFields: [{manager: kubectl}]
+spec:
+  replicas: 4
+  minReadySeconds: 7
+  selector: {matchLabels: {app: shop}}
+  template:
+    metadata: {labels: {app: shop, tier: front}, creationTimestamp: null}
+    spec:
+      futureField: {deep: [1, two, {three: 3}]}
+      initContainers: [{name: prepare, image: "prepare:1"}]
+      containers:
+      - name: web
+        image: "shop:v1"
+        envFrom: [{configMapRef: {name: env}}, {secretRef: {name: keys}}]
+        env: [{name: A, valueFrom: {secretKeyRef: {name: one, key: k}}}, {name: B, valueFrom: {configMapKeyRef: {name: two, key: k}}}]
+      - {name: side, image: "side:3"}
+      volumes: [{name: v, configMap: {name: files}}, {name: w, secret: {secretName: cert}}, {name: x, projected: {sources: [{secret: {name: deep}}]}}]
+`
+
+func object(t *testing.T, manifest string) *unstructured.Unstructured {
+	t.Helper()
+	u := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(manifest), &u.Object); err != nil {
+		t.Fatal(err)
+	}
+	// As the API server's client decodes numbers.
+	raw, err := u.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &unstructured.Unstructured{}
+	if err := out.UnmarshalJSON(raw); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func set(value any, path ...string) func(*unstructured.Unstructured) {
+	return func(u *unstructured.Unstructured) { _ = unstructured.SetNestedField(u.Object, value, path...) }
+}
+
+// TestHash: it stays the same where Kubernetes or Sluice itself has written, and changes with all else.
+func TestHash(t *testing.T) {
+	for name, tt := range map[string]struct {
+		edit func(*unstructured.Unstructured)
+		same bool
+	}{
+		"nothing":               {func(*unstructured.Unstructured) {}, true},
+		"the pods' hash label":  {set("abc", "spec", "template", "metadata", "labels", v1alpha1.LabelPodTemplateHash), true},
+		"a creation time":       {set("2026-11-20T00:00:00Z", "spec", "template", "metadata", "creationTimestamp"), true},
+		"our mark":              {set("true", "spec", "template", "metadata", "annotations", annotationFormer), true},
+		"the size":              {set(int64(9), "spec", "replicas"), true},
+		"the object's own note": {set("x", "metadata", "annotations", "note"), true},
+		"a label":               {set("x", "spec", "template", "metadata", "labels", "more"), false},
+		"an annotation":         {set("x", "spec", "template", "metadata", "annotations", "restartedAt"), false},
+		"a field of tomorrow":   {set("x", "spec", "template", "spec", "futureField", "deep"), false},
+		"the grace":             {set(int64(5), "spec", "template", "spec", "terminationGracePeriodSeconds"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, after := object(t, shop), object(t, shop)
+			tt.edit(after)
+			if same := TemplateOf(before).Hash == TemplateOf(after).Hash; same != tt.same {
+				t.Errorf("the same: %v, want %v", same, tt.same)
+			}
+		})
+	}
+}
+
+func TestTemplate(t *testing.T) {
+	d := object(t, shop)
+	whole := d.DeepCopy()
+	got := TemplateOf(d)
+	if diff := cmp.Diff(whole, d); diff != "" {
+		t.Errorf("reading changed it:\n%s", diff)
+	}
+	want := Template{
+		Hash:   got.Hash,
+		Labels: map[string]string{"app": "shop", "tier": "front"},
+		Images: []v1alpha1.ContainerImage{{Container: "web", Image: "shop:v1"}, {Container: "side", Image: "side:3"}, {Container: "prepare", Image: "prepare:1"}},
+		Refs: []v1alpha1.SharedObject{
+			{Kind: "ConfigMap", Name: "env"}, {Kind: "ConfigMap", Name: "files"}, {Kind: "ConfigMap", Name: "two"},
+			{Kind: "Secret", Name: "cert"}, {Kind: "Secret", Name: "deep"}, {Kind: "Secret", Name: "keys"}, {Kind: "Secret", Name: "one"},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if len(got.Hash) != 10 || strings.Trim(got.Hash, "bcdfghjklmnpqrstvwxz2456789") != "" {
+		t.Errorf("hash %q", got.Hash)
+	}
+	other := got
+	other.Refs = []v1alpha1.SharedObject{{Kind: "ConfigMap", Name: "two"}, {Kind: "Secret", Name: "two"}}
+	if diff := cmp.Diff([]v1alpha1.SharedObject{{Kind: "ConfigMap", Name: "two"}}, Shared(got, other)); diff != "" {
+		t.Errorf("shared (-want +got):\n%s", diff)
+	}
+}
+
+func TestCondense(t *testing.T) {
+	d := object(t, shop)
+	want := TemplateOf(d)
+	out, err := Condense(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := out.(*unstructured.Unstructured)
+	if diff := cmp.Diff(want, TemplateOf(got)); diff != "" {
+		t.Errorf("the template (-want +got):\n%s", diff)
+	}
+	if Replicas(got) != 4 || got.GetAnnotations()["team.example.com/owner"] != "web" {
+		t.Errorf("what is read elsewhere is gone: %v", got.Object)
+	}
+	raw, err := got.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dropped := range []string{"managedFields", "last-applied", "futureField", "volumes"} {
+		if strings.Contains(string(raw), dropped) {
+			t.Errorf("%s is kept", dropped)
+		}
+	}
+	if _, err := Condense(got.DeepCopy()); err != nil {
+		t.Errorf("again: %v", err)
+	}
+	if out, err := Condense("a tombstone"); out != "a tombstone" || err != nil {
+		t.Errorf("what is no object: %v, %v", out, err)
+	}
+}
+
+// TestCondenseProperty: whatever a template is, the cache says the same of it as the object, and saying it again
+// changes nothing.
+func TestCondenseProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spec := value(3).Draw(t, "spec")
+		u := &unstructured.Unstructured{Object: map[string]any{
+			"metadata": map[string]any{"name": "x"},
+			"spec":     map[string]any{"template": map[string]any{"metadata": value(2).Draw(t, "metadata"), "spec": spec}},
+		}}
+		if _, ok := spec.(map[string]any); !ok {
+			t.Skip("no template")
+		}
+		want := TemplateOf(u)
+		for range 2 {
+			if _, err := Condense(u); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, TemplateOf(u), cmpopts.EquateEmpty()); diff != "" {
+				t.Fatalf("(-want +got):\n%s", diff)
+			}
+		}
+	})
+}
+
+// value is JSON of the words that matter in a template, in any order.
+func value(depth int) *rapid.Generator[any] {
+	word := rapid.SampledFrom([]string{
+		"labels", "annotations", "containers", "initContainers", "name", "image", "secretName", "secret", "configMap", "secretRef",
+		"configMapKeyRef", v1alpha1.LabelPodTemplateHash, annotationFormer, "creationTimestamp", "other",
+	})
+	leaf := rapid.OneOf(
+		rapid.Custom(func(t *rapid.T) any { return word.Draw(t, "text") }),
+		rapid.Custom(func(t *rapid.T) any { return rapid.Int64Range(0, 9).Draw(t, "number") }),
+		rapid.Just[any](true), rapid.Just[any](nil),
+	)
+	if depth == 0 {
+		return leaf
+	}
+	return rapid.OneOf(leaf,
+		rapid.Custom(func(t *rapid.T) any { return rapid.SliceOfN(value(depth-1), 0, 3).Draw(t, "list") }),
+		rapid.Custom(func(t *rapid.T) any { return rapid.MapOfN(word, value(depth-1), 0, 5).Draw(t, "map") }),
+	)
+}
