@@ -72,7 +72,9 @@ func (t *turn) end(why EndReason, user, message string) {
 	t.happened(string(why), user, "%s", message)
 	m := Memory{
 		Phase: Aborting, Step: t.m.Step, StartedAt: t.m.StartedAt, StepStartedAt: t.now,
-		End: why, EndMessage: message, HandedOver: t.handedOver(),
+		End: why, EndMessage: message,
+		// Also if it was just to be taken back for another reason.
+		HandedOver: t.m.Phase == Completing && t.o.Canary.Adopted,
 	}
 	if t.neverServed() {
 		m.DrainFrom = t.m.StartedAt.Add(-t.s.DrainDelay)
