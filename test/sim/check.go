@@ -43,8 +43,9 @@ type checks struct {
 	demand [32]int
 	// abortedAt is when the abort was stored.
 	abortedAt int
-	// zeroAt is when the hands last decided for a workload that is to have no pods.
-	zeroAt int
+	// zeroAt is when the hands last decided for a workload that is to have no pods, upAt when first again for one that
+	// is to have some.
+	zeroAt, upAt int
 	// decisions counts how often the mind was asked.
 	decisions int
 }
@@ -52,20 +53,36 @@ type checks struct {
 // excuse is what makes a bad moment nobody's fault.
 type excuse struct {
 	outageUntil, foreignAt, disturbedAt int
-	// blindUntil: the hands may not know how many pods the workload is to have.
-	blindUntil int
+	// blindUntil: the hands may not know how many pods the workload is to have, or have only just been told. blindFrom
+	// is when they can first be told, and 0 once they have looked since.
+	blindUntil, blindFrom int
 	// aloneAt is when a Service that somebody had widened last had the new pods alone behind it.
 	aloneAt int
 }
 
 func (e *excuse) outage(until int)   { e.outageUntil = max(e.outageUntil, until+16) }
-func (e *excuse) blind(until int)    { e.blindUntil = max(e.blindUntil, until+16) }
 func (e *excuse) overwritten(at int) { e.foreignAt = at }
+
+// tells is how long it takes to act upon what the hands are told at last.
+const tells = 16
+
+func (e *excuse) blind(until int) {
+	e.blindUntil, e.blindFrom = max(e.blindUntil, until+tells), max(e.blindFrom, until)
+}
+
+// looked: the hands have looked at the world; if they could not before, they know only now.
+func (e *excuse) looked(at int) {
+	if e.blindFrom > 0 && at >= e.blindFrom {
+		e.blindUntil, e.blindFrom = max(e.blindUntil, at+tells), 0
+	}
+}
 
 const foreignWindow = 60
 
 // unseen says whether Sluice may not have been told the demand.
-func (w *World) unseen() bool { return w.Tick <= w.checks.excuse.blindUntil }
+func (w *World) unseen() bool {
+	return w.Tick <= w.checks.excuse.blindUntil || w.checks.excuse.blindFrom > 0
+}
 
 // outOfOrder says whether pods are failing by themselves, or have just recovered; for ever, when somebody has
 // promoted a version past all steps, with no pods asked for, that never gets ready.
@@ -273,6 +290,8 @@ func (c *checks) decided(w *World, out release.Outcome) {
 	c.leads(w.known(), &c.told)
 	if w.knownDemand() == 0 {
 		c.zeroAt = w.Tick
+	} else if c.upAt <= c.zeroAt {
+		c.upAt = w.Tick
 	}
 	if !c.on || c.broken() {
 		return

@@ -42,7 +42,7 @@ func (c *checks) ticked(w *World) {
 // believedZero says whether the hands, which had not been told otherwise, have lately taken the workload for one that
 // is to have no pods.
 func (c *checks) believedZero(w *World) bool {
-	return w.unseen() && c.zeroAt > 0 && w.Tick <= c.zeroAt+len(c.demand)
+	return w.unseen() && c.zeroAt > 0 && (c.upAt <= c.zeroAt || w.Tick <= c.upAt+len(c.demand))
 }
 
 // unmanaged says whether there is no workload, or no Rollout any more to keep it.

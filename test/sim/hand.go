@@ -102,6 +102,7 @@ func (h *hands) reconcile(w *World) {
 	}
 	h.dirty, h.wake = false, 0
 	h.look()
+	w.checks.excuse.looked(w.Tick)
 	r, ok := at[Release](&h.view.table, releaseKey)
 	rollout, exists := at[Rollout](&h.view.table, rolloutKey)
 	if d, left := h.view.leftOver(r.Number); left {
