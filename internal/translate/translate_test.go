@@ -1,0 +1,136 @@
+package translate
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/release"
+)
+
+func shop() *v1alpha1.Rollout {
+	return &v1alpha1.Rollout{Spec: v1alpha1.RolloutSpec{
+		Workload: v1alpha1.WorkloadReference{Kind: "Deployment", Name: "shop"},
+		Traffic: []v1alpha1.TrafficLayer{
+			{Ingress: &v1alpha1.IngressReference{Name: "web"}},
+			{HTTPRoute: &v1alpha1.TrafficReference{Name: "api"}},
+		},
+		Canary: v1alpha1.CanaryStrategy{Steps: []v1alpha1.CanaryStep{
+			{Name: "smoke", Weight: ptr.To(int32(0)), Match: []v1alpha1.RequestMatch{{
+				Headers: []v1alpha1.HeaderMatch{{Name: "X-Canary", Value: "always"}, {Name: "X-Team", Regex: "a|b"}},
+				Cookies: []v1alpha1.CookieMatch{{Name: "canary", Value: "always"}},
+			}}},
+			{Weight: ptr.To(int32(20)), Replicas: ptr.To(int32(3)), Pause: &v1alpha1.Pause{}},
+			{Weight: ptr.To(int32(50)), Pause: &v1alpha1.Pause{Duration: &metav1.Duration{Duration: time.Minute}}},
+		}},
+	}}
+}
+
+func TestDefaults(t *testing.T) {
+	ro := shop()
+	before := ro.DeepCopy()
+	p := Plan(ro)
+	if diff := cmp.Diff(before, ro); diff != "" {
+		t.Errorf("the Rollout was changed:\n%s", diff)
+	}
+	want := shop().Spec
+	want.Traffic[0].Ingress.Settle = &metav1.Duration{Duration: DefaultIngressSettle}
+	want.Canary.Steps[1].Name, want.Canary.Steps[2].Name = "step-2", "step-3"
+	if diff := cmp.Diff(v1alpha1.ReleasePlan{
+		Workload: v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "shop"},
+		Traffic:  want.Traffic, Steps: want.Canary.Steps,
+		OnFailure: v1alpha1.FailureAbort, OnAbort: v1alpha1.AbortKeep,
+		ProgressDeadline: metav1.Duration{Duration: 10 * time.Minute},
+		ReleaseDeadline:  metav1.Duration{Duration: 7 * 24 * time.Hour},
+		DrainDelay:       metav1.Duration{Duration: 5 * time.Second},
+	}, p); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatIsSaidStays(t *testing.T) {
+	ro := shop()
+	ro.Spec.OnFailure, ro.Spec.OnAbort = v1alpha1.FailurePause, v1alpha1.AbortRevert
+	ro.Spec.DrainDelay = &metav1.Duration{} // None is a word, too.
+	ro.Spec.Traffic[0].Ingress.Settle = &metav1.Duration{Duration: time.Second}
+	p := Plan(ro)
+	if p.OnFailure != v1alpha1.FailurePause || p.OnAbort != v1alpha1.AbortRevert || p.DrainDelay.Duration != 0 || p.Traffic[0].Ingress.Settle.Duration != time.Second {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestSpec(t *testing.T) {
+	got := Spec(Plan(shop()), "a", "b")
+	want := release.Spec{
+		From: "a", To: "b", OnFailure: release.FailurePolicy(v1alpha1.FailureAbort),
+		ProgressDeadline: 10 * time.Minute, ReleaseDeadline: 7 * 24 * time.Hour, DrainDelay: 5 * time.Second,
+		Layers: []string{"ingress/web", "httproute/api"},
+		Steps: []release.Step{
+			{Name: "smoke", Matches: []release.Match{{
+				Headers: []release.HeaderMatch{{Name: "X-Canary", Value: "always"}, {Name: "X-Team", Regex: "a|b"}},
+				Cookies: []release.CookieMatch{{Name: "canary", Value: "always"}},
+			}}},
+			{Name: "step-2", Weight: 20, Replicas: 3, Pause: release.Pause{Kind: release.PauseManual}},
+			{Name: "step-3", Weight: 50, Pause: release.Pause{Kind: release.PauseTimed, Duration: time.Minute}},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	ro := shop()
+	ro.Spec.Traffic[0].Ingress.Settle = &metav1.Duration{Duration: time.Minute}
+	if got := Spec(Plan(ro), "a", "b").DrainDelay; got != time.Minute {
+		t.Errorf("the drain is %s, shorter than a layer takes to follow", got)
+	}
+}
+
+// TestDigest: whatever a person may have seen of a plan, another plan has another digest.
+func TestDigest(t *testing.T) {
+	from, to := v1alpha1.Revision{Hash: "a"}, v1alpha1.Revision{Hash: "b", Images: []v1alpha1.ContainerImage{{Container: "web", Image: "shop:v2"}}}
+	seen := map[string]string{Digest(Plan(shop()), from, to): "as it was"}
+	if len(seen) != 1 || Digest(Plan(shop()), from, to) != Digest(Plan(shop()), from, to) {
+		t.Fatal("a digest does not stay the same")
+	}
+	note := func(what, digest string) {
+		if other, had := seen[digest]; had {
+			t.Errorf("%s: the same digest as %s", what, other)
+		}
+		seen[digest] = what
+	}
+	for what, edit := range map[string]func(*v1alpha1.ReleasePlan){
+		"workload":         func(p *v1alpha1.ReleasePlan) { p.Workload.Name = "other" },
+		"layer":            func(p *v1alpha1.ReleasePlan) { p.Traffic[1].HTTPRoute.Name = "other" },
+		"no layer":         func(p *v1alpha1.ReleasePlan) { p.Traffic = nil },
+		"settle":           func(p *v1alpha1.ReleasePlan) { p.Traffic[0].Ingress.Settle.Duration++ },
+		"weight":           func(p *v1alpha1.ReleasePlan) { p.Steps[1].Weight = ptr.To(int32(21)) },
+		"replicas":         func(p *v1alpha1.ReleasePlan) { p.Steps[1].Replicas = nil },
+		"pause":            func(p *v1alpha1.ReleasePlan) { p.Steps[1].Pause = nil },
+		"pause's length":   func(p *v1alpha1.ReleasePlan) { p.Steps[2].Pause.Duration.Duration++ },
+		"match":            func(p *v1alpha1.ReleasePlan) { p.Steps[0].Match[0].Headers[0].Value = "never" },
+		"cookie":           func(p *v1alpha1.ReleasePlan) { p.Steps[0].Match[0].Cookies = nil },
+		"step's name":      func(p *v1alpha1.ReleasePlan) { p.Steps[2].Name = "half" },
+		"one step fewer":   func(p *v1alpha1.ReleasePlan) { p.Steps = p.Steps[:2] },
+		"onFailure":        func(p *v1alpha1.ReleasePlan) { p.OnFailure = v1alpha1.FailurePause },
+		"onAbort":          func(p *v1alpha1.ReleasePlan) { p.OnAbort = v1alpha1.AbortRevert },
+		"progressDeadline": func(p *v1alpha1.ReleasePlan) { p.ProgressDeadline.Duration++ },
+		"releaseDeadline":  func(p *v1alpha1.ReleasePlan) { p.ReleaseDeadline.Duration++ },
+		"drainDelay":       func(p *v1alpha1.ReleasePlan) { p.DrainDelay.Duration++ },
+	} {
+		p := Plan(shop())
+		edit(&p)
+		note(what, Digest(p, from, to))
+	}
+	note("from", Digest(Plan(shop()), v1alpha1.Revision{Hash: "x"}, to))
+	note("to", Digest(Plan(shop()), from, v1alpha1.Revision{Hash: "x", Images: to.Images}))
+	note("image", Digest(Plan(shop()), from, v1alpha1.Revision{Hash: "b"}))
+}
+
+func TestLayerName(t *testing.T) {
+	if got := LayerName(v1alpha1.TrafficLayer{}); got != "" {
+		t.Errorf("a layer that names nothing is called %q", got)
+	}
+}
