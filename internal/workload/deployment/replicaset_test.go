@@ -156,16 +156,19 @@ func TestReadTrack(t *testing.T) {
 		"no report yet": {1, 3, nil, release.Track{Exists: true, Desired: 3, Pods: 3}},
 		"full":          {1, 3, map[string]any{"observedGeneration": int64(1), "replicas": int64(3), "availableReplicas": int64(3)}, release.Track{Exists: true, Desired: 3, Pods: 3, Ready: 3}},
 		"on the way down: what goes is no capacity": {
-			2, 1, map[string]any{"observedGeneration": int64(2), "replicas": int64(3), "availableReplicas": int64(3)},
+			2, 1,
+			map[string]any{"observedGeneration": int64(2), "replicas": int64(3), "availableReplicas": int64(3)},
 			release.Track{Exists: true, Desired: 1, Pods: 3, Ready: 1},
 		},
 		"empty": {2, 0, map[string]any{"observedGeneration": int64(2), "replicas": int64(0)}, release.Track{Exists: true}},
 		"empty as of before it was scaled: not taken for gone": {
-			3, 2, map[string]any{"observedGeneration": int64(2), "replicas": int64(0)},
+			3, 2,
+			map[string]any{"observedGeneration": int64(2), "replicas": int64(0)},
 			release.Track{Exists: true, Desired: 2, Pods: 2},
 		},
 		"to go, and not looked at": {
-			3, 0, map[string]any{"observedGeneration": int64(2), "replicas": int64(0)},
+			3, 0,
+			map[string]any{"observedGeneration": int64(2), "replicas": int64(0)},
 			release.Track{Exists: true, Pods: 1},
 		},
 		"cannot": {1, 3, map[string]any{"observedGeneration": int64(1), "replicas": int64(0), "conditions": failing}, release.Track{Exists: true, Desired: 3, Problem: "exceeded quota"}},

@@ -103,8 +103,13 @@ func TestTemplate(t *testing.T) {
 		Labels: map[string]string{"app": "shop", "tier": "front"},
 		Images: []v1alpha1.ContainerImage{{Container: "web", Image: "shop:v1"}, {Container: "side", Image: "side:3"}, {Container: "prepare", Image: "prepare:1"}},
 		Refs: []v1alpha1.SharedObject{
-			{Kind: "ConfigMap", Name: "env"}, {Kind: "ConfigMap", Name: "files"}, {Kind: "ConfigMap", Name: "two"},
-			{Kind: "Secret", Name: "cert"}, {Kind: "Secret", Name: "deep"}, {Kind: "Secret", Name: "keys"}, {Kind: "Secret", Name: "one"},
+			{Kind: "ConfigMap", Name: "env"},
+			{Kind: "ConfigMap", Name: "files"},
+			{Kind: "ConfigMap", Name: "two"},
+			{Kind: "Secret", Name: "cert"},
+			{Kind: "Secret", Name: "deep"},
+			{Kind: "Secret", Name: "keys"},
+			{Kind: "Secret", Name: "one"},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
