@@ -88,7 +88,10 @@ var disturbances = map[string]struct {
 }
 
 func TestDisturbanceAtEveryWrite(t *testing.T) {
-	const every = 3
+	every := 4
+	if testing.Short() {
+		every = 12
+	}
 	for name, d := range disturbances {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

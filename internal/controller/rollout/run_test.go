@@ -82,6 +82,9 @@ func TestFaultAtEveryWrite(t *testing.T) {
 		"it is lost":                   {errLost, false, false, 4},
 		"it is refused for a conflict": {conflict, false, false, 5},
 	} {
+		if testing.Short() {
+			fault.every *= 5
+		}
 		for verb, phase := range ends {
 			t.Run(name+"/"+string(verb), func(t *testing.T) {
 				t.Parallel()
