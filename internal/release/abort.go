@@ -64,10 +64,10 @@ func (t *turn) takeBack() Reason {
 	return t.takenBack()
 }
 
-// goneItsWay: the workload has taken the new revision's pods by itself and is not held any more, or is itself gone.
-// Then they are not this release's to drain or to end, and the Services select whatever the team wrote.
+// goneItsWay: the workload has the new revision's pods and is not held any more, or is itself gone. Then they are not
+// this release's to drain or to end, and the Services select whatever the team wrote.
 func (t *turn) goneItsWay() bool {
-	return t.o.Canary.Adopted && (!t.o.Workload.Exists || !t.o.Workload.Held && !t.m.HandedOver)
+	return t.o.Canary.Adopted && (!t.o.Workload.Exists || !t.o.Workload.Held)
 }
 
 // keepServing keeps the new pods at full number while a Service still leads to them and stable cannot take it
@@ -241,7 +241,7 @@ func (t *turn) settleHold() Reason {
 		return Reason{}
 	case w.Desired == t.s.To && (t.s.Revert || leaving):
 		t.do(RevertTemplate{})
-	case w.Held && (w.Desired == t.s.From || leaving):
+	case t.isToLetGo() && (w.Desired == t.s.From || leaving):
 		t.do(ReleaseHold{})
 	default:
 		return Reason{}

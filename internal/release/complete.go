@@ -222,11 +222,19 @@ func (t *turn) settled() Reason {
 
 // letGo ends the hold on the workload, if it still names what was released.
 func (t *turn) letGo() Reason {
-	if w := t.o.Workload; !w.Held || w.Desired != t.s.To {
+	if !t.isToLetGo() || t.o.Workload.Desired != t.s.To {
 		return Reason{}
 	}
 	t.do(ReleaseHold{})
 	return awaiting(ReasonTidyingUp, byKubernetes, "the workload is being let go")
+}
+
+// isToLetGo says whether the workload is held by this release. One that is always kept paused is not, once it names a
+// revision that runs: the stable one, or the one that it has taken over.
+func (t *turn) isToLetGo() bool {
+	w := t.o.Workload
+	runs := w.Desired == t.s.From || t.m.Phase == Completing && t.m.HandedOver
+	return w.Held && !(w.Kept && runs)
 }
 
 // putBack gives back everything of the team's and removes what Sluice added.

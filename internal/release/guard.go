@@ -146,7 +146,7 @@ func (g *guard) checkSelect(a SelectService) {
 	case SelectsAll:
 		c := g.o.Canary
 		w := g.o.Workload
-		alone := c.Adopted && (!w.Exists || g.m.HandedOver && w.Settled || g.m.Phase == Aborting && !w.Held && !g.m.HandedOver)
+		alone := c.Adopted && (!w.Exists || g.m.HandedOver && w.Settled || g.m.Phase == Aborting && !w.Held)
 		g.must(alone || c.Pods == 0 && c.Desired == 0, "S5", "Service %s would select both versions' pods (%d of them new)", sv.Name, c.Pods)
 	default:
 		g.must(false, "S5", "Service %s cannot select %q", sv.Name, a.To)

@@ -29,6 +29,8 @@ type Workload struct {
 	Replicas int
 	// Held: the workload is paused and starts nothing of its own.
 	Held bool
+	// Kept: it is always kept so, for want of a policy that holds it when its template changes.
+	Kept bool
 	// Settled: the workload runs the released revision alone: after the hand-over all its pods are of the
 	// canary's ReplicaSet and the old one has none.
 	Settled bool

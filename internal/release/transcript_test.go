@@ -46,7 +46,7 @@ func (p *play) command(t *testing.T, d *datadriven.TestData) string {
 	case "scale":
 		w.o.Workload.Replicas, _ = strconv.Atoi(d.CmdArgs[0].Key)
 	case "edit":
-		w.o.Workload.Desired, w.o.Workload.Held = text(d, "template"), !d.HasArg("kept-paused")
+		w.o.Workload.Desired, w.o.Workload.Held, w.o.Workload.Kept = text(d, "template"), true, d.HasArg("kept-paused")
 	case "break":
 		w.broken[text(d, "pods")], w.hung[text(d, "layer")], w.asleep = true, true, d.HasArg("deployment")
 	case "limit":
