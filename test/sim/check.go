@@ -53,6 +53,9 @@ type checks struct {
 // excuse is what makes a bad moment nobody's fault.
 type excuse struct {
 	outageUntil, foreignAt, disturbedAt int
+	// lookedAt is when the hands looked last, foreignSeen when they could first see what somebody has overwritten, if
+	// they could not before.
+	lookedAt, foreignSeen int
 	// blindUntil: the hands may not know how many pods the workload is to have, or have only just been told. blindFrom
 	// is when they can first be told, and 0 once they have looked since.
 	blindUntil, blindFrom int
@@ -74,7 +77,11 @@ func (e *excuse) blind(until int) {
 func (e *excuse) looked(at int) {
 	if e.blindFrom > 0 && at >= e.blindFrom {
 		e.blindUntil, e.blindFrom = max(e.blindUntil, at+tells), 0
+		if e.lookedAt < e.foreignAt {
+			e.foreignSeen = at
+		}
 	}
+	e.lookedAt = at
 }
 
 const foreignWindow = 60
@@ -93,8 +100,9 @@ func (w *World) outOfOrder() bool {
 
 // meddled says whether somebody has just overwritten what Sluice had set.
 func (w *World) meddled() bool {
-	at := w.checks.excuse.foreignAt
-	return at > 0 && w.Tick <= at+foreignWindow
+	e := &w.checks.excuse
+	unseen := e.blindFrom > 0 && e.lookedAt < e.foreignAt
+	return e.foreignAt > 0 && (unseen || w.Tick <= max(e.foreignAt, e.foreignSeen)+foreignWindow)
 }
 
 func newChecks(w *World) checks {

@@ -123,7 +123,7 @@ func (v *view) replicaSet(ver Version) (ReplicaSet, bool) {
 func (w *World) observe(v *view, r Release) release.Observed {
 	from, to := versionOf(r.Spec.From), versionOf(r.Spec.To)
 	o := release.Observed{
-		Workload: w.observeWorkload(v, r.Memory, from, to),
+		Workload: w.observeWorkload(v, to),
 		Stable:   observeTrack(v, from),
 		Canary:   observeTrack(v, to),
 	}
@@ -158,7 +158,7 @@ func (v *view) turned(w *World, to Version) bool {
 	return false
 }
 
-func (w *World) observeWorkload(v *view, m release.Memory, from, to Version) release.Workload {
+func (w *World) observeWorkload(v *view, to Version) release.Workload {
 	d, ok := at[Deployment](&v.table, deploymentKey)
 	if !ok {
 		return release.Workload{}
@@ -167,9 +167,7 @@ func (w *World) observeWorkload(v *view, m release.Memory, from, to Version) rel
 	kept := !w.Policy && managed && !rollout.Removing
 	return release.Workload{
 		Exists: true, Desired: d.Template.String(), Replicas: d.Replicas, Settled: v.runsAlone(to),
-		// Where the workload is always kept paused, it is not let go: it is held for as long as it names the revision
-		// that is being released.
-		Held: d.Paused && !(kept && (m.HandedOver || d.Template == from)),
+		Held: d.Paused, Kept: kept,
 	}
 }
 

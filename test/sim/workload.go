@@ -268,7 +268,7 @@ func (w *World) proportion(d Deployment, v Version, add, added, total int) int {
 func (w *World) rollDeployment(d Deployment, all []Version, hasNew bool) {
 	if !hasNew {
 		rs := w.set(d.Template)
-		if rs.Former && d.Template == w.checks.promoted && w.checks.handed == NoVersion {
+		if r, managed := w.rollout(); managed && !r.Removing && rs.Former && d.Template == w.checks.promoted && w.checks.handed == NoVersion {
 			w.checks.breaks(w, "S14", "the workload starts %s anew, since its ReplicaSet bears the mark of a former one", d.Template)
 		}
 		rs.Owner, rs.Created, rs.Former = OwnedByDeployment, w.store.rv, false
