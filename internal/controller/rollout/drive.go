@@ -24,7 +24,7 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	}
 	spec := translate.Spec(rel.Spec.Plan, rel.Spec.From.Hash, rel.Spec.To.Hash)
 	memory := readMemory(rel, w.now)
-	observed := w.observed(rel, memory)
+	observed := w.observed(rel)
 	r.askPods(ctx, w, memory, &observed)
 	if t := r.troubles.of(rel.UID); observed.Trouble == "" {
 		observed.Trouble = t

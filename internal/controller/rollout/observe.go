@@ -561,7 +561,7 @@ func (w *world) canary() *unstructured.Unstructured {
 }
 
 // observed is the world in the mind's words.
-func (w *world) observed(rel *v1alpha1.Release, m release.Memory) release.Observed {
+func (w *world) observed(rel *v1alpha1.Release) release.Observed {
 	o := release.Observed{
 		Removing: w.rollout.DeletionTimestamp != nil || rel.DeletionTimestamp != nil,
 		Trouble:  w.trouble,
@@ -575,10 +575,11 @@ func (w *world) observed(rel *v1alpha1.Release, m release.Memory) release.Observ
 	o.Canary = deployment.ReadTrack(canary, "")
 	if w.deploy != nil && w.deploy.GetDeletionTimestamp() == nil {
 		o.Workload = release.Workload{
-			Exists: true, Desired: w.template.Hash, Replicas: deployment.Replicas(w.deploy), Held: w.held(rel, m),
+			Exists: true, Desired: w.template.Hash, Replicas: deployment.Replicas(w.deploy),
+			Held: deployment.Paused(w.deploy), Kept: w.keptPaused,
 		}
 		o.Stable = deployment.ReadTrack(stable, w.deploy.GetUID())
-		if w.turned() && deployment.Behind(stable) {
+		if (w.turned() || len(w.traffic()) == 0) && deployment.Behind(stable) {
 			o.Stable.Ready = 0 // It may have been scaled away and back: what is ready is not known.
 		}
 		o.Canary = deployment.ReadTrack(canary, w.deploy.GetUID())
@@ -595,15 +596,6 @@ func (w *world) observed(rel *v1alpha1.Release, m release.Memory) release.Observ
 		o.Layers = append(o.Layers, l.observed(w.now))
 	}
 	return o
-}
-
-// held says whether the workload is kept from starting what its template says. Where it is always kept paused, that
-// is so for as long as the template is the one that is being released.
-func (w *world) held(rel *v1alpha1.Release, m release.Memory) bool {
-	if w.keptPaused && (m.HandedOver || w.template.Hash == rel.Spec.From.Hash) {
-		return false
-	}
-	return deployment.Paused(w.deploy)
 }
 
 // turned says whether a Service leads to the new revision.
