@@ -320,7 +320,7 @@ func (s *story) nameBlueAgain(ctx context.Context) error {
 // supersede is point 7.
 func (s *story) supersede(ctx context.Context) error {
 	s.say("Point 7. And once more, but a newer version comes at 50%%.")
-	if err := s.retryGreen(ctx, "shop-4"); err != nil {
+	if err := s.release(ctx, "green", "shop-4"); err != nil {
 		return err
 	}
 	if err := s.toHalf(ctx, "shop-4"); err != nil {
@@ -347,25 +347,6 @@ func (s *story) supersede(ctx context.Context) error {
 		return err
 	}
 	s.expectNothingLeft(ctx, 7, "nothing is left")
-	return nil
-}
-
-// retryGreen has green tried again: once rejected, it is not by being named again.
-func (s *story) retryGreen(ctx context.Context, release string) error {
-	s.enter(release + " comes up to 20%")
-	if err := s.setImage(ctx, "green"); err != nil {
-		return err
-	}
-	if err := s.awaitRollout(ctx, v1alpha1.RolloutRejected); err != nil {
-		return err
-	}
-	if err := s.show(ctx, "sluice", "retry", shop); err != nil {
-		return err
-	}
-	if err := s.awaitStep(ctx, release, 1, soon); err != nil {
-		return err
-	}
-	s.enter(release + " at 20%")
 	return nil
 }
 
