@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -479,12 +481,12 @@ func ownerOf(rel *v1alpha1.Release) metav1.OwnerReference {
 }
 
 func holdName(release string, t v1alpha1.HoldTarget) string {
-	return fmt.Sprintf("%s-%s-%s", release, lower(t.Kind), t.Name)
+	return fmt.Sprintf("%s-%s-%s", release, strings.ToLower(t.Kind), t.Name)
 }
 
 func sameJSON(a, b []byte) bool {
 	var x, y any
-	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && equalValues(x, y)
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && equality.Semantic.DeepEqual(x, y)
 }
 
 // errChanged: the cache shows less than there is.

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -471,7 +472,7 @@ func (c *cluster) runDeployments() bool {
 		annotations["deployment.kubernetes.io/revision"] = "1"
 		after.SetAnnotations(annotations)
 		_ = unstructured.SetNestedField(after.Object, int64(want), "spec", "replicas")
-		if !equalValues(rs.Object, after.Object) {
+		if !equality.Semantic.DeepEqual(rs.Object, after.Object) {
 			c.update(after)
 			moved = true
 		}
@@ -499,7 +500,7 @@ func (c *cluster) runReplicaSets() bool {
 // setStatus says whether it changed.
 func (c *cluster) setStatus(o *unstructured.Unstructured, status map[string]any) bool {
 	c.t.Helper()
-	if before, _, _ := unstructured.NestedMap(o.Object, "status"); equalValues(before, status) {
+	if before, _, _ := unstructured.NestedMap(o.Object, "status"); equality.Semantic.DeepEqual(before, status) {
 		return false
 	}
 	o.Object["status"] = status
@@ -542,7 +543,7 @@ func (c *cluster) sliceOf(s *corev1.Service) bool {
 		c.add(want)
 		return true
 	}
-	if equalValues(have.Endpoints, want.Endpoints) && have.OwnerReferences[0].UID == s.UID {
+	if equality.Semantic.DeepEqual(have.Endpoints, want.Endpoints) && have.OwnerReferences[0].UID == s.UID {
 		return false
 	}
 	have.Endpoints, have.OwnerReferences = want.Endpoints, want.OwnerReferences

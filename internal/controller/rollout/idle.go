@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -94,7 +95,7 @@ func (r *Reconciler) remove(ctx context.Context, write *kube.Writer, w *world) (
 	if err := write.Patch(ctx, w.rollout, after); err != nil {
 		return true, ctrl.Result{}, err
 	}
-	r.Kube.Forget(keyOf(w.rollout))
+	r.Kube.Forget(client.ObjectKeyFromObject(w.rollout))
 	r.waits.forget(w.rollout.UID)
 	for _, rel := range w.releases {
 		r.waits.forget(rel.UID)

@@ -487,7 +487,7 @@ func (r *Reconciler) observeOurs(ctx context.Context, w *world, l *layer, name s
 
 // route reads a traffic object, and has its kind watched from then on. It returns nil if there is none.
 func (r *Reconciler) route(ctx context.Context, gvk schema.GroupVersionKind, namespace, name string) (*unstructured.Unstructured, error) {
-	if err := r.watch(gvk); err != nil {
+	if err := r.Watch(gvk); err != nil {
 		if meta.IsNoMatchError(err) {
 			return nil, errNotServed
 		}

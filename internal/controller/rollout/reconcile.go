@@ -2,17 +2,12 @@ package rollout
 
 import (
 	"context"
-	"reflect"
-	"strings"
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/internal/kube"
 )
@@ -68,12 +63,4 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 // staleDelay is how long to wait for the cache when no event comes.
 const staleDelay = 250 * time.Millisecond
 
-func (r *Reconciler) watch(gvk schema.GroupVersionKind) error { return r.Watch(gvk) }
-
 func (r *Reconciler) keepsPaused() bool { return !r.PolicyInForce() }
-
-func keyOf(o client.Object) types.NamespacedName { return client.ObjectKeyFromObject(o) }
-
-func lower(s string) string { return strings.ToLower(s) }
-
-func equalValues(a, b any) bool { return reflect.DeepEqual(a, b) || equality.Semantic.DeepEqual(a, b) }
