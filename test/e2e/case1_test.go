@@ -14,7 +14,7 @@ func nginx(t *testing.T) (*world, team) {
 	t.Helper()
 	w := newWorld(t)
 	w.start(append(w.example("1-nginx/shop.yaml", "1-nginx/assets.yaml"), w.example("1-nginx/rollout.yaml")...)...)
-	w.serves()
+	w.serves(w.to("/color"))
 	w.journal.count()
 	return w, w.team()
 }
@@ -24,7 +24,6 @@ func TestCase1TakeOver(t *testing.T) {
 	w := newWorld(t)
 	w.apply(w.example("1-nginx/shop.yaml", "1-nginx/assets.yaml")...)
 	w.ready("shop", "assets")
-	w.serves()
 	load := w.load()
 	before, pods, generation := w.team(), names(w), w.deployment().Generation
 
@@ -198,7 +197,6 @@ func TestCase1Pattern(t *testing.T) {
 		}
 	})
 	w.start(objects...)
-	w.serves()
 	before, load := w.team(), w.load()
 	w.setImage("green")
 	w.atStep("shop-1", 1)

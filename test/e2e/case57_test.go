@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"testing"
@@ -10,15 +9,12 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
-func errorOf(s sample) error { return errors.New(s.String()) }
-
 // TestCase5Pods is the first point of case 5: without a layer, requests are split by the number of pods. The Ingress
 // by which the client comes is not named by the Rollout.
 func TestCase5Pods(t *testing.T) {
 	w := newWorld(t)
 	front := w.objects(`{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: front}, spec: {ingressClassName: nginx, rules: [{host: canary.demo, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: shop, port: {number: 80}}}}]}}]}}`)
 	w.start(append(w.example("5-split/shop.yaml", "5-split/rollout.yaml"), front...)...)
-	w.serves()
 	before, load := w.team(), w.load()
 	w.journal.count()
 
@@ -72,7 +68,6 @@ func smoke(t *testing.T) (*world, team, *load) {
 	t.Helper()
 	w := newWorld(t)
 	w.start(w.example("7-smoke/shop.yaml", "7-smoke/rollout.yaml")...)
-	w.serves()
 	before, load := w.team(), w.load()
 	w.setImage("green")
 	w.atStep("shop-1", 1)
@@ -121,7 +116,6 @@ func TestReplicasOne(t *testing.T) {
 	set(only(objects, "Deployment"), int64(1), "spec", "replicas")
 	steps(only(objects, "Rollout"), step(20), passing(50))
 	w.start(objects...)
-	w.serves()
 	before, load := w.team(), w.load()
 	w.setImage("green")
 	w.atStep("shop-1", 1)
@@ -141,7 +135,6 @@ func TestScaleDuringRelease(t *testing.T) {
 	objects := w.example("1-nginx/shop.yaml", "1-nginx/assets.yaml", "1-nginx/rollout.yaml")
 	steps(only(objects, "Rollout"), step(20), step(50))
 	w.start(objects...)
-	w.serves()
 	before, load := w.team(), w.load()
 	w.setImage("green")
 	w.atStep("shop-1", 1)

@@ -25,7 +25,6 @@ func TestCommands(t *testing.T) {
 	timed := map[string]any{"weight": int64(30), "pause": map[string]any{"duration": "2s"}}
 	steps(only(objects, "Rollout"), step(20), timed, step(50))
 	w.start(objects...)
-	w.serves()
 	before, load := w.team(), w.load()
 	w.says(0, "Healthy", "status", "shop")
 	w.says(4, "no Rollout or Release", "status", "nope")
@@ -90,7 +89,6 @@ func TestEditDuringCompletion(t *testing.T) {
 	objects := w.example("1-nginx/shop.yaml", "1-nginx/assets.yaml", "1-nginx/rollout.yaml")
 	slowDrain(steps(only(objects, "Rollout"), step(50)))
 	w.start(objects...)
-	w.serves()
 	before, load := w.team(), w.load()
 	w.setImage("green")
 	w.atStep("shop-1", 1)
@@ -123,7 +121,6 @@ func TestKeptPaused(t *testing.T) {
 	objects := w.example("1-nginx/shop.yaml", "1-nginx/assets.yaml", "1-nginx/rollout.yaml")
 	steps(only(objects, "Rollout"), step(50))
 	w.start(objects...)
-	w.serves()
 	load := w.load()
 	r := w.phase(v1alpha1.RolloutHealthy)
 	if held := condition(r, v1alpha1.ConditionHeld); held == nil || held.Reason != v1alpha1.ReasonKeptPaused {

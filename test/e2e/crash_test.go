@@ -113,7 +113,6 @@ func dying(t *testing.T, c *playground.Cluster, n int, again bool, first map[str
 	set(shop, int64(2), "spec", "replicas")
 	m := startMortal(w, n, again)
 	w.start(objects...)
-	w.serves()
 	before, load := w.team(), w.loadOn(w.to("/color"), map[bool]int{true: 1, false: 4}[again])
 	w.setImage("green")
 	return w, before, load, m
@@ -187,7 +186,6 @@ func withoutRights(t *testing.T, c *playground.Cluster) {
 	must(t, err)
 	defer p.stop()
 	w.start(w.example("1-nginx/shop.yaml", "1-nginx/assets.yaml", "1-nginx/rollout.yaml")...)
-	w.serves()
 	before, blue, load := w.team(), names(w), w.load()
 	w.setImage("green")
 	r := w.release("shop-1", "shop-1 says which right it lacks", func(r *v1alpha1.Release) error {

@@ -43,7 +43,6 @@ func gitOps(t *testing.T, how []string) {
 	quicken(rollout)
 	w.apply(steps(rollout, step(20), step(50)))
 	w.phase(v1alpha1.RolloutHealthy)
-	w.serves()
 	before := w.team()
 	loads := []*load{w.loadOn(w.to("/color"), 2), w.loadOn(w.to("/color").on("route"), 2)}
 

@@ -93,7 +93,6 @@ func TestRefusedByTheController(t *testing.T) {
 			all := tt.spoil(w, w.example("1-nginx/shop.yaml", "1-nginx/assets.yaml", "1-nginx/rollout.yaml"))
 			w.apply(without(all, "Rollout")...)
 			w.ready("shop", "assets")
-			w.serves()
 			before, pods, load := w.team(), names(w), w.load()
 			generation := w.deployment().Generation
 			w.apply(only(all, "Rollout"))
@@ -105,7 +104,8 @@ func TestRefusedByTheController(t *testing.T) {
 	}
 }
 
-// stalled waits until a Rollout says what a person has to mend.
+// stalled waits until a Rollout says what a person has to mend. The controller may have looked before it knew of all that
+// the test has applied, and then says so first.
 func (w *world) stalled(name, reason string, words ...string) {
 	w.Helper()
 	r := &v1alpha1.Rollout{}
@@ -117,16 +117,19 @@ func (w *world) stalled(name, reason string, words ...string) {
 		if r.Status.Phase != v1alpha1.RolloutStalled || c == nil || c.Status != "True" {
 			return fmt.Errorf("it is %s: %s", r.Status.Phase, waits(r.Status.WaitingFor))
 		}
+		if c.Reason != reason {
+			return fmt.Errorf("the Stalled condition's reason is %s, want %s: %s", c.Reason, reason, c.Message)
+		}
+		for _, word := range words {
+			if !strings.Contains(c.Message, word) {
+				return fmt.Errorf("the Stalled condition says %q; want %q in it", c.Message, word)
+			}
+		}
 		return nil
 	})
 	c := condition(r, v1alpha1.ConditionStalled)
-	for _, word := range words {
-		if !strings.Contains(c.Message, word) {
-			w.Errorf("the Stalled condition says %q; want %q in it", c.Message, word)
-		}
-	}
-	if c.Reason != reason || r.Status.WaitingFor == nil || r.Status.WaitingFor.Message != c.Message || r.Status.WaitingFor.Who == "" {
-		w.Errorf("reason %s (want %s), waitingFor %+v", c.Reason, reason, r.Status.WaitingFor)
+	if r.Status.WaitingFor == nil || r.Status.WaitingFor.Message != c.Message || r.Status.WaitingFor.Who == "" {
+		w.Errorf("waitingFor is %+v, want the Stalled condition's message and somebody to mend it", r.Status.WaitingFor)
 	}
 	if out, code := w.sluice("status", name); code != 1 {
 		w.Errorf("sluice status: exit code %d, want 1: %s", code, out)
@@ -153,7 +156,6 @@ func (w *world) nothingMoved(before team, pods string, generation int64) {
 func TestTwoRollouts(t *testing.T) {
 	w := newWorld(t)
 	w.start(w.example("1-nginx/shop.yaml", "1-nginx/assets.yaml", "1-nginx/rollout.yaml")...)
-	w.serves()
 	before, load := w.team(), w.load()
 	second := only(w.example("1-nginx/rollout.yaml"), "Rollout")
 	second.SetName("second")
@@ -197,7 +199,6 @@ func TestCannotStart(t *testing.T) {
 					return nil
 				})
 			}
-			w.serves()
 			before, blue, load := w.team(), names(w), w.load()
 			w.setImage(tt.colour)
 			rel := w.ended("shop-1", v1alpha1.ReleaseAborted)

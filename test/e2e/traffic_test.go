@@ -81,12 +81,6 @@ func routed(t *testing.T, objects func(*world) []*unstructured.Unstructured, lay
 	var loads []*load
 	all := requests(w)
 	for _, r := range all {
-		until(t, long, "the gateway serves "+r.host, func() error {
-			if s := ask(w.http, r); s.failed() {
-				return errorOf(s)
-			}
-			return nil
-		})
 		loads = append(loads, w.loadOn(r, len(all)))
 	}
 	return w, w.team(), loads

@@ -281,9 +281,11 @@ func (w *world) load() *load {
 	return w.loadOn(w.to("/color"), 1)
 }
 
-// loadOn sends a part of the test's requests: one in parts.
+// loadOn sends a part of the test's requests, one in parts, from when the gateway has taken its route in: what fails
+// before that is no failure of a release.
 func (w *world) loadOn(r request, parts int) *load {
 	w.Helper()
+	w.serves(r)
 	perSecond, err := rate(w.cluster.Gateway)
 	must(w, err)
 	l := startLoad(r, max(1, perSecond/parts))
@@ -317,11 +319,11 @@ func (w *world) sometimesFrom(version string, r request) {
 	}
 }
 
-// serves waits until the gateway answers for this test's host.
-func (w *world) serves() {
+// serves waits until the gateway answers a request.
+func (w *world) serves(r request) {
 	w.Helper()
-	until(w, long, "the gateway serves "+w.host, func() error {
-		if s := ask(w.http, w.to("/color")); s.failed() {
+	until(w, long, "the gateway serves "+r.url+" of "+r.host, func() error {
+		if s := ask(w.http, r); s.failed() {
 			return fmt.Errorf("%s", s)
 		}
 		return nil
