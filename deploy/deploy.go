@@ -41,6 +41,11 @@ func CRDs() ([]*unstructured.Unstructured, error) {
 		"crds/sluice.dev_releases.yaml",
 		"crds/sluice.dev_holds.yaml",
 		"crds/sluice.dev_decisions.yaml",
+		"crds/sluice.dev_analysistemplates.yaml",
+		"crds/sluice.dev_clusteranalysistemplates.yaml",
+		"crds/sluice.dev_analysisruns.yaml",
+		"crds/sluice.dev_releasewindows.yaml",
+		"crds/sluice.dev_notifiers.yaml",
 	)
 }
 
@@ -55,6 +60,7 @@ func Policies(namespace string) ([]*unstructured.Unstructured, error) {
 	return read(namespace,
 		"policies/decision-author.yaml",
 		"policies/keep-release.yaml",
+		"policies/template-author.yaml",
 		"policies/hold-workload.yaml",
 		"policies/hold-service.yaml",
 		"policies/hold-httproute.yaml",

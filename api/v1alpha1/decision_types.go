@@ -53,7 +53,8 @@ type DecisionSpec struct {
 	Release string `json:"release"`
 	// verb is what is decided: promote ends the pause of the current step, promoteFull goes past all steps,
 	// pause stops the advance until resume, abort takes the release back, retry tries the revision of an
-	// aborted release again, rollback releases the revision that this release brought once more.
+	// aborted release again, rollback releases the revision that this release brought once more; approve and reject answer
+	// the approval that a step asks for, and override lets the release go on although a ReleaseWindow is shut.
 	// +required
 	Verb DecisionVerb `json:"verb"`
 	// step that the decision speaks of. When set, the decision is refused in any other step.
@@ -73,9 +74,10 @@ type DecisionSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	User string `json:"user,omitempty"`
-	// groups of that user that matter to the decision; each must be his.
+	// groups of that user, which may give an approval its weight; each must be his. Where the cluster has mutating
+	// admission policies they are filled in.
 	// +optional
-	// +listType=set
+	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=256
 	Groups []string `json:"groups,omitempty"`
@@ -83,7 +85,7 @@ type DecisionSpec struct {
 
 // DecisionVerb is what a person can decide.
 //
-// +kubebuilder:validation:Enum=promote;promoteFull;pause;resume;abort;retry;rollback
+// +kubebuilder:validation:Enum=promote;promoteFull;pause;resume;abort;retry;rollback;approve;reject;override
 type DecisionVerb string
 
 // The verbs. Each is also a custom RBAC verb on releases.sluice.dev.
@@ -103,6 +105,12 @@ const (
 	// VerbRollback makes the revision that the named, succeeded release brought the desired one again, as
 	// a new release without intermediate steps.
 	VerbRollback DecisionVerb = "rollback"
+	// VerbApprove answers the approval that the current step asks for with yes.
+	VerbApprove DecisionVerb = "approve"
+	// VerbReject answers it with no: the release is taken back.
+	VerbReject DecisionVerb = "reject"
+	// VerbOverride lets the release go on outside its ReleaseWindows.
+	VerbOverride DecisionVerb = "override"
 )
 
 // DecisionStatus says what became of a decision. It is written once.

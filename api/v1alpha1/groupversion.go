@@ -16,6 +16,11 @@ func AddToScheme(s *runtime.Scheme) error {
 		&Release{}, &ReleaseList{},
 		&Hold{}, &HoldList{},
 		&Decision{}, &DecisionList{},
+		&AnalysisTemplate{}, &AnalysisTemplateList{},
+		&ClusterAnalysisTemplate{}, &ClusterAnalysisTemplateList{},
+		&AnalysisRun{}, &AnalysisRunList{},
+		&ReleaseWindow{}, &ReleaseWindowList{},
+		&Notifier{}, &NotifierList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil

@@ -123,6 +123,9 @@ type ReleasePlan struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=50
 	Steps []CanaryStep `json:"steps,omitempty"`
+	// analysis in the background, as in the Rollout.
+	// +optional
+	Analysis *BackgroundAnalysis `json:"analysis,omitempty"`
 	// onFailure as in the Rollout.
 	// +required
 	OnFailure FailurePolicy `json:"onFailure"`
@@ -253,6 +256,35 @@ type ReleaseMemory struct {
 	// pausedAt is when that was.
 	// +optional
 	PausedAt *metav1.MicroTime `json:"pausedAt,omitempty"`
+	// askedAt is when the current step's approval was asked for.
+	// +optional
+	AskedAt *metav1.MicroTime `json:"askedAt,omitempty"`
+	// approvals that count for the current step.
+	// +optional
+	// +listType=map
+	// +listMapKey=user
+	// +kubebuilder:validation:MaxItems=20
+	Approvals []ApprovalRecord `json:"approvals,omitempty"`
+	// measured counts how often the step's analysis was begun anew, since it had come to no good verdict and a person
+	// resumed; waived is set when a person went on without one.
+	// +optional
+	Measured int32 `json:"measured,omitempty"`
+	// measuredBackground counts likewise for the background analysis.
+	// +optional
+	MeasuredBackground int32 `json:"measuredBackground,omitempty"`
+	// waived is set when a person went on without a good verdict of the step's analysis.
+	// +optional
+	Waived bool `json:"waived,omitempty"`
+	// waivedBackground is set when a person went on without a good verdict of the background analysis.
+	// +optional
+	WaivedBackground bool `json:"waivedBackground,omitempty"`
+	// reminded is set when people have been reminded of the approval.
+	// +optional
+	Reminded bool `json:"reminded,omitempty"`
+	// overriddenBy is the user who lets the release go on outside its ReleaseWindows.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	OverriddenBy string `json:"overriddenBy,omitempty"`
 	// drainFrom is when the version that goes was first seen to get no more requests.
 	// +optional
 	DrainFrom *metav1.MicroTime `json:"drainFrom,omitempty"`
@@ -277,6 +309,21 @@ type ReleaseMemory struct {
 	// +listMapKey=decision
 	// +kubebuilder:validation:MaxItems=32
 	Answers []DecisionAnswer `json:"answers,omitempty"`
+}
+
+// ApprovalRecord is one approval that counts.
+type ApprovalRecord struct {
+	// user who approved.
+	// +required
+	// +kubebuilder:validation:MaxLength=1024
+	User string `json:"user"`
+	// at is when.
+	// +required
+	At metav1.MicroTime `json:"at"`
+	// comment to it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Comment string `json:"comment,omitempty"`
 }
 
 // DecisionAnswer is what became of one Decision.

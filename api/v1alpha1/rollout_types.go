@@ -163,10 +163,15 @@ type CanaryStrategy struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(i, s, i == 0 || self[i-1].weight <= s.weight)",message="spec.canary.steps: weights must not fall from one step to the next; to take a version back, abort the release"
 	// +kubebuilder:validation:XValidation:rule="self.filter(s, has(s.name)).all(s, self.exists_one(t, has(t.name) && t.name == s.name))",message="spec.canary.steps: step names must differ"
 	Steps []CanaryStep `json:"steps"`
+
+	// analysis is measured in the background, beside the steps, from one of them on. As soon as it fails, the release
+	// is taken back, whatever it waits for.
+	// +optional
+	Analysis *BackgroundAnalysis `json:"analysis,omitempty"`
 }
 
 // CanaryStep is a state of the world and the conditions to leave it. A step is left when its pods are
-// ready, its routes are in force and its pause is over.
+// ready, its routes are in force, its pause is over, its analysis has succeeded and its approvals are given.
 type CanaryStep struct {
 	// name of the step, to speak of it. Default "step-N", N counted from 1.
 	// +optional
@@ -199,6 +204,15 @@ type CanaryStep struct {
 	// pause keeps the release in this step: for a time, or, when empty ({}), until somebody promotes it.
 	// +optional
 	Pause *Pause `json:"pause,omitempty"`
+
+	// analysis is measured in this step, from when its routes are in force. The step is left only when it has succeeded;
+	// when it fails, onFailure applies; when it is inconclusive or cannot be measured, the release pauses and asks.
+	// +optional
+	Analysis *StepAnalysis `json:"analysis,omitempty"`
+
+	// approval is asked for when the pause is over and the analysis has succeeded.
+	// +optional
+	Approval *Approval `json:"approval,omitempty"`
 }
 
 // RequestMatch selects requests.

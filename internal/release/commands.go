@@ -2,6 +2,7 @@ package release
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -53,6 +54,10 @@ func (t *turn) refuse(d Decision) refusal {
 	switch d.Verb {
 	case Abort:
 		return refusal{}
+	case Approve, Reject:
+		return t.refuseWord(d)
+	case Override:
+		return t.refuseOverride(d)
 	case Promote:
 		return t.refusePromote()
 	case PromoteFull:
@@ -68,7 +73,7 @@ func (t *turn) refuse(d Decision) refusal {
 		}
 		return refusal{}
 	}
-	return refusal{RefusedUnknownVerb, fmt.Sprintf("spec.verb %q is none that a running release knows; use promote, promoteFull, pause, resume or abort", d.Verb)}
+	return refusal{RefusedUnknownVerb, fmt.Sprintf("spec.verb %q is none that a running release knows; use promote, promoteFull, pause, resume, abort, approve, reject or override", d.Verb)}
 }
 
 // refuseAny holds for all verbs.
@@ -98,6 +103,8 @@ func (t *turn) refusePromote() refusal {
 		return refusal{RefusedNothingToPromote, "all steps are done and the release is being completed"}
 	case t.m.Promoted:
 		return refusal{RefusedAlreadyPromoted, t.stepLabel() + " is promoted already and goes on as soon as it is in force"}
+	case t.approval() != nil && !t.m.AskedAt.IsZero():
+		return refusal{RefusedApprovalNeeded, fmt.Sprintf("%s waits for approval by %s; promote ends pauses only", t.stepLabel(), t.approval().who())}
 	case len(t.s.Steps) == 0 || t.current().Pause.Kind == PauseNone:
 		return refusal{RefusedNothingToPromote, t.stepLabel() + " has no pause and goes on by itself; promote --full skips the steps to come"}
 	}
@@ -108,15 +115,23 @@ func (t *turn) refuseFull() refusal {
 	if t.m.Phase == Completing && t.m.PausedBy == "" {
 		return refusal{RefusedNothingToPromote, "all steps are done and the release is being completed"}
 	}
+	if step, needed := t.approvalNeeded(); needed {
+		return refusal{RefusedApprovalNeeded, fmt.Sprintf("step %q needs approval, which promote --full does not replace", step)}
+	}
 	return refusal{}
 }
 
 // apply records what a decision says, does it, and returns the answer.
 func (t *turn) apply(d Decision) (code, message string) {
 	code, message = t.heard(d)
-	if d.Verb == Abort {
+	switch d.Verb {
+	case Abort:
 		message += problemOf(d.Comment)
 		t.end(AbortedByUser, d.User, message)
+		return code, message
+	case Reject:
+		message += problemOf(d.Comment)
+		t.end(RejectedByUser, d.User, message)
 		return code, message
 	}
 	t.happened(code, d.User, "%s%s", message, problemOf(d.Comment))
@@ -124,13 +139,18 @@ func (t *turn) apply(d Decision) (code, message string) {
 	case PauseNow:
 		t.pause(d.User)
 	case Resume:
+		t.remeasure(false)
 		t.unpause()
 	case Promote:
+		t.remeasure(true)
 		t.unpause()
 		t.m.Promoted = t.m.Phase != Completing
 	case PromoteFull:
 		t.promoteFull()
-	case Abort:
+	case Approve:
+		t.m.Approvals = append(slices.Clone(t.m.Approvals), Approved{User: d.User, Comment: d.Comment, At: t.now})
+	case Override:
+		t.m.OverriddenBy = d.User
 	}
 	return code, message
 }
@@ -148,6 +168,12 @@ func (t *turn) heard(d Decision) (code, message string) {
 		return AnswerResumed, fmt.Sprintf("resumed by %s at %s", d.User, at)
 	case Abort:
 		return AnswerAborting, fmt.Sprintf("aborted by %s at %s", d.User, at)
+	case Approve:
+		return AnswerApproved, fmt.Sprintf("%s approved by %s", at, d.User)
+	case Reject:
+		return AnswerRejected, fmt.Sprintf("%s rejected by %s", at, d.User)
+	case Override:
+		return AnswerOverridden, fmt.Sprintf("the release windows are overridden by %s at %s", d.User, at)
 	}
 	return "", ""
 }

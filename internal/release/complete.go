@@ -19,8 +19,9 @@ var (
 
 // startCompleting begins completion.
 func (t *turn) startCompleting() {
-	t.m.Phase, t.m.Promoted = Completing, false
-	t.m.StepStartedAt, t.m.StepReachedAt, t.m.DrainFrom = t.now, time.Time{}, time.Time{}
+	t.m.Phase = Completing
+	t.m.leaveStep()
+	t.m.StepStartedAt, t.m.DrainFrom = t.now, time.Time{}
 	t.happened("Completing", "", "completion began: the workload is to take the new revision over")
 }
 
@@ -33,6 +34,10 @@ func (t *turn) complete() (again bool) {
 	if t.handedOver() {
 		return t.finish()
 	}
+	if again, judged := t.judged(); judged {
+		return again
+	}
+	t.measure()
 	if !t.m.DrainFrom.IsZero() && !t.stableIdle() {
 		t.m.DrainFrom = time.Time{}
 	}
@@ -47,7 +52,7 @@ func (t *turn) complete() (again bool) {
 	}
 	r, passed := t.bounded(t.first(gates))
 	if passed {
-		return t.fail(r)
+		return t.overdue(r)
 	}
 	t.out.Reason = r
 	return false

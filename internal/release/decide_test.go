@@ -104,7 +104,7 @@ func TestSpoiltMemory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(specFor(Step{Weight: 50}), 4)
 			out := Decide(w.spec, w.o, m, began)
-			if out.Reason.Code != ReasonMemoryInvalid || len(out.Actions) > 0 || out.Memory != m {
+			if out.Reason.Code != ReasonMemoryInvalid || len(out.Actions) > 0 || !out.Memory.Equal(m) {
 				t.Errorf("outcome %+v", out)
 			}
 			if !strings.Contains(out.Reason.Message, "abort the release") {
@@ -190,7 +190,7 @@ func TestMemoryWrites(t *testing.T) {
 			writes, before := 0, w.memory
 			for range 300 {
 				w.tick()
-				if w.memory != before {
+				if !w.memory.Equal(before) {
 					writes++
 				}
 				before = w.memory

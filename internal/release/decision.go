@@ -66,6 +66,12 @@ type RevertTemplate struct{}
 // RemoveCanary removes the canary's ReplicaSet, which has no pods, also one in the workload's history.
 type RemoveCanary struct{}
 
+// Analyse begins an analysis. Once begun it is not begun again.
+type Analyse struct{ ID AnalysisID }
+
+// ConcludeAnalysis has an analysis come to an end: what has no number of measurements of its own is measured no more.
+type ConcludeAnalysis struct{ ID AnalysisID }
+
 func (SelectService) action()       {}
 func (ScaleCanary) action()         {}
 func (EnsureCanaryService) action() {}
@@ -77,6 +83,8 @@ func (TakeBack) action()            {}
 func (ReleaseHold) action()         {}
 func (RevertTemplate) action()      {}
 func (RemoveCanary) action()        {}
+func (Analyse) action()             {}
+func (ConcludeAnalysis) action()    {}
 
 // Phase is where a release stands.
 type Phase string
@@ -109,6 +117,17 @@ type Memory struct {
 	// PausedBy is who stopped the advance ("sluice" after a failure), PausedAt when.
 	PausedBy string
 	PausedAt time.Time
+	// Measured and MeasuredBackground count how often the step's and the background's analysis were begun anew, since
+	// they had come to no good verdict and a person resumed. Waived and WaivedBackground: a person went on without one.
+	Measured, MeasuredBackground int
+	Waived, WaivedBackground     bool
+	// AskedAt is when the current step's approval was asked for, Reminded that people have been reminded of it, and
+	// Approvals are those that count.
+	AskedAt   time.Time
+	Reminded  bool
+	Approvals []Approved
+	// OverriddenBy is who lets the release go on although a window is shut.
+	OverriddenBy string
 	// DrainFrom is when the version that goes was first seen to get no more requests.
 	DrainFrom time.Time
 	// HandedOver: the canary's ReplicaSet was given to the workload; in an abort, and was not seen to be taken back.
@@ -121,6 +140,12 @@ type Memory struct {
 	EndMessage string
 }
 
+// Approved is one approval that counts.
+type Approved struct {
+	User, Comment string
+	At            time.Time
+}
+
 // EndReason says why a release is taken back.
 type EndReason string
 
@@ -130,6 +155,9 @@ const (
 	AbortedByUser   EndReason = "AbortedByUser"
 	StepFailed      EndReason = "StepFailed"
 	DeadlinePassed  EndReason = "DeadlinePassed"
+	AnalysisFailed  EndReason = "AnalysisFailed"
+	RejectedByUser  EndReason = "RejectedByUser"
+	ApprovalExpired EndReason = "ApprovalExpired"
 	NewerRevision   EndReason = "NewerRevision"
 	BackToStable    EndReason = "BackToStable"
 	RolloutRemoved  EndReason = "RolloutRemoved"

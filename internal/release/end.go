@@ -35,6 +35,8 @@ func (t *turn) dueEnd() (EndReason, string) {
 		return BackToStable, "reverted: the pod template was set back to the stable revision at " + t.stepLabel()
 	case w.Desired != t.s.To:
 		return NewerRevision, fmt.Sprintf("superseded by revision %s at %s", w.Desired, t.stepLabel())
+	case t.approvalExpired():
+		return ApprovalExpired, fmt.Sprintf("%s was not approved within %s, which counts as a rejection", t.stepLabel(), t.approval().ExpiresAfter)
 	case !t.now.Before(t.releaseDeadline()):
 		return DeadlinePassed, fmt.Sprintf("the release did not end within %s; it was at %s", t.s.ReleaseDeadline, t.stepLabel())
 	}
@@ -97,18 +99,27 @@ func (t *turn) anyHeld() bool {
 	return slices.ContainsFunc(t.o.Layers, func(l Layer) bool { return l.Held })
 }
 
-// fail is what becomes of a release whose wait has reached its deadline.
-func (t *turn) fail(r Reason) (again bool) {
-	message := fmt.Sprintf("%s failed: after %s, %s", t.placeLabel(), t.s.ProgressDeadline, r.Message)
+// overdue is what becomes of a release whose wait has reached its deadline.
+func (t *turn) overdue(r Reason) (again bool) {
+	return t.fail(StepFailed, fmt.Sprintf("%s failed: after %s, %s", t.placeLabel(), t.s.ProgressDeadline, r.Message))
+}
+
+// fail takes a release back, or has it wait for a person, as its spec says.
+func (t *turn) fail(why EndReason, message string) (again bool) {
 	if t.s.OnFailure != FailurePauses {
-		t.end(StepFailed, "", message)
+		t.end(why, "", message)
 		return true
 	}
-	t.happened(ReasonStepFailed, "", "%s", message)
+	t.ask(string(why), message)
+	return true
+}
+
+// ask pauses the release for a person to decide. Only what has just happened is asked for, and once.
+func (t *turn) ask(code, message string) {
+	t.happened(code, "", "%s", message)
 	t.pause(pausedByFailure)
 	t.m.EndMessage = message
 	t.out.Actions = nil
-	return true
 }
 
 // pausedByFailure stands in Memory.PausedBy when no person paused the release.

@@ -3,7 +3,7 @@ package release
 import "fmt"
 
 // pauses are the gates out of a step that has been reached, in order.
-var pauses = []gate{(*turn).handPause, (*turn).stepPause}
+var pauses = []gate{(*turn).handPause, (*turn).stepPause, (*turn).analysed, (*turn).approved, (*turn).window}
 
 // handPause waits while somebody, or a failure, has paused the release.
 func (t *turn) handPause() Reason {
@@ -11,8 +11,8 @@ func (t *turn) handPause() Reason {
 	case "":
 		return Reason{}
 	case pausedByFailure:
-		return t.until(ReasonStepFailed,
-			t.m.EndMessage+"; promote or resume to go on trying, or abort to take the release back", byResumer, t.m.PausedAt, t.releaseDeadline())
+		return t.until(t.failureCode(),
+			t.m.EndMessage+t.wayOn(), byResumer, t.m.PausedAt, t.releaseDeadline())
 	}
 	return t.until(ReasonPausedByHand, fmt.Sprintf("paused by %s at %s", t.m.PausedBy, t.placeLabel()),
 		byResumer, t.m.PausedAt, t.releaseDeadline())

@@ -153,7 +153,7 @@ func TestGuardStopsDecide(t *testing.T) {
 	tn.m.HandedOver = true
 	tn.do(HandOver{})
 	out := tn.outcome(m)
-	if len(out.Actions) > 0 || out.Memory != m || out.Reason.Code != ReasonGuardRefused || out.Wake.IsZero() {
+	if len(out.Actions) > 0 || !out.Memory.Equal(m) || out.Reason.Code != ReasonGuardRefused || out.Wake.IsZero() {
 		t.Errorf("outcome %+v", out)
 	}
 }

@@ -2,6 +2,7 @@ package release
 
 import (
 	"fmt"
+	"reflect"
 	"time"
 )
 
@@ -53,12 +54,22 @@ func (m Memory) sane(s Spec, now time.Time) Memory {
 
 // notAhead brings times to come back to now.
 func (m Memory) notAhead(now time.Time) Memory {
-	for _, at := range []*time.Time{&m.StartedAt, &m.StepStartedAt, &m.StepReachedAt, &m.PausedAt, &m.DrainFrom} {
+	for _, at := range []*time.Time{&m.StartedAt, &m.StepStartedAt, &m.StepReachedAt, &m.PausedAt, &m.AskedAt, &m.DrainFrom} {
 		if at.After(now) {
 			*at = now
 		}
 	}
 	return m
+}
+
+// Equal says whether two memories are the same.
+func (m Memory) Equal(o Memory) bool { return reflect.DeepEqual(m, o) }
+
+// leaveStep forgets what was only of the current step.
+func (m *Memory) leaveStep() {
+	m.StepStartedAt, m.StepReachedAt, m.Promoted = time.Time{}, time.Time{}, false
+	m.Measured, m.Waived = 0, false
+	m.AskedAt, m.Reminded, m.Approvals = time.Time{}, false, nil
 }
 
 func (p Phase) known() bool {

@@ -1,5 +1,7 @@
 package release
 
+import "time"
+
 // Observed is what the world shows, as one consistent picture: the hands give none that is older than their
 // own last write to any object in it.
 type Observed struct {
@@ -12,6 +14,10 @@ type Observed struct {
 	Layers []Layer
 	// Removing: the Rollout is being deleted, or Sluice uninstalled.
 	Removing bool
+	// Analyses that have been begun for this release.
+	Analyses []Analysis
+	// Shut is the release window that is shut, if one is.
+	Shut Shut
 	// Decisions that have not been answered yet, oldest first.
 	Decisions []Decision
 	// Trouble is what the hands found that no waiting mends (a refused write, a missing right, a bad
@@ -102,8 +108,12 @@ type Decision struct {
 	Step string
 	// PlanMismatch: it names another plan than this release's.
 	PlanMismatch bool
-	User         string
-	Comment      string
+	// PlanNamed: it names a plan at all.
+	PlanNamed bool
+	User      string
+	// Groups of the user that he named; the API server has proven that they are his.
+	Groups  []string
+	Comment string
 }
 
 // Verb is what a person can decide about a running release.
@@ -116,4 +126,52 @@ const (
 	PauseNow    Verb = "pause"
 	Resume      Verb = "resume"
 	Abort       Verb = "abort"
+	Approve     Verb = "approve"
+	Reject      Verb = "reject"
+	Override    Verb = "override"
 )
+
+// AnalysisID tells the analyses of one release apart.
+type AnalysisID struct {
+	// Background is the one beside the steps.
+	Background bool
+	// Step (from 0) that it belongs to; for the background, the one that it began in.
+	Step int
+	// Attempt counts from 0: a person may have it measured once more.
+	Attempt int
+}
+
+// Analysis is one analysis as it stands.
+type Analysis struct {
+	ID      AnalysisID
+	Verdict Verdict
+	// Message says what came out, or what is waited for.
+	Message string
+	// Concluding: it has been told to come to an end.
+	Concluding bool
+}
+
+// Verdict is what an analysis has come to.
+type Verdict string
+
+// The verdicts. Whatever is not Good is never taken for it.
+const (
+	// Measuring: it is not known yet.
+	Measuring Verdict = ""
+	// Good: what was measured is good.
+	Good Verdict = "good"
+	// Bad: what was measured is bad.
+	Bad Verdict = "bad"
+	// Unclear: it is neither, or nothing could be measured.
+	Unclear Verdict = "unclear"
+)
+
+// Shut says why no release may go on now.
+type Shut struct {
+	// Window is the name of the window that is shut; empty if none is.
+	Window string
+	// Message says why, as a sentence.
+	Message string
+	// Opens is when it opens next; zero if that is not known.
+	Opens time.Time
+}

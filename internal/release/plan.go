@@ -63,6 +63,9 @@ func planStep(s *Spec, i, replicas int) PlannedStep {
 		p.AtLeast, p.AtMost = st.Pause.Duration, s.ProgressDeadline+st.Pause.Duration
 	case PauseManual:
 	}
+	if st.Approval != nil || st.Analysis {
+		p.AtMost = 0
+	}
 	return p
 }
 
@@ -77,6 +80,12 @@ func planWaits(s *Spec, st Step, pods int) []string {
 	case PauseManual:
 		waits = append(waits, "somebody to promote it")
 	case PauseNone:
+	}
+	if st.Analysis {
+		waits = append(waits, "its analysis to succeed")
+	}
+	if a := st.Approval; a != nil {
+		waits = append(waits, fmt.Sprintf("%s by %s, within %s", plural(a.Required, "approval"), a.who(), a.ExpiresAfter))
 	}
 	return waits
 }

@@ -28,6 +28,14 @@ const (
 	ReasonPausedByHand = "PausedByHand"
 	// ReasonStepFailed: the step failed, and the spec says to ask a person.
 	ReasonStepFailed = "StepFailed"
+	// ReasonAnalysing: what is measured in the step has not come to a verdict.
+	ReasonAnalysing = "Analysing"
+	// ReasonAnalysisUnclear: what was measured is neither good nor bad, or could not be measured, so a person is asked.
+	ReasonAnalysisUnclear = "AnalysisUnclear"
+	// ReasonAwaitingApproval: people have to approve.
+	ReasonAwaitingApproval = "AwaitingApproval"
+	// ReasonWindowShut: a release window is shut.
+	ReasonWindowShut = "WindowShut"
 	// ReasonServicesTurning: the Services are being pointed at the other version.
 	ReasonServicesTurning = "ServicesTurning"
 	// ReasonDraining: a version that gets no more requests is given time to finish those under way.
@@ -61,6 +69,8 @@ const (
 	byTime       = "time, or anyone who may promote"
 	byPromoter   = "anyone who may promote"
 	byResumer    = "anyone who may resume or promote"
+	byOverrider  = "time, or anyone who may override"
+	byAnalysis   = "the analysis"
 	byScaler     = "anyone who may scale the workload"
 )
 

@@ -152,6 +152,12 @@ func (w *world) carryOut(a Action) {
 		w.o.Workload.Held, w.o.Workload.Desired = false, w.spec.From
 	case RemoveCanary:
 		w.o.Canary = Track{}
+	case Analyse:
+		w.o.Analyses = append(w.o.Analyses, Analysis{ID: a.ID})
+	case ConcludeAnalysis:
+		for i := range w.o.Analyses {
+			w.o.Analyses[i].Concluding = w.o.Analyses[i].Concluding || w.o.Analyses[i].ID == a.ID
+		}
 	}
 }
 
@@ -212,8 +218,19 @@ func describeAction(a Action) string {
 		return "write the stable template back, and let the workload go"
 	case RemoveCanary:
 		return "remove the new ReplicaSet"
+	case Analyse:
+		return fmt.Sprintf("begin %s of step %d%s", subject(a.ID), a.ID.Step+1, describeAttempt(a.ID))
+	case ConcludeAnalysis:
+		return fmt.Sprintf("have %s of step %d conclude", subject(a.ID), a.ID.Step+1)
 	}
 	return "?"
+}
+
+func describeAttempt(id AnalysisID) string {
+	if id.Attempt == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", try %d", id.Attempt+1)
 }
 
 func describeMatches(matches []Match) string {

@@ -6,11 +6,16 @@ import "time"
 type Spec struct {
 	// From and To are the hashes of the stable revision and of the one to release.
 	From, To string
+	// Author is who changed the pod template, as the API server knew him; empty if that is not known.
+	Author string
 	// Steps in order; at least one.
 	Steps []Step
 	// Layers are the names of the traffic layers, in order. Without layers requests are split by the number
 	// of pods.
 	Layers []string
+	// Background: something is measured beside the steps, from step BackgroundFrom (counted from 0) on.
+	Background     bool
+	BackgroundFrom int
 	// OnFailure says whether a failed step aborts the release or pauses it.
 	OnFailure FailurePolicy
 	// Revert has the stable template written back to the workload after an abort.
@@ -43,6 +48,24 @@ type Step struct {
 	Matches []Match
 	// Pause keeps the release in this step.
 	Pause Pause
+	// Analysis: something is measured in this step, which is left only when it is good.
+	Analysis bool
+	// Approval that the step asks for; nil for none.
+	Approval *Approval
+}
+
+// Approval is what people have to say before a step is left.
+type Approval struct {
+	// Required is the number of people who must approve, at least 1.
+	Required int
+	// Users and Groups may approve, and nobody else.
+	Users, Groups []string
+	// ExpiresAfter is how long it may take, RemindAfter when people are reminded; both from when it is asked for.
+	ExpiresAfter, RemindAfter time.Duration
+	// SeparationOfDuty: the author of the change does not count.
+	SeparationOfDuty bool
+	// CommentRequired: no word without a comment.
+	CommentRequired bool
 }
 
 // Pause keeps a release in a step.

@@ -25,6 +25,13 @@ func (t *turn) step() (again bool) {
 		t.m.StepStartedAt = time.Time{} // No deadline but the release's own runs.
 		return false
 	}
+	if again, judged := t.judged(); judged {
+		return again
+	}
+	if r := t.window(); r.Code != "" && t.m.StepReachedAt.IsZero() {
+		t.m.Phase, t.m.StepStartedAt = Paused, time.Time{} // No deadline but the release's own runs.
+		return t.standStill(r)
+	}
 	t.startClock()
 	if t.m.PausedBy != "" && t.m.StepReachedAt.IsZero() {
 		t.m.Phase = Paused
@@ -38,6 +45,7 @@ func (t *turn) step() (again bool) {
 		return t.stepWaits(r)
 	}
 	t.reach()
+	t.measure()
 	if r := t.first(pauses); r.Code != "" {
 		t.m.Phase = Paused
 		t.out.Reason = r
@@ -62,6 +70,9 @@ func (t *turn) startClock() {
 		return
 	}
 	t.m.StepStartedAt = t.now
+	if t.m.Phase == Paused && t.m.PausedBy == "" {
+		t.m.Phase = Progressing
+	}
 	if t.m.StepReachedAt.IsZero() {
 		t.happened("StepStarted", "", "%s began: weight %d %%, %s", t.stepLabel(), t.current().Weight,
 			plural(stepPods(t.current(), t.o.demand(), t.split()), "new pod"))
@@ -80,7 +91,7 @@ func (t *turn) stepWaits(r Reason) (again bool) {
 	}
 	r, passed := t.bounded(r)
 	if passed {
-		return t.fail(r)
+		return t.overdue(r)
 	}
 	t.out.Reason = r
 	return false
@@ -114,9 +125,11 @@ func (t *turn) advance() {
 		return
 	}
 	t.m.Step++
-	t.m.Phase, t.m.Promoted = Progressing, false
-	t.m.StepStartedAt, t.m.StepReachedAt = time.Time{}, time.Time{}
-	t.startClock()
+	t.m.Phase = Progressing
+	t.m.leaveStep()
+	if r := t.window(); r.Code == "" {
+		t.startClock()
+	}
 }
 
 // protect takes requests away from new pods that cannot answer any, and undoes a weight that somebody else

@@ -41,7 +41,7 @@ func (p *play) command(t *testing.T, d *datadriven.TestData) string {
 		return w.describe(w.tick())
 	case "run":
 		return p.run(t, d)
-	case "promote", "promoteFull", "abort", "pause", "resume":
+	case "promote", "promoteFull", "abort", "pause", "resume", "approve", "reject", "override":
 		p.decide(d)
 	case "scale":
 		w.o.Workload.Replicas, _ = strconv.Atoi(d.CmdArgs[0].Key)
@@ -54,6 +54,13 @@ func (p *play) command(t *testing.T, d *datadriven.TestData) string {
 	case "mend":
 		delete(w.limit, text(d, "pods"))
 		w.broken[text(d, "pods")], w.hung[text(d, "layer")], w.asleep = false, false, false
+	case "measured":
+		return w.measured(t, d)
+	case "window":
+		w.o.Shut = Shut{Window: text(d, "shut"), Message: strings.TrimSpace(d.Input)}
+		if opens := duration(t, d, "opens", 0); opens > 0 {
+			w.o.Shut.Opens = began.Add(opens)
+		}
 	case "trouble":
 		w.o.Trouble = strings.TrimSpace(d.Input)
 	case "overwrite":
@@ -108,8 +115,23 @@ func (p *play) decide(d *datadriven.TestData) {
 	p.decision++
 	p.w.o.Decisions = append(p.w.o.Decisions, Decision{
 		ID: fmt.Sprintf("%s-%d", d.Cmd, p.decision), Verb: Verb(d.Cmd), Step: text(d, "step"), User: text(d, "user"),
-		Comment: strings.TrimSpace(d.Input), PlanMismatch: d.HasArg("other-plan"),
+		Groups: strings.FieldsFunc(text(d, "groups"), comma), Comment: strings.TrimSpace(d.Input),
+		PlanMismatch: d.HasArg("other-plan"), PlanNamed: !d.HasArg("no-plan"),
 	})
+}
+
+func comma(r rune) bool { return r == '+' }
+
+// measured says what an analysis has come to: the newest of the step, or of the background.
+func (w *world) measured(t *testing.T, d *datadriven.TestData) string {
+	for i := len(w.o.Analyses) - 1; i >= 0; i-- {
+		if a := &w.o.Analyses[i]; a.ID.Background == d.HasArg("background") {
+			a.Verdict, a.Message = Verdict(d.CmdArgs[0].Key), strings.TrimSpace(d.Input)
+			return ""
+		}
+	}
+	d.Fatalf(t, "nothing is measured")
+	return ""
 }
 
 func (p *play) overwrite(t *testing.T, d *datadriven.TestData) {
@@ -130,6 +152,10 @@ func specOf(t *testing.T, d *datadriven.TestData) Spec {
 		From: "blue", To: "green", OnFailure: FailureAborts, Revert: d.HasArg("revert"), Layers: []string{"Ingress"},
 		ProgressDeadline: duration(t, d, "progress", time.Minute), ReleaseDeadline: duration(t, d, "deadline", time.Hour),
 		DrainDelay: duration(t, d, "drain", 5*time.Second),
+	}
+	s.Author = text(d, "author")
+	if d.HasArg("background-from") {
+		s.Background, s.BackgroundFrom = true, number(t, d, "background-from", 1)-1
 	}
 	switch layers := text(d, "layers"); layers {
 	case "":
@@ -162,6 +188,10 @@ func stepOf(t *testing.T, d *datadriven.TestData, words []string) Step {
 		case key == "header":
 			name, want, _ := strings.Cut(value, ":")
 			st.Matches = append(st.Matches, Match{Headers: []HeaderMatch{{Name: name, Value: want}}})
+		case word == "analysis":
+			st.Analysis = true
+		case key == "approval":
+			st.Approval = approvalOf(value)
 		case word == "pause":
 			st.Pause = Pause{Kind: PauseManual}
 		default:
@@ -173,6 +203,33 @@ func stepOf(t *testing.T, d *datadriven.TestData, words []string) Step {
 		}
 	}
 	return st
+}
+
+// approvalOf reads "2:alice+bob+@sre:1h:comment:separate": how many, who (groups with @), how long, and what else is
+// wanted.
+func approvalOf(value string) *Approval {
+	words := strings.Split(value, ":")
+	a := &Approval{ExpiresAfter: 30 * time.Minute}
+	a.Required, _ = strconv.Atoi(words[0])
+	for _, who := range strings.FieldsFunc(words[1], comma) {
+		if group, ok := strings.CutPrefix(who, "@"); ok {
+			a.Groups = append(a.Groups, group)
+		} else {
+			a.Users = append(a.Users, who)
+		}
+	}
+	for _, word := range words[2:] {
+		switch word {
+		case "comment":
+			a.CommentRequired = true
+		case "separate":
+			a.SeparationOfDuty = true
+		default:
+			a.ExpiresAfter, _ = time.ParseDuration(word)
+			a.RemindAfter = a.ExpiresAfter / 2
+		}
+	}
+	return a
 }
 
 func text(d *datadriven.TestData, key string) string {

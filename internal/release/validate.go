@@ -21,6 +21,9 @@ func Validate(s Spec) []Problem {
 	v.revisions()
 	v.layers()
 	v.times()
+	if s.Background && (s.BackgroundFrom < 0 || s.BackgroundFrom >= max(len(s.Steps), 1)) {
+		v.add("spec.canary.analysis.fromStep", "there is no step of that name", "name one of spec.canary.steps, or leave it out")
+	}
 	if len(s.Steps) == 0 {
 		v.add("spec.canary.steps", "there are none", "name at least one step")
 	}
@@ -100,6 +103,7 @@ func (v *validation) step(i int) {
 		}
 	}
 	v.pause(field+".pause", st.Pause)
+	v.approval(field+".approval", st.Approval)
 	for j := range st.Matches {
 		v.match(fmt.Sprintf("%s.match[%d]", field, j), &st.Matches[j])
 	}
@@ -131,6 +135,20 @@ func (v *validation) pause(field string, p Pause) {
 		}
 	default:
 		v.add(field, fmt.Sprintf("%q is no kind of pause", p.Kind), "use pause: {} or pause: {duration: ...}")
+	}
+}
+
+func (v *validation) approval(field string, a *Approval) {
+	switch {
+	case a == nil:
+	case len(a.Users)+len(a.Groups) == 0:
+		v.add(field+".from", "nobody is named, so nobody may approve", "name users or groups")
+	case a.Required < 1:
+		v.add(field+".required", fmt.Sprintf("%d is none", a.Required), "set it to 1 or more")
+	case len(a.Groups) == 0 && a.Required > len(a.Users):
+		v.add(field+".required", fmt.Sprintf("%d approvals cannot come from %s", a.Required, plural(len(a.Users), "user")), "name more users, or groups")
+	case a.ExpiresAfter <= 0:
+		v.add(field+".expiresAfter", fmt.Sprintf("%s is no time to wait", a.ExpiresAfter), "set it to more than 0s")
 	}
 }
 

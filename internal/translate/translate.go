@@ -39,6 +39,7 @@ func Plan(r *v1alpha1.Rollout) v1alpha1.ReleasePlan {
 		Workload:         s.Workload,
 		Traffic:          s.Traffic,
 		Steps:            s.Canary.Steps,
+		Analysis:         s.Canary.Analysis,
 		OnFailure:        orDefault(s.OnFailure, v1alpha1.FailureAbort),
 		OnAbort:          orDefault(s.OnAbort, v1alpha1.AbortKeep),
 		ProgressDeadline: durationOr(s.ProgressDeadline, DefaultProgressDeadline),
@@ -54,6 +55,7 @@ func Plan(r *v1alpha1.Rollout) v1alpha1.ReleasePlan {
 		if p.Steps[i].Name == "" {
 			p.Steps[i].Name = fmt.Sprintf("step-%d", i+1)
 		}
+		fillApproval(p.Steps[i].Approval)
 	}
 	return p
 }
@@ -77,6 +79,9 @@ func Spec(p v1alpha1.ReleasePlan, from, to string) release.Spec {
 	}
 	for _, st := range p.Steps {
 		s.Steps = append(s.Steps, step(st))
+	}
+	if p.Analysis != nil {
+		s.Background, s.BackgroundFrom = true, backgroundFrom(p)
 	}
 	return s
 }
@@ -107,7 +112,7 @@ func Digest(p v1alpha1.ReleasePlan, from, to v1alpha1.Revision) string {
 }
 
 func step(s v1alpha1.CanaryStep) release.Step {
-	out := release.Step{Name: s.Name, Matches: matches(s.Match)}
+	out := release.Step{Name: s.Name, Matches: matches(s.Match), Analysis: s.Analysis != nil, Approval: approval(s.Approval)}
 	if s.Weight != nil {
 		out.Weight = int(*s.Weight)
 	}

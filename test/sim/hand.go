@@ -136,7 +136,7 @@ func (h *hands) decide(w *World, r Release) {
 	h.last, h.decided = out, w.Tick
 	w.checks.decided(w, out)
 	outbox := h.outbox(w, r, out.Answers)
-	changed := out.Memory != r.Memory || len(outbox) > len(r.Outbox)
+	changed := !out.Memory.Equal(r.Memory) || len(outbox) > len(r.Outbox)
 	if changed && !w.Fumble.MemoryLast {
 		h.remember(w, r, out.Memory, outbox)
 	}

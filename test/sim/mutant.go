@@ -52,7 +52,7 @@ func lies(how func(release.Spec, *release.Observed, *release.Memory)) func(Mind)
 			seen := m
 			how(s, &o, &seen)
 			out := good(s, o, seen, now)
-			if out.Memory == seen {
+			if out.Memory.Equal(seen) {
 				out.Memory = m
 			}
 			return out

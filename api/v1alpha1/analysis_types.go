@@ -1,0 +1,376 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// AnalysisTemplate says what to measure and what counts as good. A step of a Rollout names it; nothing is measured
+// until then.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:shortName=at,categories=sluice
+// +kubebuilder:printcolumn:name="Metrics",type=string,JSONPath=`.spec.metrics[*].name`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type AnalysisTemplate struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says what to measure and what counts as good.
+	// +required
+	Spec AnalysisTemplateSpec `json:"spec"`
+}
+
+// AnalysisTemplateList is a list of AnalysisTemplates.
+//
+// +kubebuilder:object:root=true
+type AnalysisTemplateList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items are the AnalysisTemplates.
+	Items []AnalysisTemplate `json:"items"`
+}
+
+// ClusterAnalysisTemplate is an AnalysisTemplate that the Rollouts of every namespace may name. Secrets that it names
+// are read in the namespace of the run.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,shortName=cat,categories=sluice
+// +kubebuilder:printcolumn:name="Metrics",type=string,JSONPath=`.spec.metrics[*].name`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type ClusterAnalysisTemplate struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says what to measure and what counts as good.
+	// +required
+	Spec AnalysisTemplateSpec `json:"spec"`
+}
+
+// ClusterAnalysisTemplateList is a list of ClusterAnalysisTemplates.
+//
+// +kubebuilder:object:root=true
+type ClusterAnalysisTemplateList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items are the ClusterAnalysisTemplates.
+	Items []ClusterAnalysisTemplate `json:"items"`
+}
+
+// AnalysisTemplateSpec says what to measure and what counts as good.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.metrics) || has(self.templates)",message="spec.metrics: name at least one metric, or another template in spec.templates"
+type AnalysisTemplateSpec struct {
+	// args are the arguments of this template. In any string of a metric, {{args.NAME}} stands for the value; beside
+	// them there are {{rollout}}, {{release}}, {{namespace}}, {{workload}}, {{service}}, {{canaryService}}, {{stableHash}},
+	// {{canaryHash}}, {{step}} and {{weight}}, which Sluice fills in.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	Args []AnalysisArgument `json:"args,omitempty"`
+	// templates are others whose metrics are measured too. Their arguments are those of the same name here.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Templates []AnalysisTemplateReference `json:"templates,omitempty"`
+	// metrics are measured side by side. The run succeeds when each has.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Metrics []Metric `json:"metrics,omitempty"`
+}
+
+// AnalysisArgument is a named value. A template may give a default; one without must be given by whoever names the
+// template.
+type AnalysisArgument struct {
+	// name of the argument.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z][-A-Za-z0-9_]*$`
+	Name string `json:"name"`
+	// value of the argument.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	Value *string `json:"value,omitempty"`
+}
+
+// AnalysisTemplateReference names a template.
+type AnalysisTemplateReference struct {
+	// name of the template.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// scope says where the template is: Namespace (the default) is the Rollout's own, Cluster is for all.
+	// +optional
+	// +kubebuilder:validation:Enum=Namespace;Cluster
+	Scope string `json:"scope,omitempty"`
+}
+
+// ScopeCluster in an AnalysisTemplateReference means a ClusterAnalysisTemplate.
+const ScopeCluster = "Cluster"
+
+// Metric is one thing to measure again and again.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.count) || self.count == 1 || has(self.interval)",message="interval: a metric that is measured several times needs one"
+// +kubebuilder:validation:XValidation:rule="!has(self.consecutiveSuccessLimit) || has(self.interval)",message="consecutiveSuccessLimit: needs an interval, or there is one measurement only"
+type Metric struct {
+	// name of the metric, to speak of it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?$`
+	Name string `json:"name"`
+
+	// initialDelay is the time before the first measurement. Default none.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('168h')",message="initialDelay: must be between 0s and 168h"
+	InitialDelay *metav1.Duration `json:"initialDelay,omitempty"`
+	// interval is the time from one measurement to the next, 10s or more. Default: there is one measurement only.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="interval: must be between 10s and 24h"
+	Interval *metav1.Duration `json:"interval,omitempty"`
+	// count is the number of measurements, errors not counted. Default: 1 without an interval; with one, measurements go
+	// on until the step's pause is over, or the background analysis ends with the release.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	Count *int32 `json:"count,omitempty"`
+
+	// successCondition is a CEL expression over result (and value, the same as a number) that says whether a
+	// measurement is good, as result < 0.05. Default: whatever failureCondition does not call bad.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	SuccessCondition string `json:"successCondition,omitempty"`
+	// failureCondition says likewise whether it is bad. A measurement that is neither is inconclusive. Default: whatever
+	// successCondition does not call good.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	FailureCondition string `json:"failureCondition,omitempty"`
+
+	// failureLimit is the number of failed measurements that are borne; one more fails the metric. Default 0.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10000
+	FailureLimit *int32 `json:"failureLimit,omitempty"`
+	// inconclusiveLimit is the number of inconclusive measurements that are borne; one more makes the metric
+	// inconclusive, and a person is asked. Default 0.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10000
+	InconclusiveLimit *int32 `json:"inconclusiveLimit,omitempty"`
+	// consecutiveErrorLimit is the number of errors in a row (the source cannot be reached, or its answer is none) that
+	// are borne; one more makes the metric an error, and a person is asked. No data is an error. Default 4.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10000
+	ConsecutiveErrorLimit *int32 `json:"consecutiveErrorLimit,omitempty"`
+	// consecutiveSuccessLimit ends the metric early, as a success, after so many good measurements in a row.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	ConsecutiveSuccessLimit *int32 `json:"consecutiveSuccessLimit,omitempty"`
+	// dryRun has the metric measured and recorded, but not counted in the run's verdict.
+	// +optional
+	DryRun bool `json:"dryRun,omitempty"`
+
+	// provider says where the measurement comes from.
+	// +required
+	Provider MetricProvider `json:"provider"`
+}
+
+// AnalysisRun is one execution of an analysis: what was measured, when, and what came out. Sluice makes it at a step
+// of a Release; ending it is the Release's doing.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=ar,categories=sluice
+// +kubebuilder:printcolumn:name="Release",type=string,JSONPath=`.spec.release`
+// +kubebuilder:printcolumn:name="Step",type=string,JSONPath=`.spec.step`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type AnalysisRun struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what is measured.
+	// +required
+	Spec AnalysisRunSpec `json:"spec"`
+
+	// status is what was measured.
+	// +optional
+	Status AnalysisRunStatus `json:"status,omitzero"`
+}
+
+// AnalysisRunList is a list of AnalysisRuns.
+//
+// +kubebuilder:object:root=true
+type AnalysisRunList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items are the AnalysisRuns.
+	Items []AnalysisRun `json:"items"`
+}
+
+// AnalysisRunSpec is what a run measures: the metrics of its templates, with every argument filled in.
+type AnalysisRunSpec struct {
+	// release that the run belongs to.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Release string `json:"release"`
+	// step of the release that the run began in.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Step string `json:"step,omitempty"`
+	// stableHash and canaryHash are the pod-template-hash labels of the two versions' pods.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	StableHash string `json:"stableHash,omitempty"`
+	// canaryHash is that of the new version's pods.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	CanaryHash string `json:"canaryHash,omitempty"`
+	// metrics to measure, with every argument filled in.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.metrics: a run is fixed when it is made"
+	Metrics []Metric `json:"metrics"`
+	// conclude has metrics without a count come to their end: what was measured until then gives the verdict, but each is
+	// measured once at least.
+	// +optional
+	Conclude bool `json:"conclude,omitempty"`
+}
+
+// AnalysisRunStatus is what a run has measured.
+type AnalysisRunStatus struct {
+	// phase of the run.
+	// +optional
+	Phase AnalysisPhase `json:"phase,omitempty"`
+	// message says in one sentence what came out, or what is waited for.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+	// startedAt is when the run began.
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+	// finishedAt is when it ended.
+	// +optional
+	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+	// metrics are the results, one for each of the spec.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	Metrics []MetricResult `json:"metrics,omitempty"`
+}
+
+// AnalysisPhase is where a run, a metric or a measurement stands.
+//
+// +kubebuilder:validation:Enum=Pending;Running;Successful;Failed;Inconclusive;Error;Cancelled
+type AnalysisPhase string
+
+// The phases. Whatever is not Successful is never taken for it.
+const (
+	// AnalysisPending: nothing was measured yet.
+	AnalysisPending AnalysisPhase = "Pending"
+	// AnalysisRunning: measurements go on.
+	AnalysisRunning AnalysisPhase = "Running"
+	// AnalysisSuccessful: what was measured is good.
+	AnalysisSuccessful AnalysisPhase = "Successful"
+	// AnalysisFailed: what was measured is bad.
+	AnalysisFailed AnalysisPhase = "Failed"
+	// AnalysisInconclusive: it is neither.
+	AnalysisInconclusive AnalysisPhase = "Inconclusive"
+	// AnalysisError: nothing could be measured.
+	AnalysisError AnalysisPhase = "Error"
+	// AnalysisCancelled: the release ended before there was a verdict.
+	AnalysisCancelled AnalysisPhase = "Cancelled"
+)
+
+// Ended says whether nothing more is measured in this phase.
+func (p AnalysisPhase) Ended() bool { return p != "" && p != AnalysisPending && p != AnalysisRunning }
+
+// MetricResult is what was measured of one metric.
+type MetricResult struct {
+	// name of the metric.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+	// phase of the metric.
+	// +required
+	Phase AnalysisPhase `json:"phase"`
+	// message to the phase.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+	// dryRun metrics do not count.
+	// +optional
+	DryRun bool `json:"dryRun,omitempty"`
+	// successful measurements so far.
+	// +optional
+	Successful int32 `json:"successful,omitempty"`
+	// failed measurements so far.
+	// +optional
+	Failed int32 `json:"failed,omitempty"`
+	// inconclusive measurements so far.
+	// +optional
+	Inconclusive int32 `json:"inconclusive,omitempty"`
+	// errors so far.
+	// +optional
+	Errors int32 `json:"errors,omitempty"`
+	// consecutiveErrors are the errors since the last measurement that was none.
+	// +optional
+	ConsecutiveErrors int32 `json:"consecutiveErrors,omitempty"`
+	// consecutiveSuccesses are the good measurements since the last that was not.
+	// +optional
+	ConsecutiveSuccesses int32 `json:"consecutiveSuccesses,omitempty"`
+	// lastAt is when the last measurement began.
+	// +optional
+	LastAt *metav1.MicroTime `json:"lastAt,omitempty"`
+	// job under way.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Job string `json:"job,omitempty"`
+	// measurements, the last 20 of them, oldest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	Measurements []Measurement `json:"measurements,omitempty"`
+}
+
+// Measurement is one value and what it means.
+type Measurement struct {
+	// at is when it was taken.
+	// +required
+	At metav1.Time `json:"at"`
+	// phase of the measurement.
+	// +required
+	Phase AnalysisPhase `json:"phase"`
+	// value that was measured, as text. Only the parsed value is kept, never the source's answer.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Value string `json:"value,omitempty"`
+	// message to the phase: the condition, the error, or the end of a Job's log.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	Message string `json:"message,omitempty"`
+}

@@ -1,0 +1,179 @@
+package release
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// This file has what people must say before a release goes on: approvals, and windows in which it may.
+
+// Further codes of an Answer.
+const (
+	AnswerApproved   = "Approved"
+	AnswerRejected   = "Rejected"
+	AnswerOverridden = "Overridden"
+
+	RefusedNoApprovalAsked   = "NoApprovalAsked"
+	RefusedStepMissing       = "StepMissing"
+	RefusedPlanDigestMissing = "PlanDigestMissing"
+	RefusedNotAnApprover     = "NotAnApprover"
+	RefusedSeparationOfDuty  = "SeparationOfDuty"
+	RefusedCommentMissing    = "CommentMissing"
+	RefusedAlreadyApproved   = "AlreadyApproved"
+	RefusedApprovalExpired   = "ApprovalExpired"
+	RefusedApprovalNeeded    = "ApprovalNeeded"
+	RefusedAlreadyOverridden = "AlreadyOverridden"
+)
+
+// approved waits until as many people as the step requires have approved. The question is put when everything else is
+// done, so that whoever answers it can see what has come out.
+func (t *turn) approved() Reason {
+	a := t.approval()
+	if a == nil || len(t.m.Approvals) >= a.Required {
+		return Reason{}
+	}
+	if t.m.AskedAt.IsZero() {
+		t.m.AskedAt = t.now
+		t.happened("ApprovalAsked", "", "%s waits for %s by %s, until %s", t.stepLabel(), plural(a.Required, "approval"),
+			a.who(), t.m.AskedAt.Add(a.ExpiresAfter).Format(time.RFC3339))
+	}
+	t.remind(a)
+	return t.until(ReasonAwaitingApproval, fmt.Sprintf("%s waits for approval: %d of %d given%s", t.stepLabel(), len(t.m.Approvals), a.Required, t.by()),
+		a.who(), t.m.AskedAt, t.m.AskedAt.Add(a.ExpiresAfter))
+}
+
+// remind tells once more that somebody has to approve.
+func (t *turn) remind(a *Approval) {
+	at := t.m.AskedAt.Add(a.RemindAfter)
+	switch {
+	case a.RemindAfter <= 0 || t.m.Reminded:
+	case t.now.Before(at):
+		t.wake(at)
+	default:
+		t.m.Reminded = true
+		t.happened("ApprovalReminder", "", "%s still waits for %d of %s by %s", t.stepLabel(), a.Required-len(t.m.Approvals), plural(a.Required, "approval"), a.who())
+	}
+}
+
+// approval that the current step asks for, if any.
+func (t *turn) approval() *Approval {
+	if t.m.Phase == Completing || t.m.Step >= len(t.s.Steps) {
+		return nil
+	}
+	return t.current().Approval
+}
+
+func (t *turn) approvalExpired() bool {
+	a := t.approval()
+	return a != nil && !t.m.AskedAt.IsZero() && len(t.m.Approvals) < a.Required &&
+		!t.now.Before(t.m.AskedAt.Add(a.ExpiresAfter))
+}
+
+// by names those who have approved.
+func (t *turn) by() string {
+	if len(t.m.Approvals) == 0 {
+		return ""
+	}
+	var names []string
+	for _, a := range t.m.Approvals {
+		names = append(names, a.User)
+	}
+	return " (by " + strings.Join(names, ", ") + ")"
+}
+
+// who may approve, for people.
+func (a *Approval) who() string {
+	names := slices.Clone(a.Users)
+	for _, g := range a.Groups {
+		names = append(names, "group "+g)
+	}
+	if len(names) == 0 {
+		return "nobody"
+	}
+	return strings.Join(names, ", ")
+}
+
+func (a *Approval) may(d Decision) bool {
+	return slices.Contains(a.Users, d.User) ||
+		slices.ContainsFunc(a.Groups, func(g string) bool { return slices.Contains(d.Groups, g) })
+}
+
+// refuseWord says why an approval or a rejection does not count.
+func (t *turn) refuseWord(d Decision) refusal {
+	a := t.approval()
+	switch {
+	case a == nil || t.m.AskedAt.IsZero():
+		return refusal{RefusedNoApprovalAsked, t.placeLabel() + " asks for no approval now; sluice get tells what it waits for"}
+	case d.Step == "":
+		return refusal{RefusedStepMissing, "spec.step is missing; name the step that you approve or reject, as sluice approve does"}
+	case !d.PlanNamed:
+		return refusal{RefusedPlanDigestMissing, "spec.planDigest is missing; copy it from the release whose plan you have seen, as sluice approve does"}
+	case !t.now.Before(t.m.AskedAt.Add(a.ExpiresAfter)):
+		return refusal{RefusedApprovalExpired, fmt.Sprintf("the approval of %s expired at %s", t.stepLabel(), t.m.AskedAt.Add(a.ExpiresAfter).Format(time.RFC3339))}
+	case !a.may(d):
+		return refusal{RefusedNotAnApprover, fmt.Sprintf("%s is not among those who may approve %s: %s", d.User, t.stepLabel(), a.who())}
+	case a.CommentRequired && strings.TrimSpace(d.Comment) == "":
+		return refusal{RefusedCommentMissing, "spec.comment is missing; this step wants a reason"}
+	}
+	if d.Verb == Reject {
+		return refusal{} // Whoever may approve may say no, the author of the change too.
+	}
+	return t.refuseApproval(d, a)
+}
+
+func (t *turn) refuseApproval(d Decision, a *Approval) refusal {
+	switch {
+	case a.SeparationOfDuty && t.s.Author == "":
+		return refusal{RefusedSeparationOfDuty, "spec.author of the release is not known (the cluster has no mutating admission policies), so that separation of duty cannot be kept; reject it, or take approval.separationOfDuty out of the Rollout"}
+	case a.SeparationOfDuty && d.User == t.s.Author:
+		return refusal{RefusedSeparationOfDuty, fmt.Sprintf("%s made this change, and %s wants somebody else's approval", d.User, t.stepLabel())}
+	case slices.ContainsFunc(t.m.Approvals, func(x Approved) bool { return x.User == d.User }):
+		return refusal{RefusedAlreadyApproved, fmt.Sprintf("%s has approved %s already; it needs %d different people", d.User, t.stepLabel(), a.Required)}
+	case len(t.m.Approvals) >= a.Required:
+		return refusal{RefusedAlreadyApproved, fmt.Sprintf("%s has all of its %s%s", t.stepLabel(), plural(a.Required, "approval"), t.by())}
+	}
+	return refusal{}
+}
+
+// approvalNeeded is the step from here on whose approvals are not all given: no promotion goes past it.
+func (t *turn) approvalNeeded() (name string, needed bool) {
+	if t.m.Phase == Completing {
+		return "", false
+	}
+	for i := t.m.Step; i < len(t.s.Steps); i++ {
+		a := t.s.Steps[i].Approval
+		if a != nil && !(i == t.m.Step && len(t.m.Approvals) >= a.Required) {
+			return nameOf(t.s.Steps, i), true
+		}
+	}
+	return "", false
+}
+
+func (t *turn) refuseOverride(d Decision) refusal {
+	switch {
+	case strings.TrimSpace(d.Comment) == "":
+		return refusal{RefusedCommentMissing, "spec.comment is missing; say why the release goes on outside its windows"}
+	case t.m.OverriddenBy != "":
+		return refusal{RefusedAlreadyOverridden, t.m.OverriddenBy + " has overridden the windows of this release already"}
+	}
+	return refusal{}
+}
+
+// window waits while a release window is shut: nothing is raised, and no step is left. A release that is being completed
+// goes on to its end, and an abort never waits.
+func (t *turn) window() Reason {
+	if t.o.Shut.Window == "" || t.m.OverriddenBy != "" {
+		return Reason{}
+	}
+	until := t.releaseDeadline()
+	if opens := t.o.Shut.Opens; !opens.IsZero() && opens.Before(until) {
+		until = opens
+	}
+	since := t.m.StepReachedAt
+	if since.IsZero() {
+		since = t.m.StartedAt
+	}
+	return t.until(ReasonWindowShut, t.o.Shut.Message, byOverrider, since, until)
+}
