@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net/url"
 	"os"
+	_ "time/tzdata" // for the time zones of ReleaseWindows, where the image has none
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
@@ -29,7 +31,23 @@ func runController(ctx context.Context, cfg *rest.Config, o cli.ControllerOption
 	return controller.Run(ctx, cfg, controller.Options{
 		LeaderElect: o.LeaderElect, LeaseNamespace: home(cfg),
 		MetricsAddress: o.MetricsAddress, ProbeAddress: o.ProbeAddress, Namespace: o.Namespace,
+		MetricHosts: o.MetricHosts, APIServer: apiServer(cfg), AllowLoopback: o.AllowLoopback,
+		PrometheusAddress: o.PrometheusAddress, RequestMetrics: o.RequestMetrics,
 	})
+}
+
+// apiServer is by what names the API server is known here, which no measurement may ask.
+func apiServer(cfg *rest.Config) []string {
+	known := []string{"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
+	for _, address := range []string{cfg.Host, os.Getenv("KUBERNETES_SERVICE_HOST")} {
+		if u, err := url.Parse(address); err == nil && u.Host != "" {
+			address = u.Host
+		}
+		if address != "" {
+			known = append(known, address)
+		}
+	}
+	return known
 }
 
 // home is where the Lease is: in the cluster the controller's own namespace, which controller-runtime finds by

@@ -41,9 +41,13 @@ func (d *decide) run(ctx context.Context, e *env, c client.WithWatch, ns string,
 		return err
 	}
 	spec.Comment = d.comment
-	var err error
-	if spec.User, err = whoAmI(ctx, c); err != nil {
+	me, err := whoAmI(ctx, c)
+	if err != nil {
 		return err
+	}
+	spec.User = me.Username
+	if len(me.Groups) <= maxGroups {
+		spec.Groups = me.Groups
 	}
 	dec := &v1alpha1.Decision{
 		ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: spec.Release + "-" + strings.ToLower(string(spec.Verb)) + "-"},
@@ -90,15 +94,18 @@ func said(dec *v1alpha1.Decision) string {
 	return string(dec.Status.Outcome)
 }
 
-// whoAmI asks the API server for the user's name, by which a Decision must be signed. Where the question is not
-// allowed the name is left for the API server to fill in.
-func whoAmI(ctx context.Context, c client.Client) (string, error) {
+// maxGroups is the number of groups that a Decision has room for.
+const maxGroups = 64
+
+// whoAmI asks the API server for the user's name and groups, by which a Decision must be signed. Where the question is
+// not allowed they are left for the API server to fill in.
+func whoAmI(ctx context.Context, c client.Client) (authenticationv1.UserInfo, error) {
 	review := &authenticationv1.SelfSubjectReview{}
 	err := c.Create(ctx, review)
 	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
-		return "", nil
+		return authenticationv1.UserInfo{}, nil
 	}
-	return review.Status.UserInfo.Username, err
+	return review.Status.UserInfo, err
 }
 
 // awaitAnswer watches a Decision until it has an outcome. The watch begins with the object as it is, so that no

@@ -111,7 +111,7 @@ func addCommands(root *cobra.Command, e *env, o Options) {
 		commands  []*cobra.Command
 	}{
 		{"see", "See where a release stands:", []*cobra.Command{
-			newGet(e), newList(e), newStatus(e), newHistory(e),
+			newGet(e), newList(e), newStatus(e), newPending(e), newHistory(e),
 		}},
 		{"decide", "Decide:", append(newVerbs(e), newRetry(e), newRollback(e), newStart(e))},
 		{"before", "Before anything moves:", []*cobra.Command{newPlan(e), newLint(e)}},

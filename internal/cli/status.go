@@ -18,7 +18,8 @@ import (
 
 // personReasons are the reasons of waits that only a person ends.
 var personReasons = []string{
-	release.ReasonPausedForPerson, release.ReasonPausedByHand, release.ReasonStepFailed, release.ReasonScaledToZero,
+	release.ReasonPausedForPerson, release.ReasonAwaitingApproval, release.ReasonAnalysisUnclear,
+	release.ReasonPausedByHand, release.ReasonStepFailed, release.ReasonScaledToZero,
 	release.ReasonGuardRefused, release.ReasonMemoryInvalid, release.ReasonSpecInvalid,
 }
 

@@ -30,6 +30,7 @@ func (t tree) String() string {
 	t.waits(&b)
 	t.showVersions(&b)
 	t.showSteps(&b)
+	t.showAnalyses(&b)
 	t.showTraffic(&b)
 	t.showTimeline(&b)
 	t.notes(&b)
@@ -176,7 +177,11 @@ func wayOn(w *v1alpha1.WaitingFor) string {
 	switch w.Reason {
 	case release.ReasonPausedForPerson:
 		return "promote"
-	case release.ReasonPausedByHand, release.ReasonStepFailed:
+	case release.ReasonAwaitingApproval:
+		return "approve"
+	case release.ReasonWindowShut:
+		return `override -m "WHY"`
+	case release.ReasonPausedByHand, release.ReasonStepFailed, release.ReasonAnalysisUnclear:
 		return "resume"
 	case release.ReasonScaledToZero:
 		return "promote --full"

@@ -17,6 +17,26 @@ type verb struct {
 
 var runningVerbs = []verb{
 	{
+		use: "approve NAME", verb: v1alpha1.VerbApprove,
+		short: "Approve the step in which a release waits for approval",
+		long: `Approve the step in which a release waits for approval, and the plan that you see now: if either has changed in the
+meantime the word is refused. "sluice pending" lists what waits for you. Who may approve stands in the step; it takes
+the RBAC verb approve on the release besides.`,
+		example: `  sluice approve shop -m "error rate looks fine"`,
+	},
+	{
+		use: "reject NAME", verb: v1alpha1.VerbReject,
+		short: "Reject a release that waits for approval: it is taken back",
+		long:  `Reject a release that waits for approval. One rejection is enough; the release is taken back as by "sluice abort".`,
+	},
+	{
+		use: "override NAME", verb: v1alpha1.VerbOverride,
+		short: "Let a release go on although a ReleaseWindow is shut",
+		long: `Let the release under way go on although a ReleaseWindow is shut. It takes a reason (-m), which stays on the record,
+and the RBAC verb override on the release.`,
+		example: `  sluice override shop -m "CVE-2026-1234 is being exploited"`,
+	},
+	{
 		use: "abort NAME", verb: v1alpha1.VerbAbort,
 		short: "Send all requests back to the stable version and take the new one down",
 		long: `Send all requests back to the stable version, as fast as its pods can carry them, and take the new one down.
@@ -100,15 +120,18 @@ func (d *decide) running(ctx context.Context, e *env, arg string, v v1alpha1.Dec
 	return d.run(ctx, e, c, ns, wordOn(t.release, v))
 }
 
-// wordOn fills in what binds a decision to what its author saw. A promote speaks of one step, so that it never ends a
-// later one's pause by accident; stopping and taking back are never refused for a step that has passed meanwhile.
+// wordOn fills in what binds a decision to what its author saw. A promotion or an approval speaks of one step, so that it
+// never opens a later one by accident; stopping and taking back are never refused for a step that has passed meanwhile.
 func wordOn(r *v1alpha1.Release, v v1alpha1.DecisionVerb) v1alpha1.DecisionSpec {
 	spec := v1alpha1.DecisionSpec{Release: r.Name, Verb: v}
 	steps, at := r.Spec.Plan.Steps, currentStep(r)
-	if v == v1alpha1.VerbPromote && at < len(steps) {
-		spec.Step = stepName(steps, at)
-	}
-	if v == v1alpha1.VerbPromote || v == v1alpha1.VerbPromoteFull {
+	switch v {
+	case v1alpha1.VerbPromote, v1alpha1.VerbApprove, v1alpha1.VerbReject:
+		if at < len(steps) {
+			spec.Step = stepName(steps, at)
+		}
+		spec.PlanDigest = r.Spec.PlanDigest
+	case v1alpha1.VerbPromoteFull:
 		spec.PlanDigest = r.Spec.PlanDigest
 	}
 	return spec

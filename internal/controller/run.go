@@ -7,16 +7,19 @@ package controller
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"sync/atomic"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -28,8 +31,10 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/admission"
+	"github.com/sluice-dev/sluice/internal/controller/analysis"
 	"github.com/sluice-dev/sluice/internal/controller/rollout"
 	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/metric"
 )
 
 // Options say how the controllers run.
@@ -41,6 +46,11 @@ type Options struct {
 	MetricsAddress, ProbeAddress string
 	// Namespace is the only one looked after; empty for all.
 	Namespace string
+	// MetricHosts may be asked for measurements, but never APIServer; AllowLoopback lets this machine be asked.
+	MetricHosts, APIServer []string
+	AllowLoopback          bool
+	// PrometheusAddress is asked where a metric names none, RequestMetrics says whose metrics are found there.
+	PrometheusAddress, RequestMetrics string
 }
 
 // leaseName is the Lease by which one of several controllers is the one that acts.
@@ -62,9 +72,12 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	}
 	r := &rollout.Reconciler{
 		Kube:   kube.New(mgr.GetClient(), mgr.GetAPIReader(), time.Now),
-		Events: mgr.GetEventRecorder("sluice"), Now: time.Now, PolicyInForce: policy.inForce.Load,
+		Events: mgr.GetEventRecorder("sluice"), Now: time.Now, PolicyInForce: policy.inForce.Load, RequestMetrics: o.RequestMetrics,
 	}
 	if err := r.Setup(ctx, mgr, changed); err != nil {
+		return err
+	}
+	if err := setupAnalysis(ctx, mgr, o); err != nil {
 		return err
 	}
 	if err := mgr.Add(policy); err != nil {
@@ -74,6 +87,25 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 		return fmt.Errorf("run the controllers: %w", err)
 	}
 	return nil
+}
+
+// setupAnalysis adds the controller of AnalysisRuns. What it remembers of its writes is its own.
+func setupAnalysis(ctx context.Context, mgr manager.Manager, o Options) error {
+	egress, err := metric.NewEgress(metric.EgressOptions{Hosts: o.MetricHosts, APIServer: o.APIServer, AllowLoopback: o.AllowLoopback})
+	if err != nil {
+		return err
+	}
+	pods, err := corev1client.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("make the client for logs: %w", err)
+	}
+	a := analysis.New(kube.New(mgr.GetClient(), mgr.GetAPIReader(), time.Now), time.Now)
+	a.Egress, a.Prometheus = egress, o.PrometheusAddress
+	a.Logs = func(ctx context.Context, namespace, pod, container string, lines int64) (string, error) {
+		raw, err := pods.Pods(namespace).GetLogs(pod, &corev1.PodLogOptions{Container: container, TailLines: &lines}).DoRaw(ctx)
+		return string(raw), err
+	}
+	return a.Setup(ctx, mgr)
 }
 
 func newManager(cfg *rest.Config, o Options) (manager.Manager, error) {
@@ -88,6 +120,7 @@ func newManager(cfg *rest.Config, o Options) (manager.Manager, error) {
 	cfg.QPS, cfg.Burst, cfg.RateLimiter = -1, 0, nil
 	cfg.UserAgent = rest.DefaultKubernetesUserAgent()
 	cacheOptions := rollout.Cache()
+	maps.Copy(cacheOptions.ByObject, analysis.Cache())
 	if o.Namespace != "" {
 		cacheOptions.DefaultNamespaces = map[string]cache.Config{o.Namespace: {}}
 	}

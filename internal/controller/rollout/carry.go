@@ -60,6 +60,10 @@ func (c *carrier) do(ctx context.Context, a release.Action) error {
 		return c.r.revertTemplate(ctx, c.write, c.w)
 	case release.RemoveCanary:
 		return c.removeCanary(ctx)
+	case release.Analyse:
+		return c.analyse(ctx, a.ID)
+	case release.ConcludeAnalysis:
+		return c.conclude(ctx, a.ID)
 	}
 	return fmt.Errorf("carry out %T: no such action", a)
 }

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,6 +24,7 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 		return ctrl.Result{}, err
 	}
 	spec := translate.Spec(rel.Spec.Plan, rel.Spec.From.Hash, rel.Spec.To.Hash)
+	spec.Author = rel.Spec.Author
 	memory := readMemory(rel, w.now)
 	observed := w.observed(rel)
 	r.askPods(ctx, w, memory, &observed)
@@ -69,7 +71,10 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 // failed sorts a write's error: a conflict or a busy API server passes; a refusal is for a person to mend and is
 // said in the release's status, and from the second time on in the Rollout's.
 func (r *Reconciler) failed(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release, out release.Outcome, err error) (ctrl.Result, error) {
-	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+	switch m, ok := errors.AsType[*mistake](err); {
+	case ok:
+		r.troubles.set(rel.UID, m.Error())
+	case apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err):
 		r.troubles.set(rel.UID, refusal(err))
 	}
 	if out.Reason.Code == release.ReasonTrouble {

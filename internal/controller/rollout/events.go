@@ -38,7 +38,7 @@ func (r *Reconciler) tell(ro *v1alpha1.Rollout, rel *v1alpha1.Release, out relea
 
 func asksAPerson(code string) bool {
 	switch code {
-	case release.ReasonPausedForPerson, release.ReasonStepFailed, release.ReasonTrouble, release.ReasonGuardRefused:
+	case release.ReasonPausedForPerson, release.ReasonAwaitingApproval, release.ReasonAnalysisUnclear, release.ReasonStepFailed, release.ReasonTrouble, release.ReasonGuardRefused:
 		return true
 	}
 	return false

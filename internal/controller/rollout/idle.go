@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/translate"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -160,6 +162,13 @@ func (r *Reconciler) checkSpec(ctx context.Context, write *kube.Writer, w *world
 	}
 	if problem := r.problem(w); problem != "" {
 		return r.stall(ctx, write, w, ReasonSpecRefused, "%s", problem)
+	}
+	err := r.analysisProblem(ctx, w, translate.Plan(w.rollout))
+	if m, ok := errors.AsType[*mistake](err); ok {
+		return r.stall(ctx, write, w, ReasonSpecRefused, "%s", m.message)
+	}
+	if err != nil {
+		return true, ctrl.Result{}, err
 	}
 	return false, ctrl.Result{}, nil
 }

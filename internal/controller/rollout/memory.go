@@ -25,8 +25,26 @@ func readMemory(rel *v1alpha1.Release, now time.Time) release.Memory {
 		StartedAt: timeOf(rel.Status.StartedAt), StepStartedAt: microOf(m.StepStartedAt), StepReachedAt: microOf(m.StepReachedAt),
 		Promoted: m.Promoted, Full: m.Full, PausedBy: m.PausedBy, PausedAt: microOf(m.PausedAt),
 		DrainFrom: microOf(m.DrainFrom), HandedOver: m.HandedOver, Overdue: m.Overdue,
+		Measured: int(m.Measured), MeasuredBackground: int(m.MeasuredBackground), Waived: m.Waived, WaivedBackground: m.WaivedBackground,
+		AskedAt: microOf(m.AskedAt), Reminded: m.Reminded, Approvals: readApprovals(m.Approvals), OverriddenBy: m.OverriddenBy,
 		End: release.EndReason(m.End), EndMessage: m.EndMessage,
 	}
+}
+
+func readApprovals(list []v1alpha1.ApprovalRecord) []release.Approved {
+	var out []release.Approved
+	for _, a := range list {
+		out = append(out, release.Approved{User: a.User, Comment: a.Comment, At: a.At.Time})
+	}
+	return out
+}
+
+func writeApprovals(list []release.Approved) []v1alpha1.ApprovalRecord {
+	var out []v1alpha1.ApprovalRecord
+	for _, a := range list {
+		out = append(out, v1alpha1.ApprovalRecord{User: a.User, Comment: clip(a.Comment), At: *micro(a.At)})
+	}
+	return out
 }
 
 // writeMemory is the same in the API's words, to the microsecond.
@@ -35,6 +53,8 @@ func writeMemory(m release.Memory, answers []v1alpha1.DecisionAnswer) *v1alpha1.
 		Step: int32(m.Step), StepStartedAt: micro(m.StepStartedAt), StepReachedAt: micro(m.StepReachedAt),
 		Promoted: m.Promoted, Full: m.Full, PausedBy: m.PausedBy, PausedAt: micro(m.PausedAt),
 		DrainFrom: micro(m.DrainFrom), HandedOver: m.HandedOver, Overdue: m.Overdue,
+		Measured: int32(m.Measured), MeasuredBackground: int32(m.MeasuredBackground), Waived: m.Waived, WaivedBackground: m.WaivedBackground,
+		AskedAt: micro(m.AskedAt), Reminded: m.Reminded, Approvals: writeApprovals(m.Approvals), OverriddenBy: m.OverriddenBy,
 		End: string(m.End), EndMessage: clip(m.EndMessage), Answers: answers,
 	}
 }

@@ -47,6 +47,9 @@ type world struct {
 	holds     map[v1alpha1.HoldTarget]*v1alpha1.Hold
 	services  []*service
 	layers    []*layer
+	// runs are the analyses of the release under way; shut is the release window that is shut.
+	runs []*v1alpha1.AnalysisRun
+	shut release.Shut
 	// trouble is what no waiting mends.
 	trouble string
 	// abandoned: the Rollout went by force, while its release was under way; rollout stands in for it.
@@ -110,7 +113,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*wo
 	case err != nil:
 		return nil, fmt.Errorf("read Rollout %s: %w", key, err)
 	}
-	steps := []func(context.Context, *world) error{r.observeWorkload, r.observeReleases, r.observeDecisions, r.observeHolds}
+	steps := []func(context.Context, *world) error{r.observeWorkload, r.observeReleases, r.observeDecisions, r.observeHolds, r.observeRuns, r.observeWindows}
 	for _, step := range steps {
 		if err := step(ctx, w); err != nil {
 			return nil, err
@@ -564,7 +567,7 @@ func (w *world) canary() *unstructured.Unstructured {
 func (w *world) observed(rel *v1alpha1.Release) release.Observed {
 	o := release.Observed{
 		Removing: w.rollout.DeletionTimestamp != nil || rel.DeletionTimestamp != nil,
-		Trouble:  w.trouble,
+		Trouble:  w.trouble, Analyses: analyses(w.runs), Shut: w.shut,
 	}
 	for _, d := range w.decisions {
 		if speaksOf(d, rel) && !answered(rel, d.Name) {
@@ -670,6 +673,7 @@ func (l *layer) settledAt() time.Time {
 func decision(d *v1alpha1.Decision, rel *v1alpha1.Release) release.Decision {
 	return release.Decision{
 		ID: d.Name, Verb: release.Verb(d.Spec.Verb), Step: d.Spec.Step, User: d.Spec.User, Comment: d.Spec.Comment,
+		Groups: d.Spec.Groups, PlanNamed: d.Spec.PlanDigest != "",
 		PlanMismatch: d.Spec.PlanDigest != "" && d.Spec.PlanDigest != rel.Spec.PlanDigest,
 	}
 }

@@ -19,6 +19,8 @@ type Reconciler struct {
 	Now    func() time.Time
 	// PolicyInForce says whether the API server holds new revisions; without it workloads are kept paused.
 	PolicyInForce func() bool
+	// RequestMetrics says whose metrics the builtins ask Prometheus for, as "ingress-nginx"; empty if nothing is known.
+	RequestMetrics string
 	// Watch has a kind of traffic object watched from then on; a kind that the cluster does not serve gives a
 	// NoMatch error. It is called again and again.
 	Watch func(schema.GroupVersionKind) error

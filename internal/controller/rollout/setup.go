@@ -70,6 +70,9 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Rollout{}, &handler.EnqueueRequestForObject{}),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Release{}, by(label, 0)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Hold{}, by(label, 0)),
+		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.AnalysisRun{}, by(label, urgent)),
+		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.AnalysisTemplate{}, by(m.ofTemplate, 0)),
+		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.ReleaseWindow{}, by(m.ofWindow, 0)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Decision{}, by(ofDecision, urgent)),
 		source.Kind[client.Object](mgr.GetCache(), deploy, by(m.ofWorkload, 0)),
 		source.Kind[client.Object](mgr.GetCache(), sets, by(m.ofReplicaSet, 0)),
@@ -146,6 +149,7 @@ func index(ctx context.Context, ix client.FieldIndexer) error {
 	for _, err := range []error{
 		add(&v1alpha1.Release{}, indexRollout, byLabel),
 		add(&v1alpha1.Hold{}, indexRollout, byLabel),
+		add(&v1alpha1.AnalysisRun{}, indexRollout, byLabel),
 		add(&v1alpha1.Decision{}, indexRollout, func(o client.Object) []string { return one(rolloutOf(o.(*v1alpha1.Decision).Spec.Release)) }),
 		add(&v1alpha1.Rollout{}, indexWorkload, func(o client.Object) []string { return one(o.(*v1alpha1.Rollout).Spec.Workload.Name) }),
 		add(&v1alpha1.Rollout{}, indexTraffic, namesOfTraffic),
@@ -229,6 +233,31 @@ func by(of names, priority int) handler.EventHandler {
 			add(ctx, e.Object, q)
 		},
 	}
+}
+
+// ofTemplate brings back the Rollouts whose templates may have been missing or wrong.
+func (m *mapper) ofTemplate(ctx context.Context, o client.Object) []string {
+	return m.all(ctx, o.GetNamespace(), measures)
+}
+
+func (m *mapper) ofWindow(ctx context.Context, o client.Object) []string {
+	return m.all(ctx, o.GetNamespace(), func(*v1alpha1.Rollout) bool { return true })
+}
+
+// all finds the Rollouts of a namespace that an object concerns, where no index tells.
+func (m *mapper) all(ctx context.Context, namespace string, concerns func(*v1alpha1.Rollout) bool) []string {
+	list := &v1alpha1.RolloutList{}
+	if err := m.reader.List(ctx, list, client.InNamespace(namespace)); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "list Rollouts")
+		return nil
+	}
+	var out []string
+	for i := range list.Items {
+		if concerns(&list.Items[i]) {
+			out = append(out, list.Items[i].Name)
+		}
+	}
+	return out
 }
 
 func label(_ context.Context, o client.Object) []string { return byLabel(o) }

@@ -40,7 +40,7 @@ func (r *Reconciler) problem(w *world) string {
 	plan := translate.Plan(w.rollout)
 	spec := translate.Spec(plan, "from", "to")
 	for _, p := range release.Validate(spec) {
-		return fmt.Sprintf("%s: %s", p.Field, p.Message)
+		return p.String()
 	}
 	if len(plan.Traffic) == 0 {
 		return ""
@@ -104,9 +104,11 @@ func (r *Reconciler) newRelease(w *world) *v1alpha1.Release {
 	plan := translate.Plan(w.rollout)
 	cause, author := r.cause(w)
 	if cause == v1alpha1.CauseRollback {
-		// A revision that was released before goes at once: capacity is waited for, nothing else.
+		// A revision that was released before goes at once: capacity is waited for, nothing else. Its
+		// measurements and approvals were had then.
 		plan.Steps = plan.Steps[len(plan.Steps)-1:]
 		plan.Steps[0] = v1alpha1.CanaryStep{Name: "rollback", Weight: plan.Steps[0].Weight}
+		plan.Analysis = nil
 	}
 	yes := true
 	return &v1alpha1.Release{

@@ -51,7 +51,7 @@ func (r *Reconciler) due(rel *v1alpha1.Release, status v1alpha1.ReleaseStatus, b
 	switch {
 	case begins(rel, before, out):
 		state = "beginning"
-	case out.Memory != before || len(out.Events) > 0 || len(out.Answers) > 0:
+	case !out.Memory.Equal(before) || len(out.Events) > 0 || len(out.Answers) > 0:
 		return true
 	}
 	told := equality.Semantic.DeepEqual(tellable(rel.Status), tellable(status))
@@ -64,7 +64,7 @@ func (r *Reconciler) due(rel *v1alpha1.Release, status v1alpha1.ReleaseStatus, b
 func begins(rel *v1alpha1.Release, before release.Memory, out release.Outcome) bool {
 	after := out.Memory
 	after.StepStartedAt = before.StepStartedAt
-	return rel.Status.Memory == nil && after == before && len(out.Answers) == 0 && !asksAPerson(out.Reason.Code)
+	return rel.Status.Memory == nil && after.Equal(before) && len(out.Answers) == 0 && !asksAPerson(out.Reason.Code)
 }
 
 // tellable is what of a status is worth a write of its own.

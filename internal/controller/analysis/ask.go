@@ -1,0 +1,128 @@
+package analysis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/metric"
+	"github.com/sluice-dev/sluice/internal/registry"
+)
+
+// ask has one metric measured.
+func (r *Reconciler) ask(ctx context.Context, write *kube.Writer, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, jobs *jobs, now time.Time) error {
+	if m == nil {
+		return nil
+	}
+	if m.Provider.Job != nil {
+		return r.startJob(ctx, write, run, m, jobs)
+	}
+	run, m = run.DeepCopy(), m.DeepCopy()
+	r.flights.start(run, m.Name, sourceOf(m), func(ctx context.Context) outcome {
+		return outcome{metric: m.Name, at: now, measurement: r.measure(ctx, run, m, now)}
+	}, func() { r.bringBack(run) })
+	return nil
+}
+
+// bringBack has a run looked at again.
+func (r *Reconciler) bringBack(run *v1alpha1.AnalysisRun) {
+	r.landed <- event.GenericEvent{Object: run}
+}
+
+// sourceOf names what is asked, so that not too much is asked of it at once.
+func sourceOf(m *v1alpha1.Metric) string {
+	p := m.Provider
+	switch {
+	case p.Prometheus != nil:
+		return "prometheus " + p.Prometheus.Address
+	case p.HTTP != nil:
+		return "http " + p.HTTP.URL
+	case p.Plugin != nil:
+		return "plugin " + p.Plugin.URL
+	case p.InfluxDB != nil:
+		return "influxDB " + p.InfluxDB.Address
+	case p.SkyWalking != nil:
+		return "skyWalking " + p.SkyWalking.Address
+	}
+	return metric.Name(p)
+}
+
+// measure asks once, and says what the answer means.
+func (r *Reconciler) measure(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, now time.Time) v1alpha1.Measurement {
+	out := v1alpha1.Measurement{At: metav1.NewTime(now), Phase: v1alpha1.AnalysisError}
+	condition, err := metric.Compile(m.SuccessCondition, m.FailureCondition)
+	if err != nil {
+		out.Message = metric.Bounded(err.Error(), messageLimit)
+		return out
+	}
+	result, err := r.value(ctx, run, m, now)
+	if err != nil {
+		out.Message = metric.Bounded(err.Error(), messageLimit)
+		return out
+	}
+	out.Value = metric.Text(result.Value)
+	out.Phase, out.Message = condition.Judge(result.Value, result.Status)
+	if result.Note != "" {
+		out.Message = metric.Bounded(out.Message+" ("+result.Note+")", messageLimit)
+	}
+	return out
+}
+
+func (r *Reconciler) value(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, now time.Time) (metric.Result, error) {
+	if m.Provider.Kubernetes != nil {
+		return r.pods(ctx, run, m.Provider.Kubernetes)
+	}
+	source, name := registry.Metric(m.Provider)
+	if source == nil {
+		return metric.Result{}, fmt.Errorf("provider %q is not known; name one of those in kubectl explain analysistemplate.spec.metrics.provider", name)
+	}
+	return source.Measure(ctx, metric.Query{
+		Metric: m.Name, Provider: m.Provider, Now: now, Egress: r.Egress, Prometheus: r.Prometheus,
+		Secret: r.secrets(ctx, run.Namespace),
+		Context: map[string]string{
+			"namespace": run.Namespace, "release": run.Spec.Release, "step": run.Spec.Step,
+			"stableHash": run.Spec.StableHash, "canaryHash": run.Spec.CanaryHash,
+		},
+	})
+}
+
+// secrets reads Secrets of the run's namespace. They are in no cache, and nothing of them is kept.
+func (r *Reconciler) secrets(ctx context.Context, namespace string) func(name, key string) (string, error) {
+	return func(name, key string) (string, error) {
+		s := &corev1.Secret{}
+		err := r.Kube.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, s)
+		switch {
+		case apierrors.IsNotFound(err):
+			return "", fmt.Errorf("the Secret %q is not in namespace %s; create it, or correct the name", name, namespace)
+		case apierrors.IsForbidden(err):
+			return "", fmt.Errorf("the Secret %q cannot be read; let the controller read Secrets of this namespace: kubectl create rolebinding sluice-secret-reader -n %s --clusterrole sluice-secret-reader --serviceaccount sluice-system:sluice", name, namespace)
+		case err != nil:
+			return "", fmt.Errorf("the Secret %q cannot be read: %s", name, reasonOf(err))
+		}
+		value, ok := s.Data[key]
+		if !ok {
+			return "", fmt.Errorf("%w: %q in Secret %q", metric.ErrNoKey, key, name)
+		}
+		return string(value), nil
+	}
+}
+
+// reasonOf is what the API server says in a word: its messages may quote what was asked for.
+func reasonOf(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "the API server did not answer in time"
+	}
+	if reason := apierrors.ReasonForError(err); reason != "" {
+		return string(reason)
+	}
+	return "the API server cannot be reached"
+}

@@ -1,0 +1,252 @@
+package analysis
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/metric"
+)
+
+const (
+	// labelMetric on a Job says what it measures.
+	labelMetric = "sluice.dev/metric"
+	// indexRun finds the Jobs of a run.
+	indexRun = "run"
+
+	defaultJobDeadline = 10 * time.Minute
+	// logLines of a Job's log are kept, within logLimit.
+	logLines = 30
+)
+
+// jobs are the Jobs of one run.
+type jobs struct {
+	// running by metric, begun by number of measurements.
+	running  map[string]bool
+	begun    map[string]int
+	outcomes []outcome
+}
+
+// jobs looks at the Jobs of a run: those that have ended are measurements.
+func (r *Reconciler) jobs(ctx context.Context, run *v1alpha1.AnalysisRun) (*jobs, error) {
+	out := &jobs{running: map[string]bool{}, begun: map[string]int{}}
+	if !measuresByJob(run) {
+		return out, nil
+	}
+	list := &batchv1.JobList{}
+	if err := r.Kube.List(ctx, list, client.InNamespace(run.Namespace), client.MatchingFields{indexRun: run.Name}); err != nil {
+		return nil, fmt.Errorf("list Jobs: %w", err)
+	}
+	for i := range list.Items {
+		job := &list.Items[i]
+		name := job.Labels[labelMetric]
+		if metricOf(run, name) == nil || !metav1.IsControlledBy(job, run) {
+			continue
+		}
+		out.begun[name]++
+		done, good := ended(job)
+		if !done {
+			out.running[name] = true
+			continue
+		}
+		if o := r.jobOutcome(ctx, run, job, name, good); !taken(run, o) {
+			out.outcomes = append(out.outcomes, o)
+		}
+	}
+	return out, nil
+}
+
+func measuresByJob(run *v1alpha1.AnalysisRun) bool {
+	for i := range run.Spec.Metrics {
+		if run.Spec.Metrics[i].Provider.Job != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// taken says whether an outcome stands in the status already.
+func taken(run *v1alpha1.AnalysisRun, o outcome) bool {
+	for i := range run.Status.Metrics {
+		if m := &run.Status.Metrics[i]; m.Name == o.metric {
+			return m.LastAt != nil && !o.at.Truncate(time.Microsecond).After(m.LastAt.Time)
+		}
+	}
+	return false
+}
+
+func ended(job *batchv1.Job) (done, good bool) {
+	for _, c := range job.Status.Conditions {
+		if c.Status != corev1.ConditionTrue {
+			continue
+		}
+		switch c.Type {
+		case batchv1.JobComplete:
+			return true, true
+		case batchv1.JobFailed:
+			return true, false
+		}
+	}
+	return false, false
+}
+
+// jobOutcome is what an ended Job says: it was good if it completed. An image that could not be pulled has failed by its
+// deadline, and is bad.
+func (r *Reconciler) jobOutcome(ctx context.Context, run *v1alpha1.AnalysisRun, job *batchv1.Job, name string, good bool) outcome {
+	m := v1alpha1.Measurement{At: job.CreationTimestamp, Phase: v1alpha1.AnalysisFailed, Value: "failed"}
+	if good {
+		m.Phase, m.Value = v1alpha1.AnalysisSuccessful, "completed"
+	}
+	message := "Job " + job.Name + why(job)
+	if tail := r.tail(ctx, run.Namespace, job); tail != "" {
+		message += "\n" + tail
+	}
+	m.Message = metric.Bounded(message, logLimit)
+	return outcome{metric: name, at: job.CreationTimestamp.Time, measurement: m}
+}
+
+func why(job *batchv1.Job) string {
+	for _, c := range job.Status.Conditions {
+		if c.Type == batchv1.JobFailed && c.Status == corev1.ConditionTrue {
+			return " failed: " + c.Message
+		}
+	}
+	return " completed"
+}
+
+// tail is the end of the log of the Job's newest pod.
+func (r *Reconciler) tail(ctx context.Context, namespace string, job *batchv1.Job) string {
+	list := &corev1.PodList{}
+	err := r.Kube.Live.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name}, client.Limit(10))
+	if err != nil || len(list.Items) == 0 {
+		return ""
+	}
+	newest := &list.Items[0]
+	for i := range list.Items {
+		if list.Items[i].CreationTimestamp.After(newest.CreationTimestamp.Time) {
+			newest = &list.Items[i]
+		}
+	}
+	var out []string
+	for _, c := range newest.Spec.Containers {
+		text, err := r.Logs(ctx, namespace, newest.Name, c.Name, logLines)
+		switch {
+		case err != nil:
+			out = append(out, fmt.Sprintf("(the log of container %s cannot be read: %s)", c.Name, reasonOf(err)))
+		case strings.TrimSpace(text) != "":
+			out = append(out, lastOf(strings.TrimSpace(text), logLimit/2))
+		}
+	}
+	return strings.Join(out, "\n")
+}
+
+// lastOf keeps the end of a text, from the beginning of a line on if there is one.
+func lastOf(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	text = text[len(text)-limit:]
+	if i := strings.IndexByte(text, '\n'); i >= 0 {
+		text = text[i+1:]
+	}
+	return strings.ToValidUTF8(text, "")
+}
+
+// startJob makes the next Job of a metric, unless one is under way.
+func (r *Reconciler) startJob(ctx context.Context, write *kube.Writer, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, js *jobs) error {
+	if js.running[m.Name] {
+		return nil
+	}
+	err := write.Create(ctx, makeJob(run, m, js.begun[m.Name]+1))
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
+}
+
+func makeJob(run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, nth int) *batchv1.Job {
+	p := m.Provider.Job
+	deadline := defaultJobDeadline
+	if p.Deadline != nil {
+		deadline = p.Deadline.Duration
+	}
+	labels := map[string]string{labelMetric: m.Name, v1alpha1.LabelRelease: run.Spec.Release}
+	return &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: run.Namespace, Name: jobName(run.Name, m.Name, nth), Labels: labels,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(run, v1alpha1.GroupVersion.WithKind("AnalysisRun"))},
+		},
+		Spec: batchv1.JobSpec{
+			ActiveDeadlineSeconds: ptr.To(int64(max(deadline, time.Second) / time.Second)),
+			BackoffLimit:          ptr.To(int32(number(p.BackoffLimit, 0))),
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec: corev1.PodSpec{
+					RestartPolicy: corev1.RestartPolicyNever, ServiceAccountName: p.ServiceAccountName, Containers: containers(p),
+				},
+			},
+		},
+	}
+}
+
+func containers(p *v1alpha1.JobProvider) []corev1.Container {
+	var out []corev1.Container
+	for _, c := range p.Containers {
+		k := corev1.Container{Name: c.Name, Image: c.Image, Command: c.Command, Args: c.Args}
+		for _, e := range c.Env {
+			v := corev1.EnvVar{Name: e.Name, Value: e.Value}
+			if e.Secret != nil {
+				v.ValueFrom = &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+					LocalObjectReference: corev1.LocalObjectReference{Name: e.Secret.Name}, Key: e.Secret.Key,
+				}}
+			}
+			k.Env = append(k.Env, v)
+		}
+		out = append(out, k)
+	}
+	return out
+}
+
+// jobName keeps to the 63 characters that the pods' label has room for.
+func jobName(run, metricName string, nth int) string {
+	end := fmt.Sprintf("-%s-%d", strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(metricName)), nth)
+	run = strings.ReplaceAll(run, ".", "-")
+	if len(end) > 40 {
+		end = fmt.Sprintf("-%s-%d", short(metricName), nth)
+	}
+	if room := 63 - len(end); len(run) > room {
+		run = run[:room-9] + "-" + short(run)
+	}
+	return run + end
+}
+
+// endJobs ends the Jobs of a run that has ended. Those that ended by themselves are kept with the run, for their logs.
+func (r *Reconciler) endJobs(ctx context.Context, write *kube.Writer, run *v1alpha1.AnalysisRun) error {
+	if !measuresByJob(run) {
+		return nil
+	}
+	list := &batchv1.JobList{}
+	if err := r.Kube.List(ctx, list, client.InNamespace(run.Namespace), client.MatchingFields{indexRun: run.Name}); err != nil {
+		return fmt.Errorf("list Jobs: %w", err)
+	}
+	for i := range list.Items {
+		job := &list.Items[i]
+		if done, _ := ended(job); done || !metav1.IsControlledBy(job, run) {
+			continue
+		}
+		if err := write.Delete(ctx, job); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package analysis
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	pure "github.com/sluice-dev/sluice/internal/analysis"
+	"github.com/sluice-dev/sluice/internal/metric"
+)
+
+const (
+	// keptMeasurements is the number of measurements of a metric that are kept.
+	keptMeasurements = 20
+	messageLimit     = 1024
+	logLimit         = 4096
+
+	defaultErrorLimit = 4
+)
+
+// metricsOf are the run's metrics in the words of the pure core.
+func metricsOf(run *v1alpha1.AnalysisRun) []pure.Metric {
+	out := make([]pure.Metric, 0, len(run.Spec.Metrics))
+	for i := range run.Spec.Metrics {
+		m := &run.Spec.Metrics[i]
+		out = append(out, pure.Metric{
+			Name: m.Name, InitialDelay: duration(m.InitialDelay), Interval: duration(m.Interval), Count: number(m.Count, 0),
+			FailureLimit: number(m.FailureLimit, 0), InconclusiveLimit: number(m.InconclusiveLimit, 0),
+			ConsecutiveErrorLimit:   number(m.ConsecutiveErrorLimit, defaultErrorLimit),
+			ConsecutiveSuccessLimit: number(m.ConsecutiveSuccessLimit, 0), DryRun: m.DryRun,
+		})
+	}
+	return out
+}
+
+func duration(d *metav1.Duration) time.Duration {
+	if d == nil {
+		return 0
+	}
+	return d.Duration
+}
+
+func number(n *int32, otherwise int) int {
+	if n == nil {
+		return otherwise
+	}
+	return int(*n)
+}
+
+func metricOf(run *v1alpha1.AnalysisRun, name string) *v1alpha1.Metric {
+	for i := range run.Spec.Metrics {
+		if run.Spec.Metrics[i].Name == name {
+			return &run.Spec.Metrics[i]
+		}
+	}
+	return nil
+}
+
+func resultsOf(run *v1alpha1.AnalysisRun) []pure.Result {
+	out := make([]pure.Result, 0, len(run.Status.Metrics))
+	for i := range run.Status.Metrics {
+		out = append(out, readResult(&run.Status.Metrics[i]))
+	}
+	return out
+}
+
+func readResult(m *v1alpha1.MetricResult) pure.Result {
+	r := pure.Result{
+		Name: m.Name, Phase: pure.Phase(m.Phase), Message: m.Message,
+		Successful: int(m.Successful), Failed: int(m.Failed), Inconclusive: int(m.Inconclusive), Errors: int(m.Errors),
+		ConsecutiveErrors: int(m.ConsecutiveErrors), ConsecutiveSuccesses: int(m.ConsecutiveSuccesses),
+	}
+	if m.LastAt != nil {
+		r.LastAt = m.LastAt.Time
+	}
+	return r
+}
+
+func writeResult(m *v1alpha1.MetricResult, r pure.Result) {
+	m.Phase, m.Message = v1alpha1.AnalysisPhase(r.Phase), metric.Bounded(r.Message, messageLimit)
+	m.Successful, m.Failed, m.Inconclusive, m.Errors = int32(r.Successful), int32(r.Failed), int32(r.Inconclusive), int32(r.Errors)
+	m.ConsecutiveErrors, m.ConsecutiveSuccesses = int32(r.ConsecutiveErrors), int32(r.ConsecutiveSuccesses)
+	if !r.LastAt.IsZero() {
+		m.LastAt = &metav1.MicroTime{Time: r.LastAt.Truncate(time.Microsecond)}
+	}
+}
+
+// resultIn is the result of a metric in a status, made if need be.
+func resultIn(s *v1alpha1.AnalysisRunStatus, name string, dryRun bool) *v1alpha1.MetricResult {
+	for i := range s.Metrics {
+		if s.Metrics[i].Name == name {
+			return &s.Metrics[i]
+		}
+	}
+	s.Metrics = append(s.Metrics, v1alpha1.MetricResult{Name: name, Phase: v1alpha1.AnalysisPending, DryRun: dryRun})
+	return &s.Metrics[len(s.Metrics)-1]
+}
+
+// record takes a measurement into the status. One that stands there already, since the answer to its write was lost, is
+// not taken twice.
+func record(run *v1alpha1.AnalysisRun, o outcome) {
+	m := metricOf(run, o.metric)
+	if m == nil {
+		return
+	}
+	result := resultIn(&run.Status, m.Name, m.DryRun)
+	at := o.at.Truncate(time.Microsecond)
+	if result.Phase.Ended() || result.LastAt != nil && !at.After(result.LastAt.Time) {
+		return
+	}
+	rules := metricsOf(run)
+	for i := range rules {
+		if rules[i].Name == m.Name {
+			said := o.measurement.Value
+			if o.measurement.Message != "" && said != "" {
+				said += ": "
+			}
+			x := pure.Measurement{At: at, Phase: pure.Phase(o.measurement.Phase), Message: metric.Bounded(said+o.measurement.Message, messageLimit/2)}
+			writeResult(result, readResult(result).Take(rules[i], x))
+		}
+	}
+	result.Job = ""
+	result.Measurements = append(result.Measurements, o.measurement)
+	result.Measurements = result.Measurements[max(0, len(result.Measurements)-keptMeasurements):]
+}
+
+// project writes what a run has come to.
+func project(run *v1alpha1.AnalysisRun, p pure.Progress, now time.Time) {
+	s := &run.Status
+	for i, r := range p.Results {
+		writeResult(resultIn(s, r.Name, run.Spec.Metrics[i].DryRun), r)
+	}
+	s.Phase, s.Message = v1alpha1.AnalysisPhase(p.Phase), metric.Bounded(p.Message, messageLimit)
+	if p.Over {
+		s.FinishedAt = &metav1.Time{Time: now}
+	}
+}
+
+// cancelled ends a run that nobody waits for; a verdict that it has come to stays.
+func cancelled(run *v1alpha1.AnalysisRun, now time.Time) {
+	s := &run.Status
+	if s.FinishedAt != nil {
+		return
+	}
+	s.FinishedAt = &metav1.Time{Time: now}
+	if !s.Phase.Ended() {
+		s.Phase, s.Message = v1alpha1.AnalysisCancelled, metric.Bounded("the release ended before there was a verdict: "+s.Message, messageLimit)
+	}
+}
