@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -92,6 +93,7 @@ func newScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		v1alpha1.AddToScheme, appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, authenticationv1.AddToScheme,
+		authorizationv1.AddToScheme,
 	} {
 		if err := add(s); err != nil { // Only two types for one kind can bring this about.
 			panic(err)
@@ -106,7 +108,7 @@ var httpRouteKind = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", 
 func newMapper() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
 	for gv, kinds := range map[schema.GroupVersion][]string{
-		v1alpha1.GroupVersion:           {"Rollout", "Release", "Hold", "Decision"},
+		v1alpha1.GroupVersion:           {"Rollout", "Release", "Hold", "Decision", "AnalysisRun"},
 		appsv1.SchemeGroupVersion:       {"Deployment", "ReplicaSet"},
 		corev1.SchemeGroupVersion:       {"Pod", "Service"},
 		networkingv1.SchemeGroupVersion: {"Ingress"},
@@ -118,6 +120,7 @@ func newMapper() meta.RESTMapper {
 		}
 	}
 	m.Add(authenticationv1.SchemeGroupVersion.WithKind("SelfSubjectReview"), meta.RESTScopeRoot)
+	m.Add(authorizationv1.SchemeGroupVersion.WithKind("SelfSubjectAccessReview"), meta.RESTScopeRoot)
 	return m
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -56,6 +57,7 @@ type fakeEvent struct {
 var plurals = map[string]string{
 	"Rollout": "rollouts", "Release": "releases", "Hold": "holds", "Decision": "decisions", "Deployment": "deployments",
 	"ReplicaSet": "replicasets", "Pod": "pods", "Service": "services", "Ingress": "ingresses", "HTTPRoute": "httproutes",
+	"AnalysisRun": "analysisruns",
 }
 
 func newFakeAPI() *fakeAPI {
@@ -296,8 +298,12 @@ func (a *fakeAPI) create(w http.ResponseWriter, req *http.Request, r request) {
 	if r.resource() == "selfsubjectreviews" {
 		answer(w, http.StatusCreated, map[string]any{
 			"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview",
-			"status": map[string]any{"userInfo": map[string]any{"username": a.user}},
+			"status": map[string]any{"userInfo": map[string]any{"username": a.user, "groups": []any{"sre", "system:authenticated"}}},
 		})
+		return
+	}
+	if r.resource() == "selfsubjectaccessreviews" {
+		a.review(w, req)
 		return
 	}
 	u := &unstructured.Unstructured{}
@@ -322,6 +328,24 @@ func (a *fakeAPI) create(w http.ResponseWriter, req *http.Request, r request) {
 	if o := a.follows[verb]; o != nil {
 		a.put(o.DeepCopy())
 	}
+}
+
+// review says whether the user may do what he asks about. The question comes as protobuf, in which strings stand as they
+// are.
+func (a *fakeAPI) review(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+		return
+	}
+	allowed := !slices.ContainsFunc(a.forbidden, func(f string) bool {
+		verb, resource, _ := strings.Cut(f, " ")
+		return strings.Contains(string(body), verb) && strings.Contains(string(body), resource)
+	})
+	answer(w, http.StatusCreated, map[string]any{
+		"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": map[string]any{},
+		"status": map[string]any{"allowed": allowed},
+	})
 }
 
 func (a *fakeAPI) patch(w http.ResponseWriter, req *http.Request, r request) {

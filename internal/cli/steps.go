@@ -27,7 +27,7 @@ func (t tree) showSteps(b *strings.Builder) {
 	for i, s := range steps {
 		mark, c := t.view.mark(i, current)
 		tab.row(cell{mark, c}, cell{fmt.Sprint(i + 1), dim}, cell{stepName(steps, i), plain}, cell{fmt.Sprintf("%d%%", weight(s)), c},
-			cell{matchText(s.Match), plain}, cell{pauseText(s.Pause), plain})
+			cell{matchText(s.Match), plain}, cell{gateText(s), plain})
 	}
 	mark, c := t.view.mark(len(steps), current)
 	tab.row(cell{mark, c}, cell{}, cell{"complete", plain}, cell{}, cell{}, cell{"the workload takes the new revision over", dim})
@@ -108,6 +108,40 @@ func matchText(match []v1alpha1.RequestMatch) string {
 		return ""
 	}
 	return "or " + strings.Join(any, " or ")
+}
+
+// gateText is what a step waits for before it is left.
+func gateText(s v1alpha1.CanaryStep) string {
+	var gates []string
+	if p := pauseText(s.Pause); p != "" {
+		gates = append(gates, p)
+	}
+	if s.Analysis != nil {
+		gates = append(gates, "until "+strings.Join(measured(s.Analysis), ", ")+" is good")
+	}
+	if a := s.Approval; a != nil {
+		required := int32(1)
+		if a.Required != nil {
+			required = *a.Required
+		}
+		from := append([]string{}, a.From.Users...)
+		for _, g := range a.From.Groups {
+			from = append(from, "group "+g)
+		}
+		gates = append(gates, fmt.Sprintf("until %d of %s approved", required, strings.Join(from, ", ")))
+	}
+	return strings.Join(gates, ", ")
+}
+
+func measured(a *v1alpha1.StepAnalysis) []string {
+	var out []string
+	for _, t := range a.Templates {
+		out = append(out, t.Name)
+	}
+	if a.Builtin != "" {
+		out = append(out, a.Builtin)
+	}
+	return out
 }
 
 func pauseText(p *v1alpha1.Pause) string {

@@ -63,11 +63,18 @@ func nearest(t *testing.T, blue, green int, weight float64) {
 	t.Logf("%g%%: %d blue and %d green pods", weight, blue, green)
 }
 
-// smoke is case 7 in its first step.
+// smoke is case 7 in its first step, where a person decides.
 func smoke(t *testing.T) (*world, team, *load) {
 	t.Helper()
 	w := newWorld(t)
-	w.start(w.example("7-smoke/shop.yaml", "7-smoke/rollout.yaml")...)
+	objects := w.example("7-smoke/shop.yaml", "7-smoke/rollout.yaml")
+	eachStep(only(objects, "Rollout"), func(step map[string]any) {
+		if _, checked := step["analysis"]; checked {
+			delete(step, "analysis")
+			step["pause"] = map[string]any{}
+		}
+	})
+	w.start(objects...)
 	before, load := w.team(), w.load()
 	w.setImage("green")
 	w.atStep("shop-1", 1)

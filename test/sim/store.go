@@ -143,9 +143,9 @@ func (w *World) loses(k Kind) bool {
 	return true
 }
 
-// same compares two values; only Releases hold what == cannot compare.
+// same compares two values; only Releases and Decisions hold what == cannot compare.
 func same(k Kind, a, b any) bool {
-	if k == KRelease {
+	if k == KRelease || k == KDecision {
 		return reflect.DeepEqual(a, b)
 	}
 	return a == b
