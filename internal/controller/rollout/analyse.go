@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -276,10 +277,11 @@ func (g *gathering) metric(m v1alpha1.Metric, args []v1alpha1.AnalysisArgument) 
 	if slices.ContainsFunc(g.metrics, func(o v1alpha1.Metric) bool { return o.Name == m.Name }) {
 		return wrong("%s.templates: two of them have a metric %q; rename one", g.field, m.Name)
 	}
-	values := map[string]string{}
-	for name, v := range g.values {
-		values[name] = v
+	if address, secret := addressOf(m.Provider); secret && strings.Contains(address, "{{"+metric.ArgumentPrefix) {
+		// Whoever gives the arguments would have the credentials sent to whom he likes.
+		return wrong("%s: metric %s: an argument stands in its address, and it has credentials; write the address in the template", g.field, m.Name)
 	}
+	values := maps.Clone(g.values)
 	for _, a := range args {
 		// A value may itself name what Sluice fills in, and nothing further.
 		values[metric.ArgumentPrefix+a.Name] = expandBuiltIn(*a.Value, g.values)
@@ -293,6 +295,31 @@ func (g *gathering) metric(m v1alpha1.Metric, args []v1alpha1.AnalysisArgument) 
 	}
 	g.metrics = append(g.metrics, m)
 	return nil
+}
+
+// addressOf is where a source is, and whether credentials are sent there.
+func addressOf(p v1alpha1.MetricProvider) (address string, secret bool) {
+	has := func(c *v1alpha1.Connection) bool {
+		return c != nil && (c.BearerToken != nil || c.BasicAuth != nil || c.ClientCertificate != nil ||
+			slices.ContainsFunc(c.Headers, func(h v1alpha1.RequestHeader) bool { return h.Secret != nil }))
+	}
+	switch {
+	case p.Prometheus != nil:
+		return p.Prometheus.Address, has(p.Prometheus.Connection)
+	case p.HTTP != nil:
+		return p.HTTP.URL, has(p.HTTP.Connection)
+	case p.Plugin != nil:
+		return p.Plugin.URL, has(p.Plugin.Connection)
+	case p.SkyWalking != nil:
+		return p.SkyWalking.Address, has(p.SkyWalking.Connection)
+	case p.InfluxDB != nil:
+		return p.InfluxDB.Address, p.InfluxDB.Token != nil || has(p.InfluxDB.Connection)
+	case p.Datadog != nil:
+		return p.Datadog.Address + p.Datadog.Site, true
+	case p.CloudWatch != nil:
+		return p.CloudWatch.Address + p.CloudWatch.Region, true
+	}
+	return "", false
 }
 
 func expandBuiltIn(text string, values map[string]string) string {

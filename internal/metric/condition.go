@@ -1,0 +1,255 @@
+package metric
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/overloads"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/interpreter"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+const (
+	maxCondition  = 1024
+	conditionCost = 1_000_000
+	// conditionTime bounds what the cost does not see, as the comparison of two long lists.
+	conditionTime = time.Second
+	maxMatched    = 16 << 10
+)
+
+// Condition says whether a measurement is good. The zero Condition calls every value good.
+type Condition struct{ success, failure *expression }
+
+type expression struct {
+	field, text string
+	program     cel.Program
+	value       bool // is spoken of
+}
+
+// Compile reads successCondition and failureCondition, either of which may be empty. Expressions see result (the whole
+// value), value (the same, where it is a number) and status (the HTTP status). All numbers but status and size() are
+// doubles.
+func Compile(success, failure string) (c Condition, err error) {
+	if c.success, err = compile("successCondition", success); err != nil {
+		return Condition{}, err
+	}
+	if c.failure, err = compile("failureCondition", failure); err != nil {
+		return Condition{}, err
+	}
+	return c, nil
+}
+
+// Judge applies the conditions to what was measured. One of them alone decides between Successful and Failed. With both,
+// failureCondition comes first, and what neither holds for is Inconclusive. Whatever cannot be evaluated is an Error.
+func (c Condition) Judge(result any, status int) (v1alpha1.AnalysisPhase, string) {
+	if err := measured(result); err != nil {
+		return v1alpha1.AnalysisError, err.Error()
+	}
+	failed, err := c.failure.holds(result, status)
+	if err != nil {
+		return v1alpha1.AnalysisError, err.Error()
+	}
+	good, err := c.success.holds(result, status)
+	if err != nil {
+		return v1alpha1.AnalysisError, err.Error()
+	}
+	switch {
+	case failed:
+		return v1alpha1.AnalysisFailed, c.failure.says("holds")
+	case good:
+		return v1alpha1.AnalysisSuccessful, c.success.says("holds")
+	case c.success == nil && c.failure == nil:
+		return v1alpha1.AnalysisSuccessful, ""
+	case c.success == nil:
+		return v1alpha1.AnalysisSuccessful, c.failure.says("does not hold")
+	case c.failure == nil:
+		return v1alpha1.AnalysisFailed, c.success.says("does not hold")
+	}
+	return v1alpha1.AnalysisInconclusive, "neither successCondition nor failureCondition holds"
+}
+
+// measured looks for what is no value, wherever it came from.
+func measured(v any) error {
+	if v == nil {
+		return NoData{"there is no value"}
+	}
+	return finite(v)
+}
+
+// finite looks for NaN also deep in a value: no operator of a condition need touch it before it is compared.
+func finite(v any) error {
+	var err error
+	switch v := v.(type) {
+	case float64:
+		_, err = Finite(v)
+	case []float64:
+		for i := 0; i < len(v) && err == nil; i++ {
+			_, err = Finite(v[i])
+		}
+	case []any:
+		for i := 0; i < len(v) && err == nil; i++ {
+			err = finite(v[i])
+		}
+	case map[string]any:
+		for _, x := range v {
+			if err = finite(x); err != nil {
+				break
+			}
+		}
+	}
+	return err
+}
+
+var environment = sync.OnceValues(func() (*cel.Env, error) {
+	return cel.NewEnv(
+		cel.Variable("result", cel.DynType),
+		cel.Variable("value", cel.DynType),
+		cel.Variable("status", cel.IntType),
+		cel.CrossTypeNumericComparisons(true),
+		cel.ParserExpressionSizeLimit(maxCondition),
+	)
+})
+
+func compile(field, text string) (*expression, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, nil
+	}
+	env, err := environment()
+	if err != nil {
+		return nil, fmt.Errorf("make CEL environment: %w", err)
+	}
+	checked, issues := env.Compile(text)
+	if found := issues.Errors(); len(found) > 0 {
+		at := found[0].Location
+		return nil, fmt.Errorf("%s, line %d, column %d: %s", field, at.Line(), at.Column()+1, Bounded(found[0].Message, 256))
+	}
+	if t := checked.OutputType(); t != cel.BoolType && t != cel.DynType {
+		return nil, fmt.Errorf("%s: gives %s, and must say true or false, as result < 0.05", field, t)
+	}
+	tree := checked.NativeRep()
+	if err := wholeNumbers(field, tree); err != nil {
+		return nil, err
+	}
+	program, err := env.Program(checked,
+		cel.CostLimit(conditionCost), cel.InterruptCheckFrequency(1), cel.CustomDecoratorV2(careful))
+	if err != nil {
+		return nil, fmt.Errorf("%s: plan expression: %w", field, err)
+	}
+	e := &expression{field: field, text: text, program: program}
+	for _, r := range tree.ReferenceMap() {
+		e.value = e.value || r.Name == "value"
+	}
+	return e, nil
+}
+
+// wholeNumbers finds result * 100, for which CEL has no multiplication: it would be an error at each measurement.
+func wholeNumbers(field string, tree *ast.AST) (err error) {
+	literal := func(e ast.Expr) bool {
+		return e.Kind() == ast.LiteralKind && e.AsLiteral().Type() == types.IntType
+	}
+	double := func(e ast.Expr) bool { return tree.GetType(e.ID()).Kind() == types.DynKind }
+	ast.PreOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if err != nil || e.Kind() != ast.CallKind {
+			return
+		}
+		call := e.AsCall()
+		switch call.FunctionName() {
+		case operators.Add, operators.Subtract, operators.Multiply, operators.Divide:
+		default:
+			return
+		}
+		for i, a := range call.Args() {
+			if literal(a) && double(call.Args()[1-i]) {
+				at := tree.SourceInfo().GetStartLocation(a.ID())
+				n := a.AsLiteral().Value()
+				err = fmt.Errorf("%s, line %d, column %d: measured numbers are doubles: write %v.0 instead of %v",
+					field, at.Line(), at.Column()+1, n, n)
+			}
+		}
+	}))
+	return err
+}
+
+// holds is false for a condition that is not given.
+func (e *expression) holds(result any, status int) (bool, error) {
+	if e == nil {
+		return false, nil
+	}
+	vars := map[string]any{"result": result, "status": status}
+	if f, ok := result.(float64); ok {
+		vars["value"] = f
+	} else if e.value {
+		return false, fmt.Errorf("%s: value is only there where the result is a number; speak of result", e.field)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), conditionTime)
+	defer cancel()
+	out, _, err := e.program.ContextEval(ctx, vars)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return false, fmt.Errorf("%s: took longer than %s to evaluate", e.field, conditionTime)
+	case err != nil:
+		return false, fmt.Errorf("%s: %s", e.field, reason(err))
+	}
+	b, ok := out.Value().(bool)
+	if !ok {
+		return false, fmt.Errorf("%s: gives %s for this result, and must say true or false", e.field, out.Type().TypeName())
+	}
+	return b, nil
+}
+
+func (e *expression) says(verb string) string { return fmt.Sprintf("%s %s: %s", e.field, verb, e.text) }
+
+func reason(err error) string {
+	text := Bounded(err.Error(), 256)
+	switch {
+	case strings.Contains(text, "cost limit exceeded"):
+		return "is too costly for this result; look at a part of it"
+	case strings.Contains(text, "no such overload"):
+		return "an operator does not fit the types of its operands (" + text + ")"
+	}
+	return text
+}
+
+// careful watches the calls of an expression: a number that is none is an error, since a comparison with it would be
+// false, and so failureCondition: result.errors / result.total > 0.05 good where there was no request at all; and a
+// pattern is only matched with a short text, since its cost is counted when it is too late.
+func careful(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
+	call, ok := i.(interpreter.InterpretableCall)
+	if !ok {
+		return i, nil
+	}
+	return watched{call}, nil
+}
+
+type watched struct{ interpreter.InterpretableCall }
+
+func (w watched) Exec(frame *interpreter.ExecutionFrame) ref.Val {
+	if w.Function() == overloads.Matches && len(w.Args()) > 0 {
+		if s, ok := w.Args()[0].Exec(frame).(types.String); ok && len(s) > maxMatched {
+			return types.NewErr("matches: the text is longer than 16 KiB")
+		}
+	}
+	return w.finite(w.InterpretableCall.Exec(frame))
+}
+
+func (w watched) Eval(a interpreter.Activation) ref.Val { return w.finite(w.InterpretableCall.Eval(a)) }
+
+func (w watched) finite(v ref.Val) ref.Val {
+	if d, ok := v.(types.Double); ok && (math.IsNaN(float64(d)) || math.IsInf(float64(d), 0)) {
+		return types.WrapErr(errNoNumber)
+	}
+	return v
+}
+
+var errNoNumber = errors.New("no data: a division by zero, or a number without bounds")
