@@ -29,6 +29,7 @@ type group struct {
 
 var groups = []group{
 	{name: "mind", does: "decisions per second, allocations", run: mind},
+	{name: "judge", does: "false alarms of comparisons, and how soon they find a bad version", run: judge},
 	{name: "writes", does: "API calls of one release", run: calls},
 	{name: "delay", does: "from ready, promote and abort to the route, idle and loaded", run: delays},
 	{name: "crowd-100", does: "100 releases at once against one alone", run: crowdOf(100)},

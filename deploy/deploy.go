@@ -61,6 +61,7 @@ func Policies(namespace string) ([]*unstructured.Unstructured, error) {
 		"policies/decision-author.yaml",
 		"policies/keep-release.yaml",
 		"policies/template-author.yaml",
+		"policies/notifier-author.yaml",
 		"policies/hold-workload.yaml",
 		"policies/hold-service.yaml",
 		"policies/hold-httproute.yaml",

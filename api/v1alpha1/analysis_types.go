@@ -122,6 +122,8 @@ const ScopeCluster = "Cluster"
 
 // Metric is one thing to measure again and again.
 //
+// +kubebuilder:validation:XValidation:rule="!has(self.compare) || has(self.provider.prometheus) && has(self.interval)",message="compare: needs provider.prometheus and an interval"
+// +kubebuilder:validation:XValidation:rule="!has(self.compare) || !has(self.successCondition) && !has(self.failureCondition)",message="compare: gives the verdict itself; remove successCondition and failureCondition"
 // +kubebuilder:validation:XValidation:rule="!has(self.count) || self.count == 1 || has(self.interval)",message="interval: a metric that is measured several times needs one"
 // +kubebuilder:validation:XValidation:rule="!has(self.consecutiveSuccessLimit) || has(self.interval)",message="consecutiveSuccessLimit: needs an interval, or there is one measurement only"
 type Metric struct {
@@ -148,11 +150,11 @@ type Metric struct {
 	Count *int32 `json:"count,omitempty"`
 
 	// successCondition is a CEL expression over result (and value, the same as a number) that says whether a
-	// measurement is good, as result < 0.05. Default: whatever failureCondition does not call bad.
+	// measurement is good, as result < 0.05. Measured numbers are doubles: write 1.0. Default: whatever failureCondition does not call bad.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	SuccessCondition string `json:"successCondition,omitempty"`
-	// failureCondition says likewise whether it is bad. A measurement that is neither is inconclusive. Default: whatever
+	// failureCondition says likewise whether it is bad, and comes first. A measurement that is neither is inconclusive. Default: whatever
 	// successCondition does not call good.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
@@ -184,9 +186,46 @@ type Metric struct {
 	// +optional
 	DryRun bool `json:"dryRun,omitempty"`
 
+	// compare judges the new version against the stable one of the same time, in place of conditions: the provider's query
+	// and compare.bad are asked for both.
+	// +optional
+	Compare *Comparison `json:"compare,omitempty"`
+
 	// provider says where the measurement comes from.
 	// +required
 	Provider MetricProvider `json:"provider"`
+}
+
+// Comparison judges the share of bad requests of the new version against that of the stable one, by a sequential test: it
+// may be looked at as often as one likes, and errs no more often than it says. Its verdict is bad when the new version
+// is proven worse by more than the tolerance, good when it is proven not to be, and none as long as neither is proven.
+type Comparison struct {
+	// bad counts the bad requests of one version since ever, in PromQL (a counter, or a sum of some), as the provider's
+	// query counts all requests. In both, {{version}} stands for the version's Service, or, without traffic layers, for
+	// the pod-template-hash of its pods.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=8192
+	Bad              string `json:"bad"`
+	ComparisonBounds `json:",inline"`
+}
+
+// ComparisonBounds say when two versions differ, and how sure that has to be.
+type ComparisonBounds struct {
+	// tolerance is the largest difference that is borne, in percent points: with 0.5, 1.4 % bad requests are no worse than
+	// 1.0 %. Default 0.5.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self >= 0.0 && self <= 99.0",message="compare.tolerance: must be between 0 and 99 (percent points)"
+	Tolerance *Decimal `json:"tolerance,omitempty"`
+	// errorRate is the probability of a wrong verdict over the whole run, in percent. Default 5.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self >= 0.001 && self <= 50.0",message="compare.errorRate: must be between 0.001 and 50 (percent)"
+	ErrorRate *Decimal `json:"errorRate,omitempty"`
+	// minSamples is the number of requests that each version must have had before there is any verdict. Default 100.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000000
+	MinSamples *int64 `json:"minSamples,omitempty"`
 }
 
 // AnalysisRun is one execution of an analysis: what was measured, when, and what came out. Sluice makes it at a step
@@ -246,6 +285,14 @@ type AnalysisRunSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	CanaryHash string `json:"canaryHash,omitempty"`
+	// stableVersion and canaryVersion are what {{version}} stands for in a comparison.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	StableVersion string `json:"stableVersion,omitempty"`
+	// canaryVersion is that of the new version.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	CanaryVersion string `json:"canaryVersion,omitempty"`
 	// metrics to measure, with every argument filled in.
 	// +required
 	// +listType=map
@@ -350,6 +397,10 @@ type MetricResult struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Job string `json:"job,omitempty"`
+	// evidence is what a comparison remembers, as JSON; only Sluice writes it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=8192
+	Evidence string `json:"evidence,omitempty"`
 	// measurements, the last 20 of them, oldest first.
 	// +optional
 	// +listType=atomic

@@ -11,7 +11,8 @@ import (
 // StepAnalysis is what is measured in a step. The step is left only when all of it has succeeded.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.templates) || has(self.builtin)",message="analysis: name templates, or a builtin"
-// +kubebuilder:validation:XValidation:rule="!has(self.builtin) || (self.builtin == 'success-rate' ? has(self.min) : has(self.max))",message="analysis.builtin: success-rate needs min, latency needs max"
+// +kubebuilder:validation:XValidation:rule="!has(self.builtin) || has(self.compare) || (self.builtin == 'success-rate' ? has(self.min) : has(self.max))",message="analysis.builtin: success-rate needs min or compare, latency needs max"
+// +kubebuilder:validation:XValidation:rule="!has(self.compare) || has(self.builtin) && self.builtin == 'success-rate' && !has(self.min)",message="analysis.compare: goes with builtin: success-rate, in place of min"
 type StepAnalysis struct {
 	// templates whose metrics are measured.
 	// +optional
@@ -32,17 +33,20 @@ type StepAnalysis struct {
 	Builtin string `json:"builtin,omitempty"`
 	// min is the least success rate that is good, in percent, as 99.5.
 	// +optional
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=100
+	// +kubebuilder:validation:XValidation:rule="self >= 0.0 && self <= 100.0",message="analysis.min: must be between 0 and 100 (percent)"
 	Min *Decimal `json:"min,omitempty"`
+	// compare judges the success rate of the new version against that of the stable one, in place of min: good when it is
+	// proven not to be worse by more than the tolerance. In a step the analysis ends with the proof; in the background it
+	// goes on.
+	// +optional
+	Compare *ComparisonBounds `json:"compare,omitempty"`
 	// max is the greatest latency that is good, in milliseconds.
 	// +optional
-	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:XValidation:rule="self >= 0.0",message="analysis.max: must be 0 or more (milliseconds)"
 	Max *Decimal `json:"max,omitempty"`
 	// quantile of the latency. Default 0.95.
 	// +optional
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=1
+	// +kubebuilder:validation:XValidation:rule="self >= 0.0 && self <= 1.0",message="analysis.quantile: must be between 0 and 1, as 0.95"
 	Quantile *Decimal `json:"quantile,omitempty"`
 	// interval of the builtin's measurements. Default 10s.
 	// +optional
@@ -127,22 +131,32 @@ type Approvers struct {
 // Decimal is a number, kept as it was written.
 //
 // +kubebuilder:validation:Type=number
-type Decimal string
-
-// MarshalJSON writes the number.
-func (d Decimal) MarshalJSON() ([]byte, error) {
-	if d == "" {
-		return []byte("0"), nil
-	}
-	return []byte(d), nil
+type Decimal struct {
+	// text as it was written, as 99.5.
+	text string
 }
 
-// UnmarshalJSON reads a number, or a number in quotes.
-func (d *Decimal) UnmarshalJSON(b []byte) error {
-	text := strings.Trim(string(b), `"`)
+// NewDecimal reads a number.
+func NewDecimal(text string) (Decimal, error) {
 	if _, err := strconv.ParseFloat(text, 64); err != nil {
-		return fmt.Errorf("%s is no number", b)
+		return Decimal{}, fmt.Errorf("%q is no number", text)
 	}
-	*d = Decimal(text)
-	return nil
+	return Decimal{text}, nil
+}
+
+// String is the number as it was written.
+func (d Decimal) String() string {
+	if d.text == "" {
+		return "0"
+	}
+	return d.text
+}
+
+// MarshalJSON writes the number.
+func (d Decimal) MarshalJSON() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalJSON reads a number, or a number in quotes.
+func (d *Decimal) UnmarshalJSON(b []byte) (err error) {
+	*d, err = NewDecimal(strings.Trim(string(b), `"`))
+	return err
 }

@@ -155,12 +155,13 @@ type HTTPProvider struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=16384
 	Body string `json:"body,omitempty"`
-	// jsonPath takes a part of the answer as the result, as {.data.ok} (the JSONPath of kubectl). Default: the whole
-	// body. The conditions also see status, the answer's status code.
+	// jsonPath takes a part of the answer as the result, as {.data.ok} (the JSONPath of kubectl); a path that may match
+	// several things gives a list. Default: the whole body. The conditions also see status, the answer's status code.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	JSONPath string `json:"jsonPath,omitempty"`
-	// acceptStatus has an answer of any status measured, so that a condition can look at it.
+	// acceptStatus has an answer of any status measured, so that a condition can look at it. Without a usable value the
+	// result is empty.
 	// +optional
 	AcceptStatus bool `json:"acceptStatus,omitempty"`
 	// connection has credentials and TLS.

@@ -31,12 +31,12 @@ func runController(ctx context.Context, cfg *rest.Config, o cli.ControllerOption
 	return controller.Run(ctx, cfg, controller.Options{
 		LeaderElect: o.LeaderElect, LeaseNamespace: home(cfg),
 		MetricsAddress: o.MetricsAddress, ProbeAddress: o.ProbeAddress, Namespace: o.Namespace,
-		MetricHosts: o.MetricHosts, APIServer: apiServer(cfg), AllowLoopback: o.AllowLoopback,
+		MetricHosts: o.MetricHosts, NotifyHosts: o.NotifyHosts, APIServer: apiServer(cfg), AllowLoopback: o.AllowLoopback,
 		PrometheusAddress: o.PrometheusAddress, RequestMetrics: o.RequestMetrics,
 	})
 }
 
-// apiServer is by what names the API server is known here, which no measurement may ask.
+// apiServer is by what names the API server is known here, which no measurement may ask, and no notification be sent to.
 func apiServer(cfg *rest.Config) []string {
 	known := []string{"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
 	for _, address := range []string{cfg.Host, os.Getenv("KUBERNETES_SERVICE_HOST")} {

@@ -1,7 +1,7 @@
 // Package admission is what the API server itself enforces for Sluice: that new revisions are held, that what
-// a release has changed stays, and that decisions are their author's. The rules are CEL expressions in
-// admission policies; their only source is deploy/policies, and here is what the rest of Sluice has to know
-// about them.
+// a release has changed stays, that decisions are their author's, and that nobody borrows Sluice's rights. The rules
+// are CEL expressions in admission policies; their only source is deploy/policies, and here is what the rest of
+// Sluice has to know about them.
 //
 // The tests of this package are the proof of the rules, on a real API server. It may be imported by the
 // controller and by the installer; it imports only deploy and api.
@@ -30,6 +30,10 @@ const (
 	DecisionAuthor = "sluice-decision-author"
 	// KeepRelease keeps a Release until it has ended.
 	KeepRelease = "sluice-keep-release"
+	// TemplateAuthor keeps authors of measurements from borrowing Sluice's rights to Secrets and Jobs.
+	TemplateAuthor = "sluice-template-author"
+	// NotifierAuthor keeps authors of Notifiers from borrowing its right to Secrets.
+	NotifierAuthor = "sluice-notifier-author"
 )
 
 // Resources is the part of a discovery client that tells which kinds a cluster serves.
@@ -57,7 +61,7 @@ func Supported(cluster Resources) (bool, error) {
 }
 
 // Policies are the policies and their bindings for a controller in this namespace, in the order in which
-// they are to be made. Without mutating ones only the proof of a Decision's author is left.
+// they are to be made. Without mutating ones those are left that refuse, which every cluster since 1.30 has.
 func Policies(namespace string, mutating bool) ([]*unstructured.Unstructured, error) {
 	all, err := deploy.Policies(namespace)
 	if err != nil || mutating {

@@ -46,8 +46,8 @@ func deciders(t *testing.T) *world {
 
 // word is a Decision as somebody writes it.
 type word struct {
-	user    string // "" leaves it to the API server
-	groups  []string
+	user    string   // "" leaves it to the API server
+	groups  []string // nil leaves them to the API server
 	verb    v1alpha1.DecisionVerb
 	release string
 }
@@ -57,7 +57,7 @@ func (d word) object() *unstructured.Unstructured {
 	if d.user != "" {
 		spec["user"] = d.user
 	}
-	if len(d.groups) > 0 {
+	if d.groups != nil {
 		groups := make([]any, 0, len(d.groups))
 		for _, group := range d.groups {
 			groups = append(groups, group)
@@ -128,24 +128,35 @@ func TestDecisionAuthor(t *testing.T) {
 			if test.by != "" {
 				cfg = w.As(test.by, test.groups...)
 			}
-			made, err := w.decide(cfg, test.word)
-			if test.refuse == "" {
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got := nested[string](t, made, "spec", "user"); got != test.by {
-					t.Errorf("spec.user is %q, want %q", got, test.by)
-				}
-				return
-			}
-			want := strings.ReplaceAll(test.refuse, "NS", w.namespace)
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("got %v\nwant a refusal that says %s", err, want)
-			}
-			if !apierrors.IsForbidden(err) {
-				t.Errorf("reason %v, want Forbidden", apierrors.ReasonForError(err))
-			}
+			w.expect(t, cfg, test.word, test.by, test.refuse)
 		})
+	}
+}
+
+// expect writes a Decision and wants it to be this author's, or to be refused with these words, in which NS stands for
+// the namespace.
+func (w *world) expect(t *testing.T, cfg *rest.Config, d word, author, refuse string) {
+	t.Helper()
+	made, err := w.decide(cfg, d)
+	if refuse != "" {
+		wantForbidden(t, err, strings.ReplaceAll(refuse, "NS", w.namespace))
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := nested[string](t, made, "spec", "user"); got != author {
+		t.Errorf("spec.user is %q, want %q", got, author)
+	}
+}
+
+func wantForbidden(t *testing.T, err error, words string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), words) {
+		t.Errorf("got %v\nwant a refusal that says %s", err, words)
+	}
+	if !apierrors.IsForbidden(err) {
+		t.Errorf("reason %q, want Forbidden", apierrors.ReasonForError(err))
 	}
 }
 
@@ -170,7 +181,10 @@ func TestDecisionCannotBeChanged(t *testing.T) {
 		}
 	}
 	for _, user := range []string{"", sluice} {
-		for _, change := range []string{`{"spec":{"verb":"abort"}}`, `{"spec":{"user":"ben"}}`, `{"spec":{"user":null}}`, `{"spec":{"comment":"so be it"}}`} {
+		for _, change := range []string{
+			`{"spec":{"verb":"abort"}}`, `{"spec":{"user":"ben"}}`, `{"spec":{"user":null}}`, `{"spec":{"comment":"so be it"}}`,
+			`{"spec":{"groups":["system:authenticated","sre"]}}`, `{"spec":{"groups":[]}}`, `{"spec":{"groups":null}}`,
+		} {
 			if err := patch(user, change); err == nil || !strings.Contains(err.Error(), "a decision cannot be changed; make another") {
 				t.Errorf("%q writes %s: %v, want a refusal", user, change, err)
 			}
@@ -189,11 +203,7 @@ func TestDecisionCannotBeChanged(t *testing.T) {
 // TestNobodyBorrowsAName: somebody who is signed in for himself cannot say that he is another.
 func TestNobodyBorrowsAName(t *testing.T) {
 	w := deciders(t)
-	w.mustKubectl("alice", "", "create", "serviceaccount", "robot")
-	token := strings.TrimSpace(w.MustKubectl(t, "", "-n", w.namespace, "create", "token", "robot"))
-	cfg := rest.AnonymousClientConfig(w.Config)
-	cfg.BearerToken = token
-	robot := "system:serviceaccount:" + w.namespace + ":robot"
+	robot, cfg := w.serviceAccount("robot")
 	w.bind(robot, "Role", "maker")
 
 	_, err := w.decide(cfg, word{verb: "promote", release: "shop-1"})

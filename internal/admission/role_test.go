@@ -1,6 +1,8 @@
 package admission_test
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -8,33 +10,43 @@ import (
 	"github.com/google/go-cmp/cmp"
 	authorization "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/deploy"
 )
 
 var verbs = []v1alpha1.DecisionVerb{
 	v1alpha1.VerbPromote, v1alpha1.VerbPromoteFull, v1alpha1.VerbPause, v1alpha1.VerbResume,
 	v1alpha1.VerbAbort, v1alpha1.VerbRetry, v1alpha1.VerbRollback,
+	v1alpha1.VerbApprove, v1alpha1.VerbReject, v1alpha1.VerbOverride,
 }
+
+// Kinds by who writes them.
+var (
+	ofPeople = []string{"rollouts", "analysistemplates", "clusteranalysistemplates", "releasewindows", "notifiers"}
+	ofSluice = []string{"releases", "holds", "analysisruns"}
+	statuses = []string{"rollouts/status", "releases/status", "decisions/status", "analysisruns/status", "notifiers/status"}
+)
 
 // TestReadyMadeRoles: what each role may decide is as docs/access.md says, tried by deciding it; Kubernetes' own
 // roles have got ours.
 func TestReadyMadeRoles(t *testing.T) {
 	w := newWorld(t)
-	all := verbs
-	some := []v1alpha1.DecisionVerb{v1alpha1.VerbPromote, v1alpha1.VerbAbort}
+	drive := verbs[:7]
+	answer := []v1alpha1.DecisionVerb{v1alpha1.VerbPromote, v1alpha1.VerbAbort, v1alpha1.VerbApprove, v1alpha1.VerbReject}
 	for role, want := range map[string]struct {
-		decide        []v1alpha1.DecisionVerb
-		writeRollouts bool
+		decide []v1alpha1.DecisionVerb
+		write  bool
 	}{
 		"sluice-viewer":   {},
 		"view":            {},
-		"sluice-approver": {decide: some},
-		"sluice-releaser": {decide: all},
-		"edit":            {decide: all},
-		"sluice-admin":    {decide: all, writeRollouts: true},
-		"admin":           {decide: all, writeRollouts: true},
+		"sluice-approver": {decide: answer},
+		"sluice-releaser": {decide: drive},
+		"edit":            {decide: drive},
+		"sluice-admin":    {decide: verbs, write: true},
+		"admin":           {decide: verbs, write: true},
 	} {
 		t.Run(role, func(t *testing.T) {
 			user := "user-of-" + role
@@ -48,25 +60,72 @@ func TestReadyMadeRoles(t *testing.T) {
 			if diff := cmp.Diff(want.decide, got); diff != "" {
 				t.Errorf("decides (-want +got):\n%s", diff)
 			}
-			for _, verb := range []string{"create", "patch", "delete"} {
-				if got := w.may(user, "sluice.dev", "rollouts", verb); got != want.writeRollouts {
-					t.Errorf("may %s rollouts: %v, want %v", verb, got, want.writeRollouts)
-				}
-			}
-			for _, resource := range []string{"rollouts", "releases", "holds", "decisions"} {
-				if !w.may(user, "sluice.dev", resource, "watch") {
-					t.Errorf("may not watch %s", resource)
-				}
-				for _, verb := range []string{"update", "patch"} {
-					if resource != "rollouts" && w.may(user, "sluice.dev", resource, verb) {
-						t.Errorf("may %s %s, which only Sluice writes", verb, resource)
-					}
-				}
-			}
-			if w.may(user, "sluice.dev", "decisions/status", "patch") || w.may(user, "sluice.dev", "releases/status", "patch") {
-				t.Error("may write a status, which only Sluice writes")
-			}
+			w.wantRights(t, user, ofPeople, []string{"create", "update", "patch", "delete"}, want.write)
+			w.wantRights(t, user, slices.Concat(ofPeople, ofSluice, []string{"decisions"}), []string{"get", "list", "watch"}, true)
+			w.wantRights(t, user, ofSluice, []string{"create", "update", "patch"}, false)
+			w.wantRights(t, user, []string{"decisions"}, []string{"update", "patch"}, false)
+			w.wantRights(t, user, []string{"releases", "analysisruns", "decisions"}, []string{"delete"}, want.write)
+			w.wantRights(t, user, []string{"holds"}, []string{"delete"}, false)
+			w.wantRights(t, user, statuses, []string{"update", "patch"}, false)
 		})
+	}
+}
+
+// wantRights wants a user to have all of these rights, or none.
+func (w *world) wantRights(t *testing.T, user string, resources, verbs []string, want bool) {
+	t.Helper()
+	for _, resource := range resources {
+		for _, verb := range verbs {
+			if got := w.may(user, v1alpha1.GroupVersion.Group, resource, verb); got != want {
+				t.Errorf("may %s %s: %v, want %v", verb, resource, got, want)
+			}
+		}
+	}
+}
+
+// TestSecretReader: the role with which the controller reads Secrets is bound to nobody, and reaches as far as an
+// administrator lets it, by the command that deploy/rbac/controller.yaml tells.
+func TestSecretReader(t *testing.T) {
+	const role = "sluice-secret-reader"
+	objects, err := deploy.Access(deploy.Namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := false
+	for _, object := range objects {
+		if bound, _, _ := unstructured.NestedString(object.Object, "roleRef", "name"); bound == role {
+			t.Errorf("%s %s binds it", object.GetKind(), object.GetName())
+		}
+		if object.GetName() != role {
+			continue
+		}
+		made = true
+		for label := range object.GetLabels() {
+			if strings.HasPrefix(label, "rbac.authorization.k8s.io/") {
+				t.Errorf("%s gives it to another role", label)
+			}
+		}
+	}
+	if !made {
+		t.Error("there is no such role")
+	}
+
+	w := newWorld(t)
+	other := inNamespace(t, w.Cluster)
+	w.MustKubectl(t, "", "create", "rolebinding", role, "-n", w.namespace, "--clusterrole", role, "--serviceaccount", "sluice-system:sluice")
+	w.eventually("the controller may read Secrets", func(context.Context) error {
+		if !w.may(sluice, "", "secrets", "get") {
+			return errors.New("it may not")
+		}
+		return nil
+	})
+	for _, verb := range []string{"list", "watch", "create", "update", "patch", "delete"} {
+		if w.may(sluice, "", "secrets", verb) {
+			t.Errorf("may %s Secrets", verb)
+		}
+	}
+	if other.may(sluice, "", "secrets", "get") {
+		t.Error("may read Secrets in another namespace too")
 	}
 }
 
@@ -93,6 +152,17 @@ func TestControllerRights(t *testing.T) {
 		"sluice.dev/holds":                     {"get", "list", "watch", "create", "patch", "update", "delete"},
 		"sluice.dev/decisions":                 {"get", "list", "watch", "patch", "delete"},
 		"sluice.dev/decisions/status":          {"get", "patch", "update"},
+		"sluice.dev/analysisruns":              {"get", "list", "watch", "create", "patch", "update", "delete"},
+		"sluice.dev/analysisruns/status":       {"get", "patch", "update"},
+		"sluice.dev/analysistemplates":         {"get", "list", "watch"},
+		"sluice.dev/clusteranalysistemplates":  {"get", "list", "watch"},
+		"sluice.dev/releasewindows":            {"get", "list", "watch"},
+		"batch/jobs":                           {"get", "list", "watch", "create", "delete"},
+		"batch/cronjobs":                       nil,
+		"/pods/log":                            {"get"},
+		"/pods/exec":                           nil,
+		"/serviceaccounts":                     nil,
+		"/serviceaccounts/token":               nil,
 		"admissionregistration.k8s.io/mutatingadmissionpolicies":   {"get", "list", "watch"},
 		"admissionregistration.k8s.io/validatingadmissionpolicies": nil,
 	} {
@@ -107,6 +177,11 @@ func TestControllerRights(t *testing.T) {
 		slices.Sort(got)
 		if diff := cmp.Diff(verbs, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", resource, diff)
+		}
+	}
+	for _, verb := range verbs {
+		if w.may(sluice, v1alpha1.GroupVersion.Group, "releases", string(verb)) {
+			t.Errorf("may %s a release, which is for people", verb)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -22,6 +23,10 @@ type wall struct {
 
 var walls = []wall{
 	{"internal/release", []string{"k8s.io/", "sigs.k8s.io/", "net/http", "os/exec", module + "api/", module + "internal/"}},
+	{"internal/analysis", []string{"k8s.io/", "sigs.k8s.io/", "net/http", "os/exec", module + "api/", module + "internal/"}},
+	{"internal/metric/", []string{"sigs.k8s.io/controller-runtime/", "k8s.io/client-go/rest", "k8s.io/client-go/kubernetes/", module + "internal/kube", module + "internal/controller"}},
+	{"internal/notify/", []string{"sigs.k8s.io/controller-runtime/", "k8s.io/client-go/rest", "k8s.io/client-go/kubernetes/", module + "internal/kube", module + "internal/controller"}},
+	{"internal/window", []string{"sigs.k8s.io/controller-runtime/", "k8s.io/client-go/", module + "internal/kube", module + "internal/controller"}},
 	{"internal/traffic/", []string{"k8s.io/client-go/", "sigs.k8s.io/controller-runtime/", module + "internal/kube", module + "internal/controller"}},
 	{"internal/workload/", []string{"k8s.io/client-go/", "sigs.k8s.io/controller-runtime/", module + "internal/kube", module + "internal/controller"}},
 	{"internal/translate", []string{"k8s.io/client-go/", "sigs.k8s.io/controller-runtime/", module + "internal/kube"}},
@@ -77,7 +82,7 @@ func TestAdaptersDoNotMeet(t *testing.T) {
 func adapter(path string) (kind, name string, ok bool) {
 	rest, ours := strings.CutPrefix(path, module+"internal/")
 	parts := strings.Split(rest, "/")
-	if !ours || len(parts) < 2 || strings.HasSuffix(parts[1], "test") || (parts[0] != "traffic" && parts[0] != "workload") {
+	if !ours || len(parts) < 2 || strings.HasSuffix(parts[1], "test") || !slices.Contains([]string{"traffic", "workload", "metric", "notify"}, parts[0]) {
 		return "", "", false
 	}
 	return parts[0], parts[1], true

@@ -15,9 +15,10 @@ type ControllerOptions struct {
 	MetricsAddress, ProbeAddress string
 	// Namespace is the only one that is looked after; empty for all.
 	Namespace string
-	// MetricHosts may be asked for measurements; AllowLoopback lets this machine be among them.
-	MetricHosts   []string
-	AllowLoopback bool
+	// MetricHosts may be asked for measurements, and NotifyHosts be sent notifications; AllowLoopback lets this machine be
+	// among them.
+	MetricHosts, NotifyHosts []string
+	AllowLoopback            bool
 	// PrometheusAddress is asked where a metric names none, RequestMetrics says whose metrics are found there.
 	PrometheusAddress, RequestMetrics string
 	// Verbosity of the log: 0 for what was done, 1 for every decision too.
@@ -52,8 +53,9 @@ Outside of the cluster it has to be the user whom the admission policies know as
 	f.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", `Address for Prometheus metrics; "0" for none`)
 	f.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", `Address for /healthz and /readyz; "0" for none`)
 	f.StringSliceVar(&o.MetricHosts, "metric-hosts", nil, `Hosts that measurements may ask: NAME[:PORT], *.SUFFIX, or * for the public internet; none by default`)
-	f.BoolVar(&o.AllowLoopback, "metric-hosts-loopback", false, "Let measurements ask this very machine; for the playground only")
-	f.StringVar(&o.PrometheusAddress, "prometheus-address", "", "Prometheus to ask where a metric names none, as http://prometheus.monitoring:9090; it has to be among --metric-hosts")
+	f.StringSliceVar(&o.NotifyHosts, "notify-hosts", nil, `Hosts that Notifiers may send to, as in --metric-hosts; none by default`)
+	f.BoolVar(&o.AllowLoopback, "metric-hosts-loopback", false, "Let measurements ask, and Notifiers send to, this very machine; for the playground only")
+	f.StringVar(&o.PrometheusAddress, "prometheus-address", "", "Prometheus to ask where a metric names none, as http://prometheus.monitoring:9090")
 	f.StringVar(&o.RequestMetrics, "request-metrics", "", "Whose request metrics that Prometheus has, for analysis.builtin: ingress-nginx, istio, playground or traefik")
 	f.IntVarP(&o.Verbosity, "verbosity", "v", 0, "Log level: 0 what was done, 1 every decision too")
 	return c

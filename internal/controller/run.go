@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +34,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/admission"
 	"github.com/sluice-dev/sluice/internal/controller/analysis"
+	"github.com/sluice-dev/sluice/internal/controller/notify"
 	"github.com/sluice-dev/sluice/internal/controller/rollout"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/metric"
@@ -46,9 +49,10 @@ type Options struct {
 	MetricsAddress, ProbeAddress string
 	// Namespace is the only one looked after; empty for all.
 	Namespace string
-	// MetricHosts may be asked for measurements, but never APIServer; AllowLoopback lets this machine be asked.
-	MetricHosts, APIServer []string
-	AllowLoopback          bool
+	// MetricHosts may be asked for measurements and NotifyHosts be sent notifications, but never APIServer; AllowLoopback
+	// lets this machine be among them.
+	MetricHosts, NotifyHosts, APIServer []string
+	AllowLoopback                       bool
 	// PrometheusAddress is asked where a metric names none, RequestMetrics says whose metrics are found there.
 	PrometheusAddress, RequestMetrics string
 }
@@ -80,6 +84,9 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	if err := setupAnalysis(ctx, mgr, o); err != nil {
 		return err
 	}
+	if err := setupNotify(mgr, o); err != nil {
+		return err
+	}
 	if err := mgr.Add(policy); err != nil {
 		return fmt.Errorf("add the policy watch: %w", err)
 	}
@@ -91,6 +98,9 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 
 // setupAnalysis adds the controller of AnalysisRuns. What it remembers of its writes is its own.
 func setupAnalysis(ctx context.Context, mgr manager.Manager, o Options) error {
+	if u, err := url.Parse(o.PrometheusAddress); err == nil && u.Host != "" {
+		o.MetricHosts = append(slices.Clone(o.MetricHosts), u.Host) // Whoever names it means it to be asked.
+	}
 	egress, err := metric.NewEgress(metric.EgressOptions{Hosts: o.MetricHosts, APIServer: o.APIServer, AllowLoopback: o.AllowLoopback})
 	if err != nil {
 		return err
@@ -106,6 +116,18 @@ func setupAnalysis(ctx context.Context, mgr manager.Manager, o Options) error {
 		return string(raw), err
 	}
 	return a.Setup(ctx, mgr)
+}
+
+// setupNotify adds the controller of Notifiers. Whom it may reach has a list of its own: who is told need not be who is
+// asked.
+func setupNotify(mgr manager.Manager, o Options) error {
+	egress, err := metric.NewEgress(metric.EgressOptions{
+		Flag: "--notify-hosts", Hosts: o.NotifyHosts, APIServer: o.APIServer, AllowLoopback: o.AllowLoopback,
+	})
+	if err != nil {
+		return err
+	}
+	return notify.New(kube.New(mgr.GetClient(), mgr.GetAPIReader(), time.Now), egress, time.Now).Setup(mgr)
 }
 
 func newManager(cfg *rest.Config, o Options) (manager.Manager, error) {

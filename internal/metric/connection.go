@@ -49,7 +49,7 @@ type Answer struct {
 // Connect reads the Secrets of a connection, which may be nil.
 func Connect(q Query, c *v1alpha1.Connection) (*Conn, error) {
 	if q.Egress == nil {
-		return nil, refusedNothing
+		return nil, refusedNothing(metricHosts)
 	}
 	conn := &Conn{header: http.Header{"User-Agent": {userAgent}}, query: q}
 	if c == nil {

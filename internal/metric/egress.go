@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -25,8 +26,10 @@ const (
 	maxHeader    = 64 << 10
 )
 
-// EgressOptions say what an installation lets its metrics ask.
+// EgressOptions say what an installation lets its metrics, or its notifications, ask.
 type EgressOptions struct {
+	// Flag is what Hosts are named by, for errors to say. Default: --metric-hosts.
+	Flag string
 	// Hosts that may be asked: a name or an address, with a port or for all ports; *.SUFFIX for the names below a suffix;
 	// * for whatever is on the public internet. None: nothing may be asked.
 	Hosts []string
@@ -39,6 +42,7 @@ type EgressOptions struct {
 
 // Egress makes HTTP clients that ask only what may be asked.
 type Egress struct {
+	flag      string
 	rules     []hostRule
 	apiServer []hostRule
 	loopback  bool
@@ -47,11 +51,11 @@ type Egress struct {
 
 // NewEgress checks the options.
 func NewEgress(o EgressOptions) (*Egress, error) {
-	e := &Egress{loopback: o.AllowLoopback, resolver: net.DefaultResolver}
+	e := &Egress{flag: cmp.Or(o.Flag, metricHosts), loopback: o.AllowLoopback, resolver: net.DefaultResolver}
 	for _, h := range o.Hosts {
 		r, err := parseHostRule(h)
 		if err != nil {
-			return nil, fmt.Errorf("--metric-hosts: %q: %w", h, err)
+			return nil, fmt.Errorf("%s: %q: %w", e.flag, h, err)
 		}
 		e.rules = append(e.rules, r)
 	}
@@ -77,7 +81,7 @@ func (e *Egress) Client(c *tls.Config, timeout time.Duration) *http.Client {
 		Timeout: timeout,
 		Transport: guard{egress: e, next: &http.Transport{
 			Proxy:                  nil, // one from the environment would dial in our stead
-			DialContext:            e.dial,
+			DialContext:            e.Dial,
 			TLSClientConfig:        c,
 			DisableKeepAlives:      true,
 			MaxResponseHeaderBytes: maxHeader,
@@ -93,14 +97,26 @@ type refused string
 
 func (r refused) Error() string { return string(r) }
 
+// metricHosts is the flag that names what measurements may ask.
+const metricHosts = "--metric-hosts"
+
+func refusedHost(flag string) refused {
+	return refused("the host is not allowed; whoever runs Sluice can add it to " + flag + " of sluice controller")
+}
+
+func refusedNothing(flag string) refused {
+	return refused("no host is allowed; whoever runs Sluice can name some with " + flag + " of sluice controller")
+}
+
+func refusedPrivate(flag string) refused {
+	return refused("the host is in a private network, which * in " + flag + " does not mean; name the host there")
+}
+
 const (
-	refusedHost     = refused("the host is not allowed; whoever runs Sluice can add it to --metric-hosts of sluice controller")
-	refusedNothing  = refused("no host is allowed; whoever runs Sluice can name some with --metric-hosts of sluice controller")
 	refusedScheme   = refused("only http and https are asked")
 	refusedUser     = refused("the URL has credentials; put them in a Secret and name it in connection.basicAuth")
 	refusedName     = refused("the host is not in ASCII; write its xn-- form")
-	refusedAPI      = refused("the API server is not a source of metrics")
-	refusedPrivate  = refused("the host is in a private network, which * in --metric-hosts does not mean; name the host there")
+	refusedAPI      = refused("the API server may not be asked")
 	refusedTooMany  = refused("more than 3 redirects")
 	refusedIdentity = refused("a redirect to another host, with a client certificate set; set the final address")
 )
@@ -151,7 +167,7 @@ func (e *Egress) permits(u *url.URL) error {
 // allowed finds the rule for a host. An explicit one is preferred to *, since it means private networks too.
 func (e *Egress) allowed(host, port string) (rule hostRule, err error) {
 	if len(e.rules) == 0 {
-		return hostRule{}, refusedNothing
+		return hostRule{}, refusedNothing(e.flag)
 	}
 	host = canonical(host)
 	for i := range len(host) {
@@ -164,7 +180,7 @@ func (e *Egress) allowed(host, port string) (rule hostRule, err error) {
 			return hostRule{}, refusedAPI
 		}
 	}
-	err = refusedHost
+	err = refusedHost(e.flag)
 	for _, r := range e.rules {
 		if r.matches(host, port) {
 			if rule, err = r, nil; !r.any {
@@ -175,8 +191,8 @@ func (e *Egress) allowed(host, port string) (rule hostRule, err error) {
 	return rule, err
 }
 
-// dial is where it is decided: it knows the address that the name has at this very moment.
-func (e *Egress) dial(ctx context.Context, network, address string) (net.Conn, error) {
+// Dial is where it is decided: it knows the address that the name has at this very moment.
+func (e *Egress) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("split address: %w", err)
@@ -214,10 +230,10 @@ func (e *Egress) mayDial(to netip.AddrPort, rule hostRule, api []netip.AddrPort)
 	for _, a := range addresses {
 		kind := forbidden(a)
 		if kind != "" && !(kind == loopback && e.loopback) {
-			return refused("the host's address is " + kind + ", and no source of metrics")
+			return refused("the host's address is " + kind + ", and may not be asked")
 		}
 		if rule.any && !public(a) {
-			return refusedPrivate
+			return refusedPrivate(e.flag)
 		}
 	}
 	return nil

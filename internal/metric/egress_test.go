@@ -84,6 +84,12 @@ func TestOptionsAreChecked(t *testing.T) {
 			t.Errorf("%q: error is %v", h, err)
 		}
 	}
+	if _, err := NewEgress(EgressOptions{Flag: "--notify-hosts", Hosts: []string{"a b"}}); err == nil || !strings.HasPrefix(err.Error(), "--notify-hosts: ") {
+		t.Errorf("error is %v, want the flag's name", err)
+	}
+	if err := egress(t, EgressOptions{Flag: "--notify-hosts"}).permits(&url.URL{Scheme: "https", Host: "a"}); err == nil || !strings.Contains(err.Error(), "with --notify-hosts of") {
+		t.Errorf("error is %v, want the flag's name", err)
+	}
 	for _, h := range []string{"*", "*.example.com", "https://api"} {
 		if _, err := NewEgress(EgressOptions{APIServer: []string{h}}); err == nil {
 			t.Errorf("API server %q is taken", h)
@@ -273,13 +279,13 @@ func TestAPIServerByName(t *testing.T) {
 	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
 	known := map[string]string{"api.example": "127.0.0.1", "prom.example": "127.0.0.1"}
 	for _, c := range []struct{ api, host, want string }{
-		{"api.example", "prom.example", "the API server is not a source"}, // its address, by another name
-		{"api.example", "api.example", "the API server is not a source"},
+		{"api.example", "prom.example", "the API server may not be asked"}, // its address, by another name
+		{"api.example", "api.example", "the API server may not be asked"},
 		{"api.example:1", "prom.example", ""},
-		{"api.example:" + port, "prom.example", "the API server is not a source"},
-		{"127.0.0.1", "prom.example", "the API server is not a source"},
-		{"127.0.0.1:" + port, "127.0.0.1", "the API server is not a source"},
-		{"127.0.0.1:" + port, "[::ffff:127.0.0.1]", "the API server is not a source"},
+		{"api.example:" + port, "prom.example", "the API server may not be asked"},
+		{"127.0.0.1", "prom.example", "the API server may not be asked"},
+		{"127.0.0.1:" + port, "127.0.0.1", "the API server may not be asked"},
+		{"127.0.0.1:" + port, "[::ffff:127.0.0.1]", "the API server may not be asked"},
 		{"gone.example", "prom.example", "the API server's own name does not resolve"},
 	} {
 		e := egress(t, EgressOptions{Hosts: []string{"prom.example", "api.example", "127.0.0.1"}, APIServer: []string{c.api}, AllowLoopback: true})

@@ -78,6 +78,13 @@ const (
 	DoMeddle      Verb = "meddle"    // somebody sets the canary's weight by hand: N 0 ingress, 1 route, to M
 	DoRemove      Verb = "remove"    // the Rollout is deleted
 	DoVanish      Verb = "vanish"    // the workload is deleted
+	DoVerdict     Verb = "verdict"   // 0 good, 1 bad, 2 unclear; M: of the analysis of 0 the step, 1 the background
+	DoForget      Verb = "forget"    // an analysis is deleted: N 0 the step's, 1 the background's
+	DoApprove     Verb = "approve"   // by person N; M as for promote, 4 without a plan, 5 without a comment
+	DoReject      Verb = "reject"    // likewise
+	DoOverride    Verb = "override"  // likewise
+	DoShut        Verb = "shut"      // the window, for N ticks (0: nobody knows), in M ticks
+	DoOpen        Verb = "open"      // the window
 )
 
 // Action is one of them at a tick.
@@ -87,11 +94,13 @@ type Action struct {
 	N, M int
 }
 
-// Trigger does something once, when its condition first holds.
+// Trigger does something once: so many ticks after its condition first held.
 type Trigger struct {
-	When func(*World) bool
-	Do   []Action
-	done bool
+	When  func(*World) bool
+	Wait  int
+	Do    []Action
+	since int
+	done  bool
 }
 
 // people are all who act from outside.
@@ -110,7 +119,11 @@ func (w *World) act() {
 		p.actions = p.actions[1:]
 	}
 	for i := range p.triggers {
-		if t := &p.triggers[i]; !t.done && t.When(w) {
+		t := &p.triggers[i]
+		if t.since == 0 && t.When(w) {
+			t.since = w.Tick
+		}
+		if !t.done && t.since > 0 && w.Tick >= t.since+t.Wait {
 			t.done = true
 			for _, a := range t.Do {
 				w.do(a)
@@ -123,7 +136,7 @@ func (w *World) act() {
 	if w.Meddler > 0 && w.Tick%w.Meddler == 0 {
 		w.touch()
 	}
-	if w.AutoPromote && w.Tick%8 == 0 {
+	if (w.AutoPromote || w.AutoApprove) && w.Tick%8 == 0 {
 		w.urge()
 	}
 }
@@ -154,12 +167,17 @@ var verbs = map[Verb]func(*World, Action){
 			w.put(Person, rolloutKey, r)
 		}
 	},
-	DoVanish: func(w *World, _ Action) { w.put(Person, deploymentKey, nil) },
+	DoVanish:  func(w *World, _ Action) { w.put(Person, deploymentKey, nil) },
+	DoVerdict: (*World).sayVerdict,
+	DoForget:  (*World).forget,
+	DoShut:    (*World).shut,
+	DoOpen:    func(w *World, _ Action) { w.open() },
 }
 
 var words = map[Verb]release.Verb{
 	DoPromote: release.Promote, DoPromoteFull: release.PromoteFull, DoPause: release.PauseNow,
 	DoResume: release.Resume, DoAbort: release.Abort,
+	DoApprove: release.Approve, DoReject: release.Reject, DoOverride: release.Override,
 }
 
 // do does one action.
@@ -168,7 +186,7 @@ func (w *World) do(a Action) {
 	w.say("-- %s %d %d", a.Verb, a.N, a.M)
 	w.disturb(disturbs(a))
 	if verb, ok := words[a.Verb]; ok {
-		w.speak(verb, a.M)
+		w.speak(verb, a.N, a.M)
 		return
 	}
 	verbs[a.Verb](w, a)
@@ -203,36 +221,55 @@ func (w *World) editDeployment(by Actor, edit func(*Deployment)) {
 	}
 }
 
-// speak makes a Decision on the current release.
-func (w *World) speak(verb release.Verb, how int) {
+// speak makes a Decision of somebody's on the current release.
+func (w *World) speak(verb release.Verb, who, how int) {
 	r, ok := w.release()
 	if !ok {
 		return
 	}
-	d := Decision{Release: r.Number, Decision: release.Decision{
-		ID: "decision-" + strconv.Itoa(w.people.words), Verb: verb, User: "alice", PlanMismatch: how == 3,
+	d := Decision{Release: r.Number, At: w.Tick, Decision: release.Decision{
+		ID: "decision-" + strconv.Itoa(w.people.words), Verb: verb, User: team[who].name, Groups: team[who].groups,
+		PlanMismatch: how == 3, PlanNamed: how != 4,
 	}}
+	named := how == 0 || how > 2
 	switch step := r.Memory.Step; {
-	case how == 0 && step < len(r.Spec.Steps):
+	case named && step < len(r.Spec.Steps):
 		d.Step = r.Spec.Steps[step].Name
 	case how == 2 && step > 0:
 		d.Step = r.Spec.Steps[step-1].Name
+	}
+	if how != 5 {
+		d.Comment = "seen"
 	}
 	w.put(Person, decisionKey(w.people.words), d)
 	w.people.words++
 }
 
-// urge has a person promote what has reached its step or was paused, unless his last word is still open.
+// urge has people say what the release waits for, unless their last word is still open.
 func (w *World) urge() {
 	r, ok := w.release()
 	if !ok || r.Memory.Phase.Terminal() || r.Memory.End != release.NotEnding || w.openWords() > 0 {
 		return
 	}
 	m := r.Memory
-	if m.PausedBy != "" || !m.StepReachedAt.IsZero() && m.Phase != release.Completing {
-		w.speak(release.Promote, 0)
+	switch {
+	case m.PausedBy == "sluice":
+		if w.AutoPromote && !w.Stern {
+			w.speak(release.Promote, alice, 0)
+		}
+	case awaitsApproval(r):
+		if n, ok := w.approver(r); ok && w.AutoApprove {
+			w.speak(release.Approve, n, 0)
+		}
+	case m.PausedBy != "" || m.Phase != release.Completing && !m.StepReachedAt.IsZero() && !m.Promoted && r.pauses():
+		if w.AutoPromote {
+			w.speak(release.Promote, alice, 0)
+		}
 	}
 }
+
+// pauses says whether the current step has a pause.
+func (r Release) pauses() bool { return r.Spec.Steps[r.Memory.Step].Pause.Kind != release.PauseNone }
 
 func (w *World) openWords() (n int) {
 	for i := range w.people.words {

@@ -29,6 +29,31 @@ func (h *hands) plan(w *World, r Release, a release.Action) {
 	case release.RemoveCanary:
 		h.mark(versionOf(r.Spec.From), false)
 		h.remove(replicaSetKey(to))
+	case release.Analyse:
+		h.analyse(w, r, a.ID)
+	case release.ConcludeAnalysis:
+		h.conclude(w, r, a.ID)
+	}
+}
+
+// analyse makes an AnalysisRun, whose name is that of the analysis: there is never a second one.
+func (h *hands) analyse(w *World, r Release, id release.AnalysisID) {
+	k := w.analysisKey(r.Number, id)
+	if h.view.get(k).Value == nil {
+		h.queue = append(h.queue, write{key: k, creates: true, to: func(any) any {
+			return Analysis{Release: r.Number, ID: id, Begun: w.Tick}
+		}})
+	}
+}
+
+func (h *hands) conclude(w *World, r Release, id release.AnalysisID) {
+	k := w.analysisKey(r.Number, id)
+	if a, ok := at[Analysis](&h.view.table, k); ok && !a.Concluding {
+		h.add(k, func(current any) any {
+			a := current.(Analysis)
+			a.Concluding = true
+			return a
+		})
 	}
 }
 

@@ -48,6 +48,7 @@ type checks struct {
 	zeroAt, upAt int
 	// decisions counts how often the mind was asked.
 	decisions int
+	gates     gates
 }
 
 // excuse is what makes a bad moment nobody's fault.
@@ -158,6 +159,11 @@ var writeChecks = []struct {
 	{"S13", scaleIsNotOurs},
 	{"S22", originalKept},
 	{"L8", wholePause},
+	{"S12", goodToGoOn},
+	{"S12", anewOnlyWhenAsked},
+	{"S23", approvalCounts},
+	{"S23", approvedToGoOn},
+	{"window", nothingWhileShut},
 }
 
 // written judges a stored write.
@@ -167,6 +173,7 @@ func (c *checks) written(w *World, ch Change) {
 	}
 	if ch.Actor != Sluice {
 		c.foreign(w, ch)
+		c.gates.heard(w, ch)
 		if ch.Key.Kind == KEndpoints {
 			c.leads(&w.store.table, &c.led)
 		}
@@ -207,6 +214,11 @@ func (c *checks) follow(w *World, ch Change) {
 	case Release:
 		before, _ := ch.Before.(Release)
 		c.followRelease(w, before, after)
+		c.gates.follow(before, after, w)
+	case Analysis:
+		if ch.Before == nil {
+			c.gates.came(ch.Key.N, Analysis{}, w.Tick)
+		}
 	}
 }
 
@@ -316,6 +328,7 @@ func (c *checks) decided(w *World, out release.Outcome) {
 	if !out.Memory.Phase.Terminal() && out.Reason.Until.IsZero() {
 		c.breaks(w, "L9", "waits without an end: %s %s", out.Reason.Code, out.Reason.Message)
 	}
+	c.gateDecided(w, out)
 }
 
 // staleView finds an object that the hands see older than the last write by Sluice, whichever process made it.

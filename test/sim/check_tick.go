@@ -17,6 +17,10 @@ var tickChecks = []struct {
 	{"S14", floor},
 	{"S21", onlyReleased},
 	{"L3", abortAtOnce},
+	{"L3", abortHeard},
+	{"S12", badIsTakenBack},
+	{"S12", measuresAtAll},
+	{"L2", expires},
 }
 
 func (c *checks) ticked(w *World) {

@@ -35,6 +35,8 @@ type write struct {
 	to   func(current any) any
 	// joined: it follows the write before it at once, with nothing in between but a crash.
 	joined bool
+	// creates: that the object is there already is as good.
+	creates bool
 }
 
 func (h *hands) start(w *World) {
@@ -267,7 +269,7 @@ func (h *hands) idle(w *World, rollout Rollout, last Release) {
 // begin makes the next Release, unless the plan is refused.
 func (h *hands) begin(w *World, rollout Rollout, d Deployment, last Release) {
 	r := Release{Number: last.Number + 1, Spec: w.Plan, Memory: release.Begin(w.now())}
-	r.Spec.From, r.Spec.To = rollout.Stable.String(), d.Template.String()
+	r.Spec.From, r.Spec.To, r.Spec.Author = rollout.Stable.String(), d.Template.String(), w.author()
 	if w.Fumble.From != nil {
 		r.Spec.From = w.Fumble.From(last)
 	}
@@ -317,6 +319,9 @@ func (h *hands) writeNext(w *World) bool {
 // commit stores a write if its condition holds.
 func (h *hands) commit(w *World, wr write) bool {
 	o := w.store.get(wr.key)
+	if wr.creates && o.Value != nil {
+		return true
+	}
 	if !w.Fumble.Unconditional && !unchanged(wr.key.Kind, wr.seen, o.Value) {
 		return false
 	}
@@ -367,6 +372,8 @@ func unchanged(k Kind, seen, now any) bool {
 	case Route:
 		b := now.(Route)
 		return a.Split == b.Split && a.Team == b.Team
+	case Analysis:
+		return true // what comes out is written to it all the time
 	}
 	return same(k, seen, now)
 }

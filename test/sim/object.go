@@ -48,11 +48,14 @@ const (
 	KRelease
 	KDecision
 	KRollout
+	KAnalysis
+	KWindow
 	Kinds
 )
 
 var kindNames = [Kinds]string{
 	"Deployment", "ReplicaSet", "Service", "Endpoints", "Ingress", "HTTPRoute", "Hold", "Release", "Decision", "Rollout",
+	"AnalysisRun", "ReleaseWindow",
 }
 
 // String is the kind's name.
@@ -75,6 +78,7 @@ var (
 	releaseKey    = Key{KRelease, 0}
 	rolloutKey    = Key{KRollout, 0}
 	routeHoldKey  = Key{KHold, 2}
+	windowKey     = Key{KWindow, 0}
 )
 
 // Services: the team's are 0 and 1, the canary twin of n is twin(n).
@@ -207,6 +211,12 @@ func (r Release) String() string {
 		{" promoted", m.Promoted},
 		{" full", m.Full},
 		{" paused by " + m.PausedBy, m.PausedBy != ""},
+		{fmt.Sprintf(" try %d", m.Measured+1), m.Measured > 0},
+		{fmt.Sprintf(" background try %d", m.MeasuredBackground+1), m.MeasuredBackground > 0},
+		{" waived", m.Waived},
+		{" background waived", m.WaivedBackground},
+		{fmt.Sprintf(" asked, %d approved", len(m.Approvals)), !m.AskedAt.IsZero()},
+		{" overridden", m.OverriddenBy != ""},
 		{" draining", !m.DrainFrom.IsZero()},
 		{" handed over", m.HandedOver},
 		{" " + string(m.End), m.End != release.NotEnding},
@@ -221,7 +231,9 @@ func (r Release) String() string {
 // Decision is one person's word.
 type Decision struct {
 	release.Decision
-	Release  int
+	Release int
+	// At is when it was spoken.
+	At       int
 	Answered bool
 	Answer   release.Answer
 }

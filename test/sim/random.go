@@ -45,7 +45,35 @@ func randomConfig(r *rand.Rand, seed uint64) Config {
 		c.Meddler = 1 + r.IntN(4)
 	}
 	c.AutoPromote = r.IntN(3) > 0
+	if r.IntN(2) == 0 {
+		randomGates(r, &c)
+	}
 	return c
+}
+
+// randomGates adds what is measured and who has to approve, to half of the stories.
+func randomGates(r *rand.Rand, c *Config) {
+	c.AutoApprove, c.Stern = r.IntN(3) > 0, r.IntN(4) == 0
+	c.Analyst = Fate{Good: 6, Bad: r.IntN(3), Unclear: r.IntN(3), Never: r.IntN(2), After: r.IntN(20), Turns: 3, Endless: 3}
+	for i := range c.Plan.Steps {
+		c.Plan.Steps[i].Analysis = r.IntN(3) == 0
+		if r.IntN(5) == 0 {
+			c.Plan.Steps[i].Approval = randomApproval(r)
+		}
+	}
+	c.Plan.Background, c.Plan.BackgroundFrom = r.IntN(3) == 0, r.IntN(len(c.Plan.Steps))
+}
+
+func randomApproval(r *rand.Rand) *release.Approval {
+	a := &release.Approval{
+		Required: 1 + r.IntN(2), Users: []string{team[alice].name, team[bob].name},
+		ExpiresAfter: time.Duration(20+r.IntN(100)) * time.Second, RemindAfter: time.Duration(r.IntN(60)) * time.Second,
+		SeparationOfDuty: r.IntN(2) == 0, CommentRequired: r.IntN(2) == 0,
+	}
+	if r.IntN(2) == 0 {
+		a.Groups = []string{"sre"}
+	}
+	return a
 }
 
 func randomPlan(r *rand.Rand) release.Spec {
@@ -108,6 +136,17 @@ var chances = []struct {
 	{2, DoMeddle, func(r *rand.Rand) (int, int) { return r.IntN(2), r.IntN(101) }},
 	{1, DoRemove, func(*rand.Rand) (int, int) { return 0, 0 }},
 	{1, DoVanish, func(*rand.Rand) (int, int) { return 0, 0 }},
+	{5, DoVerdict, func(r *rand.Rand) (int, int) { return r.IntN(len(verdictsByNumber)), r.IntN(2) }},
+	{2, DoForget, func(r *rand.Rand) (int, int) { return r.IntN(2), 0 }},
+	{8, DoApprove, speaks},
+	{1, DoReject, speaks},
+	{2, DoOverride, speaks},
+	{4, DoShut, func(r *rand.Rand) (int, int) { return r.IntN(3) * (1 + r.IntN(60)), r.IntN(2) * r.IntN(20) }},
+	{4, DoOpen, func(*rand.Rand) (int, int) { return 0, 0 }},
+}
+
+func speaks(r *rand.Rand) (int, int) {
+	return r.IntN(len(team)), []int{0, 0, 0, 0, 0, 1, 2, 3, 4, 5}[r.IntN(10)]
 }
 
 func decides(r *rand.Rand) (int, int) { return 0, []int{0, 0, 0, 0, 1, 1, 2, 3}[r.IntN(8)] }

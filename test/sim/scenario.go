@@ -16,6 +16,10 @@ type Scenario struct {
 	Family   string
 	Config   Config
 	Triggers []Trigger
+	// Every so many faults one is tried; 0 for all of them.
+	Every int
+	// Ends says what the story must come to without a fault, where that has to be said: the end of its last release.
+	Ends release.EndReason
 }
 
 // manual is the plan of the scenarios: a person at every step, so that what happens does not depend on how long
@@ -110,6 +114,11 @@ func scenarios() []Scenario {
 		stepStories(add)
 		completionStories(add)
 		failureStories(add)
+		before := len(all)
+		gateStories(add)
+		for i := before; i < len(all); i++ {
+			all[i].Every = gateStride
+		}
 	}
 	return all
 }
@@ -194,7 +203,7 @@ func (s Scenario) playIn(w *World, f Fault) *Violation {
 // mayEndAs says whether a fault may make the story end as another one of its family: when it delays what somebody does,
 // and whenever that meets the completion, since then it depends on the moment.
 func (s Scenario) mayEndAs(f Fault) bool {
-	late := f.Do >= DropEvent && (f.Kind == KDecision || f.Kind == KRollout || f.Kind == KDeployment)
+	late := f.Do >= DropEvent && (f.Kind == KDecision || f.Kind == KRollout || f.Kind == KDeployment || f.Kind == KAnalysis)
 	return late || strings.Contains(s.Name, "-when-") || strings.Contains(s.Name, "-3")
 }
 

@@ -20,7 +20,8 @@ func (w *World) settle() {
 			w.pods[v][i].outUntil = 0
 		}
 	}
-	w.AutoPromote = true
+	w.AutoPromote, w.AutoApprove, w.Stern = true, true, false
+	w.do(Action{Verb: DoOpen})
 	w.Agent, w.Meddler = 0, 0
 	if d, ok := w.deployment(); ok && d.Replicas == 0 {
 		w.do(Action{Verb: DoScale, N: 2})

@@ -14,9 +14,10 @@ const (
 	Agent
 	Person
 	Meddler
+	Analyst
 )
 
-var actorNames = []string{"sluice", "kubernetes", "gateway", "autoscaler", "agent", "person", "meddler"}
+var actorNames = []string{"sluice", "kubernetes", "gateway", "autoscaler", "agent", "person", "meddler", "analyst"}
 
 // String is the actor's name.
 func (a Actor) String() string { return actorNames[a] }

@@ -133,6 +133,8 @@ func (w *World) observe(v *view, r Release) release.Observed {
 	rollout, ok := at[Rollout](&v.table, rolloutKey)
 	o.Removing = !ok || rollout.Removing
 	o.Decisions = openDecisions(v, r)
+	o.Analyses = observeAnalyses(v, r.Number)
+	o.Shut = observeWindow(v, w.Tick)
 	if len(r.Spec.Layers) == 0 {
 		return o
 	}

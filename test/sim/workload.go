@@ -46,6 +46,7 @@ func (w *World) cluster() {
 		w.endpointController(n)
 	}
 	w.dataPlane()
+	w.analyse()
 }
 
 // count is the pods of a version: those that are not terminating, those that are ready, and all that answer.

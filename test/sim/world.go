@@ -34,8 +34,11 @@ type Config struct {
 	Agent, Meddler int
 	// WritesPerTick is how many writes the hands get done in a tick.
 	WritesPerTick int
-	// AutoPromote has a person promote whatever waits for one.
-	AutoPromote bool
+	// AutoPromote has a person promote whatever waits for one, but what has failed if they are Stern; AutoApprove has
+	// people approve whatever waits for that.
+	AutoPromote, Stern, AutoApprove bool
+	// Analyst says how analyses come out.
+	Analyst Fate
 }
 
 // Fixed bounds of every world. Grace is longer than endpoints need to reach gateways, as every team must have it.
@@ -77,6 +80,8 @@ type World struct {
 	hands  hands
 	checks checks
 	people people
+	// named are the analyses by the number of their key: the same name is always the same key.
+	named []runName
 	// manifest is what the team has in Git.
 	manifest manifest
 	// healedAt is when faults stopped.
@@ -118,6 +123,8 @@ func newWorld(c Config) *World {
 
 // now is the time of this tick.
 func (w *World) now() time.Time { return Epoch.Add(time.Duration(w.Tick) * time.Second) }
+
+func timeOf(tick int) time.Time { return Epoch.Add(time.Duration(tick) * time.Second) }
 
 // tickOf is the tick of a time.
 func tickOf(t time.Time) int { return int(t.Sub(Epoch) / time.Second) }

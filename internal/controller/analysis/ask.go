@@ -28,6 +28,9 @@ func (r *Reconciler) ask(ctx context.Context, write *kube.Writer, run *v1alpha1.
 	}
 	run, m = run.DeepCopy(), m.DeepCopy()
 	r.flights.start(run, m.Name, sourceOf(m), func(ctx context.Context) outcome {
+		if m.Compare != nil {
+			return r.compareOnce(ctx, run, m, now)
+		}
 		return outcome{metric: m.Name, at: now, measurement: r.measure(ctx, run, m, now)}
 	}, func() { r.bringBack(run) })
 	return nil

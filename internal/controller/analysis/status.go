@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,12 +27,20 @@ func metricsOf(run *v1alpha1.AnalysisRun) []pure.Metric {
 		m := &run.Spec.Metrics[i]
 		out = append(out, pure.Metric{
 			Name: m.Name, InitialDelay: duration(m.InitialDelay), Interval: duration(m.Interval), Count: number(m.Count, 0),
-			FailureLimit: number(m.FailureLimit, 0), InconclusiveLimit: number(m.InconclusiveLimit, 0),
+			FailureLimit: number(m.FailureLimit, 0), InconclusiveLimit: number(m.InconclusiveLimit, inconclusiveLimit(m)),
 			ConsecutiveErrorLimit:   number(m.ConsecutiveErrorLimit, defaultErrorLimit),
 			ConsecutiveSuccessLimit: number(m.ConsecutiveSuccessLimit, 0), DryRun: m.DryRun,
 		})
 	}
 	return out
+}
+
+// inconclusiveLimit: as long as a comparison has proven nothing, it goes on.
+func inconclusiveLimit(m *v1alpha1.Metric) int {
+	if m.Compare != nil {
+		return math.MaxInt32
+	}
+	return 0
 }
 
 func duration(d *metav1.Duration) time.Duration {
@@ -108,6 +117,9 @@ func record(run *v1alpha1.AnalysisRun, o outcome) {
 	at := o.at.Truncate(time.Microsecond)
 	if result.Phase.Ended() || result.LastAt != nil && !at.After(result.LastAt.Time) {
 		return
+	}
+	if m.Compare != nil && o.read != nil {
+		judge(result, m.Compare, &o)
 	}
 	rules := metricsOf(run)
 	for i := range rules {

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -99,7 +100,8 @@ func (c *carrier) analyse(ctx context.Context, id release.AnalysisID) error {
 		return nil
 	}
 	step := plan.Steps[id.Step]
-	metrics, err := c.r.measured(ctx, c.rel.Namespace, plan, id, c.values(step))
+	values := c.values(step)
+	metrics, err := c.r.measured(ctx, c.rel.Namespace, plan, id, values)
 	if err != nil {
 		return fmt.Errorf("begin the analysis: %w", err)
 	}
@@ -113,6 +115,7 @@ func (c *carrier) analyse(ctx context.Context, id release.AnalysisID) error {
 		},
 		Spec: v1alpha1.AnalysisRunSpec{
 			Release: c.rel.Name, Step: step.Name, StableHash: stable, CanaryHash: canary, Metrics: metrics,
+			StableVersion: cmp.Or(values["service"], stable), CanaryVersion: cmp.Or(values["canaryService"], canary),
 		},
 	}))
 }
@@ -282,6 +285,9 @@ func (g *gathering) metric(m v1alpha1.Metric, args []v1alpha1.AnalysisArgument) 
 		return wrong("%s: metric %s: an argument stands in its address, and it has credentials; write the address in the template", g.field, m.Name)
 	}
 	values := maps.Clone(g.values)
+	if m.Compare != nil {
+		values["version"] = "{{version}}" // Filled in when each version is asked about.
+	}
 	for _, a := range args {
 		// A value may itself name what Sluice fills in, and nothing further.
 		values[metric.ArgumentPrefix+a.Name] = expandBuiltIn(*a.Value, g.values)

@@ -34,31 +34,31 @@ var dialects = map[string]dialect{
 	// ingress-nginx tells the canary by its own label, the name of the alternative upstream (kubernetes/ingress-nginx
 	// pull request 7696, since v1.0.4); it does so for requests, and not for durations before v1.2.
 	"ingress-nginx": {
-		total:   `nginx_ingress_controller_requests{canary=~"{{namespace}}-{{canaryService}}-.*"}`,
-		failed:  `nginx_ingress_controller_requests{canary=~"{{namespace}}-{{canaryService}}-.*",status=~"5.."}`,
-		buckets: `nginx_ingress_controller_request_duration_seconds_bucket{canary=~"{{namespace}}-{{canaryService}}-.*"}`,
+		total:   `nginx_ingress_controller_requests{canary=~"{{namespace}}-{{version}}-.*"}`,
+		failed:  `nginx_ingress_controller_requests{canary=~"{{namespace}}-{{version}}-.*",status=~"5.."}`,
+		buckets: `nginx_ingress_controller_request_duration_seconds_bucket{canary=~"{{namespace}}-{{version}}-.*"}`,
 		unit:    1000, window: time.Minute,
 	},
 	// Istio's standard metrics, for its VirtualServices and for its implementation of the Gateway API.
 	"istio": {
-		total:   `istio_requests_total{destination_service_namespace="{{namespace}}",destination_service_name="{{canaryService}}"}`,
-		failed:  `istio_requests_total{destination_service_namespace="{{namespace}}",destination_service_name="{{canaryService}}",response_code=~"5.."}`,
-		buckets: `istio_request_duration_milliseconds_bucket{destination_service_namespace="{{namespace}}",destination_service_name="{{canaryService}}"}`,
+		total:   `istio_requests_total{destination_service_namespace="{{namespace}}",destination_service_name="{{version}}"}`,
+		failed:  `istio_requests_total{destination_service_namespace="{{namespace}}",destination_service_name="{{version}}",response_code=~"5.."}`,
+		buckets: `istio_request_duration_milliseconds_bucket{destination_service_namespace="{{namespace}}",destination_service_name="{{version}}"}`,
 		unit:    1, window: time.Minute,
 	},
 	// Traefik names a Kubernetes Service namespace-service-port@provider; Prometheus' own label of that name makes it
 	// exported_service where honor_labels is off.
 	"traefik": {
-		total:   `traefik_service_requests_total{exported_service=~"{{namespace}}-{{canaryService}}-.*@kubernetes.*"}`,
-		failed:  `traefik_service_requests_total{exported_service=~"{{namespace}}-{{canaryService}}-.*@kubernetes.*",code=~"5.."}`,
-		buckets: `traefik_service_request_duration_seconds_bucket{exported_service=~"{{namespace}}-{{canaryService}}-.*@kubernetes.*"}`,
+		total:   `traefik_service_requests_total{exported_service=~"{{namespace}}-{{version}}-.*@kubernetes.*"}`,
+		failed:  `traefik_service_requests_total{exported_service=~"{{namespace}}-{{version}}-.*@kubernetes.*",code=~"5.."}`,
+		buckets: `traefik_service_request_duration_seconds_bucket{exported_service=~"{{namespace}}-{{version}}-.*@kubernetes.*"}`,
 		unit:    1000, window: time.Minute,
 	},
 	// The gateway of Sluice's own playground, which is scraped each second.
 	"playground": {
-		total:   `sluice_gateway_requests_total{namespace="{{namespace}}",service="{{canaryService}}"}`,
-		failed:  `sluice_gateway_requests_total{namespace="{{namespace}}",service="{{canaryService}}",code=~"5.."}`,
-		buckets: `sluice_gateway_request_duration_seconds_bucket{namespace="{{namespace}}",service="{{canaryService}}"}`,
+		total:   `sluice_gateway_requests_total{namespace="{{namespace}}",service="{{version}}"}`,
+		failed:  `sluice_gateway_requests_total{namespace="{{namespace}}",service="{{version}}",code=~"5.."}`,
+		buckets: `sluice_gateway_request_duration_seconds_bucket{namespace="{{namespace}}",service="{{version}}"}`,
 		unit:    1000, window: 10 * time.Second,
 	},
 }
@@ -89,22 +89,49 @@ func Metric(name string, a *v1alpha1.StepAnalysis, open bool, pause time.Duratio
 		// What was asked before the first requests have been counted says nothing.
 		InitialDelay: &metav1.Duration{Duration: interval},
 	}
-	if m.Count == nil && !open && pause < defaultCount*interval {
+	if a.Compare == nil && m.Count == nil && !open && pause < defaultCount*interval {
 		m.Count = ptr.To(int32(defaultCount))
+	}
+	if a.Compare != nil {
+		d.compare(&m, a.Compare, open)
+		return m, nil
 	}
 	query, condition := d.question(a, max(interval, d.window))
 	m.SuccessCondition = condition
-	m.Provider = v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusProvider{Query: query}}
+	m.Provider = asking(strings.ReplaceAll(query, version, "{{canaryService}}"))
 	return m, nil
+}
+
+// version stands for the Service of the version that is asked about.
+const version = "{{version}}"
+
+func asking(query string) v1alpha1.MetricProvider {
+	return v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusProvider{Query: query}}
+}
+
+// compareCount is how often two versions are compared at most before a person is asked.
+const compareCount = 180
+
+// compare counts all and bad requests of each version. In a step the first proof is enough.
+func (d dialect) compare(m *v1alpha1.Metric, bounds *v1alpha1.ComparisonBounds, open bool) {
+	m.Compare = &v1alpha1.Comparison{Bad: "sum(" + d.failed + ") or vector(0)", ComparisonBounds: *bounds}
+	m.Provider = asking("sum(" + d.total + ")")
+	if open {
+		return
+	}
+	m.ConsecutiveSuccessLimit = ptr.To(int32(1))
+	if m.Count == nil {
+		m.Count = ptr.To(int32(compareCount))
+	}
 }
 
 // question is what to ask, and what answer is good.
 func (d dialect) question(a *v1alpha1.StepAnalysis, window time.Duration) (query, condition string) {
 	over := fmt.Sprintf("[%ds]", int(window.Seconds()))
 	if a.Builtin == v1alpha1.BuiltinLatency {
-		quantile := v1alpha1.Decimal(defaultQuantile)
+		quantile := defaultQuantile
 		if a.Quantile != nil {
-			quantile = *a.Quantile
+			quantile = a.Quantile.String()
 		}
 		query = fmt.Sprintf("histogram_quantile(%s, sum by (le) (rate(%s%s))) * %g", quantile, d.buckets, over, d.unit)
 		return query, fmt.Sprintf("value <= double(%s)", bound(a.Max))
@@ -114,9 +141,9 @@ func (d dialect) question(a *v1alpha1.StepAnalysis, window time.Duration) (query
 	return query, fmt.Sprintf("value >= double(%s)", bound(a.Min))
 }
 
-func bound(d *v1alpha1.Decimal) v1alpha1.Decimal {
+func bound(d *v1alpha1.Decimal) string {
 	if d == nil {
 		return "0" // The API refuses it before.
 	}
-	return *d
+	return d.String()
 }
