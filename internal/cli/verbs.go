@@ -133,6 +133,7 @@ func wordOn(r *v1alpha1.Release, v v1alpha1.DecisionVerb) v1alpha1.DecisionSpec 
 		spec.PlanDigest = r.Spec.PlanDigest
 	case v1alpha1.VerbPromoteFull:
 		spec.PlanDigest = r.Spec.PlanDigest
+	default: // The others are on the release, however far it is.
 	}
 	return spec
 }

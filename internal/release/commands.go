@@ -124,14 +124,9 @@ func (t *turn) refuseFull() refusal {
 // apply records what a decision says, does it, and returns the answer.
 func (t *turn) apply(d Decision) (code, message string) {
 	code, message = t.heard(d)
-	switch d.Verb {
-	case Abort:
+	if end, ends := endedBy[d.Verb]; ends {
 		message += problemOf(d.Comment)
-		t.end(AbortedByUser, d.User, message)
-		return code, message
-	case Reject:
-		message += problemOf(d.Comment)
-		t.end(RejectedByUser, d.User, message)
+		t.end(end, d.User, message)
 		return code, message
 	}
 	t.happened(code, d.User, "%s%s", message, problemOf(d.Comment))
@@ -151,9 +146,13 @@ func (t *turn) apply(d Decision) (code, message string) {
 		t.m.Approvals = append(slices.Clone(t.m.Approvals), Approved{User: d.User, Comment: d.Comment, At: t.now})
 	case Override:
 		t.m.OverriddenBy = d.User
+	case Abort, Reject: // The end, see above.
 	}
 	return code, message
 }
+
+// endedBy are the words that take a release back.
+var endedBy = map[Verb]EndReason{Abort: AbortedByUser, Reject: RejectedByUser}
 
 // heard is the answer to a decision that is applied.
 func (t *turn) heard(d Decision) (code, message string) {

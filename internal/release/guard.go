@@ -79,10 +79,14 @@ func (g *guard) check(a Action) {
 			"the template would be written back although it is not the released one, or new pods are left")
 	case RemoveCanary:
 		g.checkRemove()
-	case Analyse:
-		g.must(!g.m.Phase.Terminal() && g.m.Phase != Aborting, "S8", "something would be measured of a release that is being taken back")
-	case ConcludeAnalysis: // It only looks.
+	case Analyse, ConcludeAnalysis:
+		g.checkAnalysis()
 	}
+}
+
+// checkAnalysis: S8.
+func (g *guard) checkAnalysis() {
+	g.must(!g.m.Phase.Terminal() && g.m.Phase != Aborting, "S8", "something would be measured of a release that is being taken back")
 }
 
 func (g *guard) service(name string) *Service {

@@ -95,6 +95,7 @@ func ended(job *batchv1.Job) (done, good bool) {
 			return true, true
 		case batchv1.JobFailed:
 			return true, false
+		default: // On the way.
 		}
 	}
 	return false, false

@@ -127,10 +127,16 @@ func TestTemplatesRefused(t *testing.T) {
 		templates []*v1alpha1.AnalysisTemplate
 		says      string
 	}{
-		"none": {v1alpha1.StepAnalysis{Templates: names("errors")}, nil,
-			`spec.canary.steps[0].analysis.templates names the AnalysisTemplate "errors", which is not in namespace demo: create it, or correct the name`},
-		"no cluster-wide one": {v1alpha1.StepAnalysis{Templates: []v1alpha1.AnalysisTemplateReference{{Name: "errors", Scope: v1alpha1.ScopeCluster}}}, nil,
-			`names the ClusterAnalysisTemplate "errors", which does not exist`},
+		"none": {
+			v1alpha1.StepAnalysis{Templates: names("errors")},
+			nil,
+			`spec.canary.steps[0].analysis.templates names the AnalysisTemplate "errors", which is not in namespace demo: create it, or correct the name`,
+		},
+		"no cluster-wide one": {
+			v1alpha1.StepAnalysis{Templates: []v1alpha1.AnalysisTemplateReference{{Name: "errors", Scope: v1alpha1.ScopeCluster}}},
+			nil,
+			`names the ClusterAnalysisTemplate "errors", which does not exist`,
+		},
 		"a circle": {v1alpha1.StepAnalysis{Templates: names("a")}, []*v1alpha1.AnalysisTemplate{
 			template("a", func(s *v1alpha1.AnalysisTemplateSpec) { s.Templates = names("b") }),
 			template("b", func(s *v1alpha1.AnalysisTemplateSpec) { s.Templates = names("a") }),
