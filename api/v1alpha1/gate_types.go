@@ -46,7 +46,7 @@ type StepAnalysis struct {
 	Max *Decimal `json:"max,omitempty"`
 	// quantile of the latency. Default 0.95.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self >= 0.0 && self <= 1.0",message="analysis.quantile: must be between 0 and 1, as 0.95"
+	// +kubebuilder:validation:XValidation:rule="self > 0.0 && self < 1.0",message="analysis.quantile: must be between 0 and 1, as 0.95"
 	Quantile *Decimal `json:"quantile,omitempty"`
 	// interval of the builtin's measurements. Default 10s.
 	// +optional
@@ -80,6 +80,8 @@ type BackgroundAnalysis struct {
 }
 
 // Approval is what people have to say before a step is left.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.remindAfter) || duration(self.remindAfter) < duration(has(self.expiresAfter) ? self.expiresAfter : '24h')",message="approval.remindAfter: must be less than expiresAfter (24h unless set)"
 type Approval struct {
 	// required is the number of people who must approve. Default 1. One rejection takes the release back.
 	// +optional

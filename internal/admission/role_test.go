@@ -157,6 +157,8 @@ func TestControllerRights(t *testing.T) {
 		"sluice.dev/analysistemplates":         {"get", "list", "watch"},
 		"sluice.dev/clusteranalysistemplates":  {"get", "list", "watch"},
 		"sluice.dev/releasewindows":            {"get", "list", "watch"},
+		"sluice.dev/notifiers":                 {"get", "list", "watch"},
+		"sluice.dev/notifiers/status":          {"get", "patch", "update"},
 		"batch/jobs":                           {"get", "list", "watch", "create", "delete"},
 		"batch/cronjobs":                       nil,
 		"/pods/log":                            {"get"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,8 @@ func (d *decide) bind(c *cobra.Command) {
 	c.Flags().StringVarP(&d.comment, "comment", "m", "", "A comment for the record")
 }
 
-// run writes a person's word as a Decision, and tells what became of it.
+// run writes a person's word as a Decision, and tells what became of it. Of the groups in spec those are named that are the
+// person's.
 func (d *decide) run(ctx context.Context, e *env, c client.WithWatch, ns string, spec v1alpha1.DecisionSpec) error {
 	if err := d.check(); err != nil {
 		return err
@@ -46,9 +48,7 @@ func (d *decide) run(ctx context.Context, e *env, c client.WithWatch, ns string,
 		return err
 	}
 	spec.User = me.Username
-	if len(me.Groups) <= maxGroups {
-		spec.Groups = me.Groups
-	}
+	spec.Groups = slices.DeleteFunc(spec.Groups, func(g string) bool { return !slices.Contains(me.Groups, g) })
 	dec := &v1alpha1.Decision{
 		ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: spec.Release + "-" + strings.ToLower(string(spec.Verb)) + "-"},
 		Spec:       spec,
@@ -93,9 +93,6 @@ func said(dec *v1alpha1.Decision) string {
 	}
 	return string(dec.Status.Outcome)
 }
-
-// maxGroups is the number of groups that a Decision has room for.
-const maxGroups = 64
 
 // whoAmI asks the API server for the user's name and groups, by which a Decision must be signed. Where the question is
 // not allowed they are left for the API server to fill in.

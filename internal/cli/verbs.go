@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -129,6 +130,9 @@ func wordOn(r *v1alpha1.Release, v v1alpha1.DecisionVerb) v1alpha1.DecisionSpec 
 	case v1alpha1.VerbPromote, v1alpha1.VerbApprove, v1alpha1.VerbReject:
 		if at < len(steps) {
 			spec.Step = stepName(steps, at)
+			if a := steps[at].Approval; a != nil && v != v1alpha1.VerbPromote {
+				spec.Groups = slices.Clone(a.From.Groups)
+			}
 		}
 		spec.PlanDigest = r.Spec.PlanDigest
 	case v1alpha1.VerbPromoteFull:

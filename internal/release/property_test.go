@@ -2,6 +2,7 @@ package release
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -35,9 +36,26 @@ func drawSpec(t *rapid.T) Spec {
 		if len(s.Layers) > 0 && rapid.IntRange(0, 3).Draw(t, "match") == 0 {
 			st.Matches = []Match{{Headers: []HeaderMatch{{Name: "X-Canary", Value: "always"}}}}
 		}
+		drawGates(t, &st)
 		s.Steps = append(s.Steps, st)
 	}
+	s.Author = rapid.SampledFrom([]string{"", "carol", "alice"}).Draw(t, "author")
+	s.Background, s.BackgroundFrom = rapid.IntRange(0, 2).Draw(t, "background") == 0, rapid.IntRange(0, len(s.Steps)-1).Draw(t, "from")
 	return s
+}
+
+// drawGates has something measured in a step, and somebody approve it.
+func drawGates(t *rapid.T, st *Step) {
+	st.Analysis = rapid.IntRange(0, 2).Draw(t, "analysis") == 0
+	if rapid.IntRange(0, 3).Draw(t, "approval") > 0 {
+		return
+	}
+	st.Approval = &Approval{
+		Required: rapid.IntRange(1, 2).Draw(t, "required"), Users: []string{"alice", "bob"},
+		Groups:       rapid.SampledFrom([][]string{nil, {"sre"}}).Draw(t, "groups"),
+		ExpiresAfter: time.Duration(rapid.IntRange(1, 90).Draw(t, "expires")) * time.Second, RemindAfter: time.Duration(rapid.IntRange(-1, 60).Draw(t, "remind")) * time.Second,
+		SeparationOfDuty: rapid.Bool().Draw(t, "separate"), CommentRequired: rapid.Bool().Draw(t, "comment"),
+	}
 }
 
 func drawTrack(t *rapid.T, name string) Track {
@@ -82,16 +100,41 @@ func drawObserved(t *rapid.T, s Spec) Observed {
 		}
 		o.Layers = append(o.Layers, layer)
 	}
+	for range rapid.SampledFrom([]int{0, 0, 1, 2, 4}).Draw(t, "analyses") {
+		o.Analyses = append(o.Analyses, Analysis{
+			ID: AnalysisID{
+				Background: rapid.Bool().Draw(t, "besides"), Step: rapid.IntRange(0, len(s.Steps)-1).Draw(t, "ofStep"),
+				Attempt: rapid.SampledFrom([]int{0, 0, 0, 1, 2, -1}).Draw(t, "attempt"),
+			},
+			Verdict:    rapid.SampledFrom([]Verdict{Measuring, Good, Good, Bad, Unclear}).Draw(t, "verdict"),
+			Concluding: rapid.Bool().Draw(t, "concluding"), Message: "measured",
+		})
+	}
+	if rapid.IntRange(0, 3).Draw(t, "shut") == 0 {
+		o.Shut = drawShut(t, began)
+	}
 	for i := range rapid.SampledFrom([]int{0, 0, 0, 1, 2}).Draw(t, "decisions") {
 		o.Decisions = append(o.Decisions, drawDecision(t, fmt.Sprintf("decision-%d", i)))
 	}
 	return o
 }
 
+// drawShut is a shut window that opens in a while, nobody knows when, or should have opened before.
+func drawShut(t *rapid.T, now time.Time) Shut {
+	shut := Shut{Window: "weekdays", Message: "the window weekdays is shut"}
+	if n := rapid.IntRange(-10, 900).Draw(t, "opens"); n != 0 {
+		shut.Opens = now.Add(time.Duration(n) * time.Second)
+	}
+	return shut
+}
+
 func drawDecision(t *rapid.T, id string) Decision {
 	return Decision{
-		ID: id, User: "alice", Verb: rapid.SampledFrom([]Verb{Promote, Promote, PromoteFull, PauseNow, Resume, Abort, "dance"}).Draw(t, "verb"),
-		Step: rapid.SampledFrom([]string{"", "", "step-1", "step-2"}).Draw(t, "step"), PlanMismatch: rapid.IntRange(0, 9).Draw(t, "otherPlan") == 0,
+		ID: id, User: rapid.SampledFrom([]string{"alice", "alice", "bob", "carol", "mallory", "sluice"}).Draw(t, "user"),
+		Verb: rapid.SampledFrom([]Verb{Promote, Promote, PromoteFull, PauseNow, Resume, Abort, Approve, Approve, Approve, Reject, Override, "dance"}).Draw(t, "verb"),
+		Step: rapid.SampledFrom([]string{"", "step-1", "step-1", "step-2"}).Draw(t, "step"), PlanMismatch: rapid.IntRange(0, 9).Draw(t, "otherPlan") == 0,
+		PlanNamed: rapid.IntRange(0, 5).Draw(t, "plan") > 0, Groups: rapid.SampledFrom([][]string{nil, {"dev"}, {"dev", "sre"}}).Draw(t, "groups"),
+		Comment: rapid.SampledFrom([]string{"", " ", "seen", "seen"}).Draw(t, "comment"),
 	}
 }
 
@@ -103,14 +146,30 @@ func drawMemory(t *rapid.T, s Spec, now time.Time) Memory {
 		}
 		return now.Add(time.Duration(5-n) * time.Second) // Some of them are still to come.
 	}
-	return Memory{
+	m := Memory{
 		Phase: rapid.SampledFrom([]Phase{Progressing, Progressing, Paused, Completing, Completing, Aborting, Aborting, "Nonsense"}).Draw(t, "phase"),
 		Step:  rapid.IntRange(-1, len(s.Steps)).Draw(t, "step"), StartedAt: ago("startedAt"), StepStartedAt: ago("stepStartedAt"),
 		StepReachedAt: ago("stepReachedAt"), Promoted: rapid.Bool().Draw(t, "promoted"), Full: rapid.Bool().Draw(t, "full"),
 		PausedBy: rapid.SampledFrom([]string{"", "", "alice", "sluice"}).Draw(t, "pausedBy"), DrainFrom: ago("drainFrom"),
 		HandedOver: rapid.Bool().Draw(t, "handedOver"), Overdue: rapid.Bool().Draw(t, "overdue"),
-		End: rapid.SampledFrom([]EndReason{NotEnding, AbortedByUser, NewerRevision, RolloutRemoved}).Draw(t, "end"),
+		End: rapid.SampledFrom([]EndReason{NotEnding, NotEnding, AbortedByUser, NewerRevision, RolloutRemoved, AnalysisFailed}).Draw(t, "end"),
+		PausedAt: ago("pausedAt"), EndMessage: rapid.SampledFrom([]string{"", "", "the analysis failed"}).Draw(t, "endMessage"),
 	}
+	drawGateMemory(t, &m)
+	m.AskedAt = ago("askedAt")
+	return m
+}
+
+// drawGateMemory may have what no step asks for, and numbers that make no sense.
+func drawGateMemory(t *rapid.T, m *Memory) {
+	m.Measured = rapid.SampledFrom([]int{0, 0, 0, 1, 2, -1, -7, 1 << 40}).Draw(t, "measured")
+	m.MeasuredBackground = rapid.SampledFrom([]int{0, 0, 0, 1, -1}).Draw(t, "measuredBackground")
+	m.Waived, m.WaivedBackground = rapid.IntRange(0, 3).Draw(t, "waived") == 0, rapid.IntRange(0, 3).Draw(t, "waivedBackground") == 0
+	m.Reminded = rapid.Bool().Draw(t, "reminded")
+	for range rapid.SampledFrom([]int{0, 0, 1, 2, 5}).Draw(t, "approvals") {
+		m.Approvals = append(m.Approvals, Approved{User: rapid.SampledFrom([]string{"alice", "bob", "", "mallory"}).Draw(t, "approver"), At: began})
+	}
+	m.OverriddenBy = rapid.SampledFrom([]string{"", "", "", "alice"}).Draw(t, "overriddenBy")
 }
 
 // TestAnyWorld: whatever the world and the memory are, Decide does not panic, breaks no rule of the guard, says
@@ -138,6 +197,7 @@ func TestAnyWorld(t *testing.T) {
 		if !out.Memory.Phase.Terminal() && (out.Reason.Until.IsZero() || out.Reason.Who == "") {
 			t.Fatalf("a wait without an end, or without anybody who can end it: %+v", out.Reason)
 		}
+		keepsGates(t, s, o, m, out)
 		o.Decisions = nil
 		steady := Decide(s, o, out.Memory, began)
 		if diff := cmp.Diff(out.Memory, steady.Memory); diff != "" {
@@ -215,7 +275,7 @@ func (w *world) serving() bool {
 func disturb(t *rapid.T, w *world) {
 	version := rapid.SampledFrom([]string{"blue", "green"}).Draw(t, "version")
 	w.disturbed = true
-	switch rapid.IntRange(0, 14).Draw(t, "disturbance") {
+	switch rapid.IntRange(0, 20).Draw(t, "disturbance") {
 	case 0:
 		w.broken[version] = true
 	case 1:
@@ -246,6 +306,22 @@ func disturb(t *rapid.T, w *world) {
 		}
 	case 10:
 		w.o.Removing = rapid.IntRange(0, 3).Draw(t, "removing") == 0
+	case 12, 13:
+		w.disturbed = false
+		if n := len(w.o.Analyses); n > 0 {
+			w.o.Analyses[rapid.IntRange(0, n-1).Draw(t, "which")].Verdict = rapid.SampledFrom([]Verdict{Good, Good, Bad, Unclear}).Draw(t, "verdict")
+		}
+	case 14:
+		w.disturbed = false
+		if n := len(w.o.Analyses); n > 0 {
+			i := rapid.IntRange(0, n-1).Draw(t, "which")
+			w.o.Analyses = slices.Delete(w.o.Analyses, i, i+1)
+		}
+	case 15:
+		w.disturbed, w.o.Shut = false, Shut{}
+		if rapid.Bool().Draw(t, "shut") {
+			w.o.Shut = drawShut(t, w.now)
+		}
 	default:
 		w.o.Decisions = append(w.o.Decisions, drawDecision(t, "decision"))
 		w.disturbed = false
@@ -254,6 +330,7 @@ func disturb(t *rapid.T, w *world) {
 
 func heal(w *world) {
 	w.broken, w.limit, w.hung, w.stuck, w.o.Trouble = map[string]bool{}, map[string]int{}, map[string]bool{}, false, ""
+	w.o.Shut = Shut{}
 }
 
 func leftNothing(t *rapid.T, w *world) {

@@ -36,9 +36,9 @@ type checks struct {
 	// inForceAt is when the data plane last changed, by layer.
 	inForceAt [2]int
 	split     [2]Split
-	// led is the last version of a Service's endpoints that led to a version, told the last such one that the hands
+	// led is the last version of each Service's endpoints that led to a version, told the last such one that the hands
 	// ever decided from.
-	led, told [Versions]int
+	led, told [teamServices][Versions]int
 	// demand is the workload's replicas in the last ticks, ring-wise.
 	demand [32]int
 	// abortedAt is when the abort was stored.
@@ -291,14 +291,24 @@ func (c *checks) idleWrite(w *World, k Key) {
 	}
 }
 
+// ledUnheardOf says whether some Service has led to a version later than the hands ever knew.
+func (c *checks) ledUnheardOf(v Version) bool {
+	for n := range teamServices {
+		if c.led[n][v] > c.told[n][v] {
+			return true
+		}
+	}
+	return false
+}
+
 // leads notes the versions of the Services' endpoints, by the version of the pods that they lead to.
-func (c *checks) leads(t *table, rv *[Versions]int) {
+func (c *checks) leads(t *table, rv *[teamServices][Versions]int) {
 	for n := range teamServices {
 		o := t.get(endpointsKey(n))
 		e, _ := o.Value.(Endpoints)
 		for v, ready := range e.Ready {
 			if ready > 0 {
-				rv[v] = max(rv[v], o.RV)
+				rv[n][v] = max(rv[n][v], o.RV)
 			}
 		}
 	}

@@ -17,7 +17,8 @@ type gates struct {
 	approvers []string
 	// abort is the first abort that is not answered: its number, counted from 1.
 	abort int
-	// idleFrom is since when the release has waited for an analysis that does not exist; 0 if it does not.
+	// idleFrom is since when the release has waited for an analysis that does not exist, or has not been told to conclude;
+	// 0 if it does not.
 	idleFrom int
 }
 
@@ -156,7 +157,11 @@ func (w *World) handedOverWhileBad(ch Change) string {
 	if !ok || before.Memory.HandedOver || !after.Memory.HandedOver || after.Memory.Phase != release.Completing {
 		return ""
 	}
-	return w.badBeside(before, w.newlyApplied(before, after))
+	words := w.newlyApplied(before, after)
+	if says(words, release.PromoteFull) {
+		return ""
+	}
+	return w.badBeside(before, words)
 }
 
 // anewOnlyWhenAsked is S12: what came to no good verdict is measured once more, or gone on without, only when somebody
@@ -358,11 +363,12 @@ func badIsTakenBack(w *World) string {
 	return ""
 }
 
-// measuresAtAll is S12: what a step waits for is being measured, also when somebody has deleted it.
+// measuresAtAll is S12: what a step waits for is being measured, also when somebody has deleted it, and told to conclude.
 func measuresAtAll(w *World) string {
 	g := &w.checks.gates
 	r, ok := w.underWay()
-	if !ok || w.hands.last.Reason.Code != release.ReasonAnalysing || w.store.get(w.analysisKey(r.Number, stepID(r.Memory))).Value != nil {
+	a, begun := at[Analysis](&w.store.table, w.analysisKey(r.Number, stepID(r.Memory)))
+	if !ok || w.hands.last.Reason.Code != release.ReasonAnalysing || begun && (a.Concluding || a.Verdict != release.Measuring) {
 		g.idleFrom = 0
 		return ""
 	}
@@ -370,7 +376,7 @@ func measuresAtAll(w *World) string {
 		g.idleFrom = w.Tick
 	}
 	if late := w.Tick - w.calmSince(g.idleFrom); late > w.heeds() && !w.meddled() {
-		return fmt.Sprintf("waits for an analysis that nobody has begun for %d ticks", late)
+		return fmt.Sprintf("waits for %d ticks for an analysis that is not to come to an end (begun: %t)", late, begun)
 	}
 	return ""
 }

@@ -150,11 +150,23 @@ func onlyReleased(w *World) string {
 		if w.servesAlone(v) {
 			c.excuse.aloneAt = w.Tick
 		}
-		if at == w.Tick && w.Tick > c.excuse.aloneAt+aloneWindow && v != c.promoted && v != c.handed && !c.carries[v] {
+		if at == w.Tick && w.Tick > c.excuse.aloneAt+aloneWindow && v != c.promoted && v != c.handed && !c.carries[v] && !w.givenByAnother(v) {
 			return fmt.Sprintf("ordinary requests reach %s, which was given no share", v)
 		}
 	}
 	return ""
+}
+
+// givenByAnother: somebody else has given the version a share, no greater than the one that its step is to have. While the
+// release stands still before that step it is not taken away again.
+func (w *World) givenByAnother(v Version) bool {
+	r, _, to, ok := w.current()
+	if !ok || v != to || w.checks.excuse.foreignAt == 0 || r.Memory.End != release.NotEnding || r.Memory.Phase == release.Completing {
+		return false
+	}
+	i, _ := at[Ingress](&w.store.table, ingressKey)
+	weight := max(i.Weight, must[Route](&w.store.table, routeKey).Weight)
+	return weight > 0 && weight <= r.Spec.Steps[r.Memory.Step].Weight
 }
 
 // aloneWindow is how long it may take until a Service is narrowed again when stable has pods again: the hands have to

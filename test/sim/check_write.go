@@ -86,7 +86,7 @@ func shrinkAfterDrain(w *World, ch Change) string {
 	if drained == to && after.Owner != before.Owner {
 		drained = from
 	}
-	if w.checks.led[drained] > w.checks.told[drained] {
+	if w.checks.ledUnheardOf(drained) {
 		// A Service was turned and turned back so soon, or unheard of, that no cache ever held the endpoints of the time
 		// between. Then nobody can know when they went either, and the drain has to cover that too.
 		drain -= w.ControllerLag
@@ -329,6 +329,10 @@ func oneAnswer(w *World, ch Change) string {
 		return d.ID + " is answered as applied, but nothing is aborted"
 	case d.Answer.Applied && d.Verb == release.PromoteFull && r.Number == d.Release && !r.Memory.Full && r.Memory.End == release.NotEnding:
 		return d.ID + " is answered as applied, but nothing is promoted"
+	case d.Answer.Applied && d.Verb == release.Reject && r.Number == d.Release && r.Memory.End == release.NotEnding:
+		return d.ID + " is answered as applied, but nothing is rejected"
+	case d.Answer.Applied && d.Verb == release.Override && r.Number == d.Release && r.Memory.OverriddenBy == "" && r.Memory.End == release.NotEnding:
+		return d.ID + " is answered as applied, but nothing is overridden"
 	}
 	return ""
 }

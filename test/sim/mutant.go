@@ -82,8 +82,10 @@ func acts(how func(release.Spec, release.Observed, release.Memory, *release.Outc
 	}
 }
 
-// mutants are the rows of the catalogue that a mind or hands of this shape could have.
-func mutants() []Mutant { return append(append(orderMutants(), worldMutants()...), handMutants()...) }
+// mutants are the rows of the catalogue that a mind or hands of this shape could have, and some of our own.
+func mutants() []Mutant {
+	return slices.Concat(orderMutants(), worldMutants(), handMutants(), gateMutants())
+}
 
 // orderMutants do the right things in the wrong order or with the wrong numbers.
 func orderMutants() []Mutant {

@@ -58,6 +58,11 @@ const (
 // Reconcile looks after one Notifier: what is new is sent on its way, what has arrived is written down.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	key := req.NamespacedName
+	// What we wrote to a Notifier that is gone will never be seen, so that is found out first.
+	n, err := r.read(ctx, key)
+	if err != nil || n == nil {
+		return ctrl.Result{}, err
+	}
 	behind, err := r.Kube.Fresh(ctx, key)
 	if err != nil {
 		return ctrl.Result{}, err
@@ -65,15 +70,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if behind != nil {
 		return ctrl.Result{RequeueAfter: staleDelay}, nil
 	}
-	n := &v1alpha1.Notifier{}
-	err = r.Kube.Get(ctx, key, n)
-	if apierrors.IsNotFound(err) || err == nil && n.DeletionTimestamp != nil {
-		r.couriers.stop(key)
-		r.Kube.Forget(key)
-		return ctrl.Result{}, nil
-	}
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("read Notifier %s: %w", key, err)
+	if n, err = r.read(ctx, key); err != nil || n == nil {
+		return ctrl.Result{}, err
 	}
 	all, err := r.facts(ctx, n.Namespace)
 	if err != nil {
@@ -90,6 +88,21 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	return r.record(ctx, n, c, all)
+}
+
+// read reads a Notifier. One that is gone has its courier stopped, and is nil.
+func (r *Reconciler) read(ctx context.Context, key types.NamespacedName) (*v1alpha1.Notifier, error) {
+	n := &v1alpha1.Notifier{}
+	err := r.Kube.Get(ctx, key, n)
+	if apierrors.IsNotFound(err) || err == nil && n.DeletionTimestamp != nil {
+		r.couriers.stop(key)
+		r.Kube.Forget(key)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read Notifier %s: %w", key, err)
+	}
+	return n, nil
 }
 
 // facts are all that there is to tell in a namespace, in order. The releases are the cache's own, and only read.
