@@ -36,14 +36,11 @@ func runController(ctx context.Context, cfg *rest.Config, o cli.ControllerOption
 	})
 }
 
-// apiServer is by what names the API server is known here, which no measurement may ask, and no notification be sent to.
+// apiServer is where the API server is, which no measurement may ask, and no notification be sent to: as this process
+// reaches it, and by its Service. Names need not be listed, since what is dialed is looked at after they are resolved.
 func apiServer(cfg *rest.Config) []string {
 	var known []string
-	service := os.Getenv("KUBERNETES_SERVICE_HOST")
-	if service != "" { // Outside of a cluster its Service has no names, and a name that does not resolve bars everything.
-		known = []string{"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
-	}
-	for _, address := range []string{cfg.Host, service} {
+	for _, address := range []string{cfg.Host, os.Getenv("KUBERNETES_SERVICE_HOST")} {
 		if u, err := url.Parse(address); err == nil && u.Host != "" {
 			address = u.Host
 		}

@@ -8,15 +8,19 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -81,6 +85,7 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	if err := r.Setup(ctx, mgr, changed); err != nil {
 		return err
 	}
+	o.APIServer = append(slices.Clone(o.APIServer), behindService(ctx, mgr.GetAPIReader())...)
 	if err := setupAnalysis(ctx, mgr, o); err != nil {
 		return err
 	}
@@ -94,6 +99,28 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 		return fmt.Errorf("run the controllers: %w", err)
 	}
 	return nil
+}
+
+// behindService are the API server's own addresses, behind its Service. Where they may not be read, as with rights in one
+// namespace only, the Service's address has to do.
+func behindService(ctx context.Context, live client.Reader) []string {
+	list := &discoveryv1.EndpointSliceList{}
+	err := live.List(ctx, list, client.InNamespace(metav1.NamespaceDefault), client.MatchingLabels{discoveryv1.LabelServiceName: "kubernetes"})
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Info("the API server's own addresses are not known, and not barred to measurements", "error", err.Error())
+		return nil
+	}
+	var out []string
+	for _, s := range list.Items {
+		for _, e := range s.Endpoints {
+			for _, p := range s.Ports {
+				if len(e.Addresses) > 0 && p.Port != nil {
+					out = append(out, net.JoinHostPort(e.Addresses[0], strconv.Itoa(int(*p.Port))))
+				}
+			}
+		}
+	}
+	return out
 }
 
 // setupAnalysis adds the controller of AnalysisRuns. What it remembers of its writes is its own.

@@ -143,4 +143,3 @@ func (g *gateRules) leaves() {
 		g.must(!g.s.Steps[i].Analysis || g.verdict(AnalysisID{Step: i}) == Good, "passes step %d, whose analysis is not good", i)
 	}
 }
-

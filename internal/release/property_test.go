@@ -152,7 +152,7 @@ func drawMemory(t *rapid.T, s Spec, now time.Time) Memory {
 		StepReachedAt: ago("stepReachedAt"), Promoted: rapid.Bool().Draw(t, "promoted"), Full: rapid.Bool().Draw(t, "full"),
 		PausedBy: rapid.SampledFrom([]string{"", "", "alice", "sluice"}).Draw(t, "pausedBy"), DrainFrom: ago("drainFrom"),
 		HandedOver: rapid.Bool().Draw(t, "handedOver"), Overdue: rapid.Bool().Draw(t, "overdue"),
-		End: rapid.SampledFrom([]EndReason{NotEnding, NotEnding, AbortedByUser, NewerRevision, RolloutRemoved, AnalysisFailed}).Draw(t, "end"),
+		End:      rapid.SampledFrom([]EndReason{NotEnding, NotEnding, AbortedByUser, NewerRevision, RolloutRemoved, AnalysisFailed}).Draw(t, "end"),
 		PausedAt: ago("pausedAt"), EndMessage: rapid.SampledFrom([]string{"", "", "the analysis failed"}).Draw(t, "endMessage"),
 	}
 	drawGateMemory(t, &m)

@@ -77,30 +77,54 @@ func TestFacts(t *testing.T) {
 		"goes on":          {releaseOf("shop-1", happened(0, "StepStarted"), happened(5, "StepReached"), waits(5, "PausedForTime")), []string{start}},
 		"waits for nobody": {releaseOf("shop-1", waits(5, "PodsStarting")), []string{start}},
 		"by hand":          {releaseOf("shop-1", waits(5, "PausedByHand")), []string{start}},
-		"to be promoted": {releaseOf("shop-1", waits(5, "PausedForPerson")), []string{start,
-			"5 waiting [1/2 half]: for PausedForPerson, erin until 3600"}},
-		"to be approved": {releaseOf("shop-1", happened(5, "ApprovalAsked"), waits(5, "AwaitingApproval")), []string{start,
-			"5 waiting [1/2 half]: for AwaitingApproval, erin until 3600"}},
-		"reminds": {releaseOf("shop-1", waits(5, "AwaitingApproval"), happened(65, "ApprovalReminder")), []string{start,
-			"5 waiting [1/2 half]: for AwaitingApproval, erin until 3600", "65 waiting [1/2 half]: because ApprovalReminder, erin until 3600"}},
-		"reminded, and approved since": {releaseOf("shop-1", waits(70, "PausedForTime"), happened(65, "ApprovalReminder")), []string{start,
-			"65 waiting [1/2 half]: because ApprovalReminder"}},
-		"unclear": {releaseOf("shop-1", happened(7, "AnalysisUnclear"), waits(7, "AnalysisUnclear")), []string{start,
-			"7 waiting [1/2 half]: for AnalysisUnclear, erin until 3600"}},
-		"failed, and asks": {releaseOf("shop-1", happened(7, "StepFailed"), waits(7, "StepFailed")), []string{start,
-			"7 failed [1/2 half]: because StepFailed", "7 waiting [1/2 half]: for StepFailed, erin until 3600"}},
-		"failed, and goes back": {releaseOf("shop-1", happened(7, "AnalysisFailed"), waits(8, "Draining")), []string{start,
-			"7 failed [1/2 half]: because AnalysisFailed"}},
-		"failed twice": {releaseOf("shop-1", happened(7, "StepFailed"), happened(9, "StepFailed")), []string{start,
-			"7 failed [1/2 half]: because StepFailed", "9 failed [1/2 half]: because StepFailed"}},
-		"frozen": {releaseOf("shop-1", waits(5, "WindowShut")), []string{start,
-			"5 frozen or waiting [1/2 half]: for WindowShut, erin until 3600"}},
-		"done": {releaseOf("shop-1", happened(7, "Completing"), ends(9, v1alpha1.ReleaseSucceeded)), []string{start,
-			"9 done []: because Succeeded"}},
-		"aborted": {releaseOf("shop-1", happened(7, "AbortedByUser"), ends(9, v1alpha1.ReleaseAborted)), []string{start,
-			"9 aborted []: because Aborted"}},
-		"superseded, and retried": {releaseOf("shop-1", happened(7, "NewerRevision"), ends(9, v1alpha1.ReleaseSuperseded), happened(20, "Retried")), []string{start,
-			"9 aborted []: because Superseded"}},
+		"to be promoted": {releaseOf("shop-1", waits(5, "PausedForPerson")), []string{
+			start,
+			"5 waiting [1/2 half]: for PausedForPerson, erin until 3600",
+		}},
+		"to be approved": {releaseOf("shop-1", happened(5, "ApprovalAsked"), waits(5, "AwaitingApproval")), []string{
+			start,
+			"5 waiting [1/2 half]: for AwaitingApproval, erin until 3600",
+		}},
+		"reminds": {releaseOf("shop-1", waits(5, "AwaitingApproval"), happened(65, "ApprovalReminder")), []string{
+			start,
+			"5 waiting [1/2 half]: for AwaitingApproval, erin until 3600", "65 waiting [1/2 half]: because ApprovalReminder, erin until 3600",
+		}},
+		"reminded, and approved since": {releaseOf("shop-1", waits(70, "PausedForTime"), happened(65, "ApprovalReminder")), []string{
+			start,
+			"65 waiting [1/2 half]: because ApprovalReminder",
+		}},
+		"unclear": {releaseOf("shop-1", happened(7, "AnalysisUnclear"), waits(7, "AnalysisUnclear")), []string{
+			start,
+			"7 waiting [1/2 half]: for AnalysisUnclear, erin until 3600",
+		}},
+		"failed, and asks": {releaseOf("shop-1", happened(7, "StepFailed"), waits(7, "StepFailed")), []string{
+			start,
+			"7 failed [1/2 half]: because StepFailed", "7 waiting [1/2 half]: for StepFailed, erin until 3600",
+		}},
+		"failed, and goes back": {releaseOf("shop-1", happened(7, "AnalysisFailed"), waits(8, "Draining")), []string{
+			start,
+			"7 failed [1/2 half]: because AnalysisFailed",
+		}},
+		"failed twice": {releaseOf("shop-1", happened(7, "StepFailed"), happened(9, "StepFailed")), []string{
+			start,
+			"7 failed [1/2 half]: because StepFailed", "9 failed [1/2 half]: because StepFailed",
+		}},
+		"frozen": {releaseOf("shop-1", waits(5, "WindowShut")), []string{
+			start,
+			"5 frozen or waiting [1/2 half]: for WindowShut, erin until 3600",
+		}},
+		"done": {releaseOf("shop-1", happened(7, "Completing"), ends(9, v1alpha1.ReleaseSucceeded)), []string{
+			start,
+			"9 done []: because Succeeded",
+		}},
+		"aborted": {releaseOf("shop-1", happened(7, "AbortedByUser"), ends(9, v1alpha1.ReleaseAborted)), []string{
+			start,
+			"9 aborted []: because Aborted",
+		}},
+		"superseded, and retried": {releaseOf("shop-1", happened(7, "NewerRevision"), ends(9, v1alpha1.ReleaseSuperseded), happened(20, "Retried")), []string{
+			start,
+			"9 aborted []: because Superseded",
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
