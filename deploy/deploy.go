@@ -68,22 +68,23 @@ func Policies(namespace string) ([]*unstructured.Unstructured, error) {
 	)
 }
 
-// ControllerObjects are the objects that run the controller. An empty image means the manifest's.
-func ControllerObjects(namespace, image string) ([]*unstructured.Unstructured, error) {
+// ControllerObjects are the objects that run the controller. An empty image means the manifest's; flags come after those of
+// the manifest.
+func ControllerObjects(namespace, image string, flags ...string) ([]*unstructured.Unstructured, error) {
 	objects, err := read(namespace, "controller.yaml")
-	if err != nil || image == "" {
-		return objects, err
+	if err != nil {
+		return nil, err
 	}
 	for _, object := range objects {
-		if err := setImage(object, image); err != nil {
+		if err := setContainer(object, image, flags); err != nil {
 			return nil, err
 		}
 	}
 	return objects, nil
 }
 
-// setImage gives the only container of a Deployment another image.
-func setImage(object *unstructured.Unstructured, image string) error {
+// setContainer gives the only container of a Deployment another image and further flags.
+func setContainer(object *unstructured.Unstructured, image string, flags []string) error {
 	path := []string{"spec", "template", "spec", "containers"}
 	containers, found, err := unstructured.NestedSlice(object.Object, path...)
 	if err != nil {
@@ -93,7 +94,14 @@ func setImage(object *unstructured.Unstructured, image string) error {
 		return fmt.Errorf("read containers of %s: want exactly one, have %d", object.GetName(), len(containers))
 	}
 	container, _ := containers[0].(map[string]any)
-	container["image"] = image
+	if image != "" {
+		container["image"] = image
+	}
+	args, _ := container["args"].([]any)
+	for _, f := range flags {
+		args = append(args, f)
+	}
+	container["args"] = args
 	return unstructured.SetNestedSlice(object.Object, containers, path...)
 }
 

@@ -58,9 +58,11 @@ func TestPoliciesSpeakOfTheSameNames(t *testing.T) {
 // TestAnotherNamespace: everything goes there, and nothing speaks of the default one any more.
 func TestAnotherNamespace(t *testing.T) {
 	for name, set := range map[string]func(string) ([]*unstructured.Unstructured, error){
-		"access":     deploy.Access,
-		"policies":   deploy.Policies,
-		"controller": func(ns string) ([]*unstructured.Unstructured, error) { return deploy.ControllerObjects(ns, "other:1") },
+		"access":   deploy.Access,
+		"policies": deploy.Policies,
+		"controller": func(ns string) ([]*unstructured.Unstructured, error) {
+			return deploy.ControllerObjects(ns, "other:1", "--metric-hosts=*.example.com")
+		},
 	} {
 		objects, err := set("releases")
 		if err != nil {
@@ -73,8 +75,8 @@ func TestAnotherNamespace(t *testing.T) {
 		if strings.Contains(text, deploy.Namespace) {
 			t.Errorf("%s: still speaks of %s", name, deploy.Namespace)
 		}
-		if name == "controller" && !strings.Contains(text, "image:other:1") {
-			t.Errorf("the image is not the one asked for: %s", text)
+		if name == "controller" && !(strings.Contains(text, "image:other:1") && strings.Contains(text, "--leader-elect") && strings.Contains(text, "--metric-hosts=*.example.com]")) {
+			t.Errorf("the image or the flags are not those asked for: %s", text)
 		}
 		if name == "policies" && !strings.Contains(text, deploy.Username("releases")) {
 			t.Error("the policies do not know the controller")

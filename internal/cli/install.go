@@ -20,6 +20,7 @@ func newInstall(e *env) *cobra.Command {
 		Long: `Install Sluice in the cluster: kinds, rights, admission policies and the controller. It may be repeated: what
 is as it should be is left alone.`,
 		Example: `  sluice install
+  sluice install --controller-flag=--prometheus-address=http://prometheus.monitoring:9090 --controller-flag=--request-metrics=ingress-nginx
   sluice install --dry-run`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -36,6 +37,7 @@ is as it should be is left alone.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.ControllerImage, "image", "", "The controller's image. Default: the one of this version")
+	f.StringArrayVar(&o.ControllerFlags, "controller-flag", nil, "A further flag of the controller, as --metric-hosts=prometheus.monitoring; may be repeated")
 	f.BoolVar(&o.SkipController, "skip-controller", false, "Leave the controller out, where it runs elsewhere (`sluice controller`)")
 	f.BoolVar(&o.DryRun, "dry-run", false, "Ask the API server what would happen, and change nothing")
 	f.DurationVar(&o.Timeout, "timeout", install.DefaultTimeout, "How long it may take in all")

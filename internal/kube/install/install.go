@@ -25,6 +25,8 @@ type Options struct {
 	Namespace string
 	// ControllerImage is the controller's image. Default: the manifest's.
 	ControllerImage string
+	// ControllerFlags come after the manifest's, as --metric-hosts=prometheus.monitoring.
+	ControllerFlags []string
 	// SkipController leaves the controller's Deployment out, for a controller that runs elsewhere.
 	SkipController bool
 	// DryRun asks the API server what would happen, and changes nothing.
@@ -59,7 +61,7 @@ func Install(ctx context.Context, cfg *rest.Config, o Options) error {
 		return nil
 	}
 	return c.applySet(ctx, func() ([]*unstructured.Unstructured, error) {
-		return deploy.ControllerObjects(o.Namespace, o.ControllerImage)
+		return deploy.ControllerObjects(o.Namespace, o.ControllerImage, o.ControllerFlags...)
 	})
 }
 
