@@ -18,8 +18,8 @@ help: ## Show what can be made.
 # --- Use it
 
 .PHONY: demo
-demo: build ## A gray release on real traffic, live. AUTO=1 plays it to the end and checks it.
-	@bin/sluice-demo $(if $(AUTO),--auto)
+demo: build ## A gray release on real traffic, live. AUTO=1 plays it and checks it; SCENE=bad shows bad versions caught.
+	@bin/sluice-demo $(if $(AUTO),--auto) $(if $(SCENE),--scene $(SCENE))
 
 .PHONY: build
 build: bin/sluice bin/sluice-playground bin/sluice-demo ## Build the binaries into bin/.

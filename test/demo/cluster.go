@@ -30,6 +30,7 @@ type cluster struct {
 	root, dir  string
 	kubeconfig string
 	gateway    string
+	prometheus string
 	config     *rest.Config
 	out        io.Writer
 	playground *child
@@ -60,7 +61,8 @@ func startCluster(ctx context.Context, out io.Writer, root string, failed contex
 		filepath.Join(c.tools(), "sluice"), "controller", "--kubeconfig", c.kubeconfig,
 		"--as", sluiceUser, "--as-group", "system:serviceaccounts",
 		"--as-group", "system:serviceaccounts:sluice-system", "--as-group", "system:authenticated",
-		"--metrics-bind-address", "0", "--health-probe-bind-address", "0")
+		"--metrics-bind-address", "0", "--health-probe-bind-address", "0",
+		"--prometheus-address", c.prometheus, "--request-metrics", "playground", "--metric-hosts-loopback")
 	return c, err
 }
 
@@ -95,6 +97,10 @@ func (c *cluster) startPlayground(ctx context.Context, failed context.CancelCaus
 		return fmt.Errorf("the playground does not say where its gateway is:\n%s", said)
 	}
 	c.gateway = match[1]
+	if match = regexp.MustCompile(`(?m)^\s*prometheus\s+(http://\S+)`).FindStringSubmatch(said); match == nil {
+		return fmt.Errorf("the playground does not say where its Prometheus is:\n%s", said)
+	}
+	c.prometheus = match[1]
 	fmt.Fprintf(c.out, "%s; gateway %s\n", first, c.gateway)
 	if c.config, err = clientcmd.BuildConfigFromFlags("", c.kubeconfig); err != nil {
 		return fmt.Errorf("read kubeconfig: %w", err)

@@ -34,10 +34,15 @@ const (
 
 func main() {
 	auto := flag.Bool("auto", false, "play to the end without a person, and check everything")
+	what := flag.String("scene", "", "bad: versions that fail or are slow are caught by themselves; it plays alone")
 	flag.Parse()
+	if s := scene(*what); s != sceneCase && s != sceneBad {
+		fmt.Fprintf(os.Stderr, "demo: --scene %q is not known: use bad, or leave it out\n", s)
+		os.Exit(2)
+	}
 	log.SetLogger(logr.Discard()) // what the libraries say; we say ourselves what matters
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	err := run(ctx, os.Stdout, *auto)
+	err := run(ctx, os.Stdout, *auto, scene(*what))
 	stop()
 	switch {
 	case errors.Is(err, context.Canceled) && !*auto:
@@ -59,7 +64,7 @@ type demo struct {
 }
 
 // run starts everything, plays, and ends everything, whatever happens in between.
-func run(ctx context.Context, out io.Writer, auto bool) (err error) {
+func run(ctx context.Context, out io.Writer, auto bool, what scene) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	root, err := repository()
@@ -82,7 +87,10 @@ func run(ctx context.Context, out io.Writer, auto bool) (err error) {
 	}
 	defer d.static.stop()
 	defer d.color.stop()
-	if auto {
+	switch {
+	case what == sceneBad:
+		return because(ctx, d.playBad(ctx))
+	case auto:
 		return because(ctx, d.play(ctx))
 	}
 	return because(ctx, d.live(ctx, term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd()))))

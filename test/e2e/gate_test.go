@@ -110,14 +110,6 @@ func TestAnalysisRefused(t *testing.T) {
 			set(only(o, "AnalysisTemplate"), []any{}, "spec", "args")
 			return o
 		}, []string{"args.path"}},
-		"Builtin": {func(o []*unstructured.Unstructured) []*unstructured.Unstructured {
-			eachStep(only(o, "Rollout"), func(s map[string]any) {
-				if _, ok := s["analysis"]; ok {
-					s["analysis"] = map[string]any{"builtin": "latency", "max": int64(300)}
-				}
-			})
-			return without(o, "AnalysisTemplate")
-		}, []string{"spec.canary.steps[0].analysis.builtin", "--request-metrics"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

@@ -65,7 +65,8 @@ func shared(t *testing.T) *playground.Cluster {
 			return
 		}
 		if suite.err = install(c.Kubeconfig); suite.err == nil {
-			suite.controller, suite.err = startController(c.Kubeconfig, os.Stderr, "--notify-hosts", "127.0.0.1", "--metric-hosts-loopback")
+			suite.controller, suite.err = startController(c.Kubeconfig, os.Stderr, "--notify-hosts", "127.0.0.1", "--metric-hosts-loopback",
+				"--prometheus-address", c.Prometheus, "--request-metrics", "playground")
 		}
 	})
 	if suite.err != nil {

@@ -29,6 +29,8 @@ type Cluster struct {
 	Kubeconfig string
 	// Gateway is the URL of the gateway; empty when it is not known.
 	Gateway string
+	// Prometheus is the URL of the Prometheus that scrapes the gateway and the pods; empty when there is none.
+	Prometheus string
 	// Config is the administrator's connection, without a client-side rate limit.
 	Config *rest.Config
 
@@ -82,7 +84,7 @@ func New(t testing.TB, flags ...string) *Cluster {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.stop)
-	c, err := newCluster(binary, p.kubeconfig, p.gateway)
+	c, err := newCluster(binary, p.kubeconfig, p.gateway, p.prometheus)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,14 +98,14 @@ func open() (*Cluster, *process, error) {
 		return nil, nil, err
 	}
 	if kubeconfig := os.Getenv("SLUICE_PLAYGROUND_KUBECONFIG"); kubeconfig != "" {
-		c, err := newCluster(binary, kubeconfig, os.Getenv("SLUICE_PLAYGROUND_GATEWAY"))
+		c, err := newCluster(binary, kubeconfig, os.Getenv("SLUICE_PLAYGROUND_GATEWAY"), "")
 		return c, nil, err
 	}
 	p, err := launch(binary)
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := newCluster(binary, p.kubeconfig, p.gateway)
+	c, err := newCluster(binary, p.kubeconfig, p.gateway, p.prometheus)
 	if err != nil {
 		p.stop()
 		return nil, nil, err
@@ -111,13 +113,13 @@ func open() (*Cluster, *process, error) {
 	return c, p, nil
 }
 
-func newCluster(binary, kubeconfig, gateway string) (*Cluster, error) {
+func newCluster(binary, kubeconfig, gateway, prometheus string) (*Cluster, error) {
 	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
 	}
 	cfg.QPS = -1
-	return &Cluster{Kubeconfig: kubeconfig, Gateway: gateway, Config: cfg, binary: binary}, nil
+	return &Cluster{Kubeconfig: kubeconfig, Gateway: gateway, Prometheus: prometheus, Config: cfg, binary: binary}, nil
 }
 
 // findBinary looks for the playground: where the environment says, else in bin of the repository.

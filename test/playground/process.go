@@ -26,6 +26,7 @@ const (
 type process struct {
 	kubeconfig string
 	gateway    string
+	prometheus string
 
 	cmd    *exec.Cmd
 	dir    string
@@ -33,7 +34,11 @@ type process struct {
 	output lockedBuffer
 }
 
-var gatewayLine = regexp.MustCompile(`^\s*gateway\s+(http://\S+)`)
+// Where the gateway and Prometheus are, as the playground says.
+var (
+	gatewayLine    = regexp.MustCompile(`^\s*gateway\s+(http://\S+)`)
+	prometheusLine = regexp.MustCompile(`^\s*prometheus\s+(http://\S+)`)
+)
 
 // lastLine is how the summary ends that the playground prints when all is ready.
 const lastLine = "Ctrl-C ends it"
@@ -75,6 +80,9 @@ func (p *process) run(out io.Reader, ready chan<- struct{}) {
 		fmt.Fprintln(&p.output, line)
 		if match := gatewayLine.FindStringSubmatch(line); match != nil {
 			p.gateway = match[1]
+		}
+		if match := prometheusLine.FindStringSubmatch(line); match != nil {
+			p.prometheus = match[1]
 		}
 		if strings.HasPrefix(line, lastLine) {
 			close(ready)

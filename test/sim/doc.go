@@ -9,13 +9,14 @@
 //	workload.go            the Deployment and ReplicaSet controllers and the kubelet of Kubernetes 1.36
 //	dataplane.go           endpoints, gateways, clients
 //	actor.go               admission, agents, people
+//	gate.go                analyses, who may approve, release windows
 //	view.go, hand.go,      the hands: caches, observation, one conditional write after the other
 //	carry.go
 //	check*.go              the invariants, one function each
-//	scenario.go, fault.go  the exhaustive pass
+//	scenario*.go, fault.go the exhaustive pass
 //	settle.go              what must be true when everything has come to rest
 //	random.go, shrink.go   seeded mixtures, and how a failure is made small
-//	mutant.go              known bugs, put in on purpose: the suite must find each
+//	mutant*.go             known bugs, put in on purpose: the suite must find each
 //
 // A failure names its seed and prints the smallest story that does the same; saved in testdata, it is played ever
 // after. One seed alone, with what happens in it:

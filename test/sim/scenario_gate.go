@@ -26,6 +26,13 @@ func asks(given int) func(*World) bool {
 	return moment(func(_ *World, r Release) bool { return awaitsApproval(r) && len(r.Memory.Approvals) == given })
 }
 
+// from: the release has reached that step, or was there before.
+func from(step int) func(*World) bool {
+	return moment(func(_ *World, r Release) bool {
+		return r.Memory.Step > step || r.Memory.Step == step && !r.Memory.StepReachedAt.IsZero()
+	})
+}
+
 // shutOut: the release waits for the window.
 func shutOut(w *World) bool { return w.hands.last.Reason.Code == release.ReasonWindowShut }
 
@@ -95,13 +102,17 @@ func analysisStories(add func(string, ...Trigger) *Scenario) {
 		s := add(fmt.Sprintf("analysis-bad-at-%d", step+1), on(measuring(step, 0), bad)).measures(step).ends(release.AnalysisFailed)
 		s.Config.Analyst = Fate{}
 	}
+	add("analysis-bad-crosses-promote", on(measuring(1, 0), Action{Verb: DoPromote}, bad)).measures().ends(release.AnalysisFailed)
+	add("analysis-bad-crosses-resume", on(measuring(1, 0), Action{Verb: DoPause}), on(pausedBy("alice"), Action{Verb: DoResume}, bad)).
+		measures().ends(release.AnalysisFailed)
 	add("analysis-bad-paused-by-hand", on(measuring(1, 0), Action{Verb: DoPause}), on(pausedBy("alice"), bad)).measures().ends(release.AnalysisFailed)
 	add("analysis-bad-scaled-to-zero", on(measuring(1, 0), Action{Verb: DoScale, N: 0}), later(10, measuring(1, 0), bad)).measures().ends(release.AnalysisFailed)
 	add("analysis-unclear-promote", on(measuring(1, 0), unclear)).measures()
 	add("analysis-unclear-resume", on(measuring(1, 0), unclear), on(failed, Action{Verb: DoResume})).measures(1).stern()
 	add("analysis-unclear-twice", on(measuring(1, 0), unclear), on(failed, Action{Verb: DoResume}), on(measuring(1, 1), unclear)).measures().
 		Config.Plan.OnFailure = release.FailurePauses
-	add("analysis-unclear-turns-bad", on(measuring(1, 0), unclear), later(3, failed, bad)).measures().stern().ends(release.AnalysisFailed)
+	add("analysis-unclear-turns-bad", on(reached(0), Action{Verb: DoPromote}), on(measuring(1, 0), unclear), later(3, failed, bad)).
+		measures().ends(release.AnalysisFailed).Config.AutoPromote = false // Nobody promotes what may just have come out.
 	add("analysis-unclear-abort", on(measuring(1, 0), unclear), on(failed, Action{Verb: DoAbort})).measures().stern().ends(release.AbortedByUser)
 	add("analysis-never").measures().ends(release.DeadlinePassed).Config.Plan.ReleaseDeadline = 200 * time.Second
 	for _, then := range []Verb{DoResume, DoPromote, DoAbort} {
@@ -125,7 +136,7 @@ func pausedBy(name string) func(*World) bool {
 func backgroundStories(add func(string, ...Trigger) *Scenario) {
 	add("background-quiet").watches()
 	for step := range 3 {
-		add(fmt.Sprintf("background-bad-at-%d", step+1), on(both(reached(step), besideBegun), badBeside)).watches().ends(release.AnalysisFailed)
+		add(fmt.Sprintf("background-bad-at-%d", step+1), on(both(from(step), besideBegun), badBeside)).watches().ends(release.AnalysisFailed)
 	}
 	for i, c := range completions[:len(completions)-1] {
 		s := add("background-bad-when-"+c.name, on(c.when, badBeside)).watches()
@@ -136,7 +147,7 @@ func backgroundStories(add func(string, ...Trigger) *Scenario) {
 	for i, when := range []func(*World) bool{both(reached(1), besideBegun), completions[0].when, completions[1].when} {
 		name := []string{"in-step", "completing", "draining"}[i]
 		add("background-unclear-promote-"+name, on(when, unclearToo)).watches()
-		add("background-unclear-resume-"+name, on(when, unclearToo), on(failed, Action{Verb: DoResume})).watches().stern()
+		add("background-unclear-resume-"+name, on(when, unclearToo), later(12, failed, Action{Verb: DoResume})).watches().stern()
 		add("background-deleted-"+name, on(when, Action{Verb: DoForget, N: 1})).watches()
 	}
 }

@@ -6,16 +6,22 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/sluice-dev/sluice/playground/internal/controlplane"
 )
 
+// minScrapeInterval keeps Prometheus from being the load that it measures.
+const minScrapeInterval = 100 * time.Millisecond
+
 // upFlags are what the user said.
 type upFlags struct {
 	dir, kubeconfig             string
 	api, gateway, gatewayAdmin  string
+	prometheus                  string
+	scrapeInterval              time.Duration
 	auditLog                    string
 	ephemeral, noMutating       bool
 	nodes                       int
@@ -28,6 +34,8 @@ func (f *upFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.kubeconfig, "kubeconfig", "", "where to write the admin's kubeconfig (default DIR/kubeconfig)")
 	fs.StringVar(&f.gateway, "gateway", "127.0.0.1:8080", "address of the gateway; port 0 takes a free one")
 	fs.StringVar(&f.gatewayAdmin, "gateway-admin", "127.0.0.1:0", "address of the gateway's /metrics and /debug/routes; port 0 takes a free one")
+	fs.StringVar(&f.prometheus, "prometheus", "127.0.0.1:0", "address of Prometheus' HTTP API; port 0 takes a free one, an empty address leaves Prometheus out")
+	fs.DurationVar(&f.scrapeInterval, "scrape-interval", time.Second, "how often Prometheus asks the gateway and each pod")
 	fs.StringVar(&f.api, "api", "", "address of the API server (default: a free port, the same each time)")
 	fs.BoolVar(&f.ephemeral, "ephemeral", false, "wipe DIR at the start and remove it at the end; faster, for tests")
 	fs.IntVar(&f.nodes, "nodes", 1, "how many nodes")
@@ -43,6 +51,9 @@ func (f upFlags) complete() (upFlags, error) {
 	if f.nodes < 1 {
 		return f, fmt.Errorf("--nodes %d: want at least 1", f.nodes)
 	}
+	if f.scrapeInterval < minScrapeInterval {
+		return f, fmt.Errorf("--scrape-interval %s: want at least %s", f.scrapeInterval, minScrapeInterval)
+	}
 	if err := f.checkAddresses(); err != nil {
 		return f, err
 	}
@@ -56,7 +67,10 @@ func (f upFlags) complete() (upFlags, error) {
 }
 
 func (f upFlags) checkAddresses() error {
-	for name, address := range map[string]string{"--gateway": f.gateway, "--gateway-admin": f.gatewayAdmin} {
+	for name, address := range map[string]string{"--gateway": f.gateway, "--gateway-admin": f.gatewayAdmin, "--prometheus": f.prometheus} {
+		if name == "--prometheus" && address == "" {
+			continue
+		}
 		if err := controlplane.CheckAddress(address); err != nil {
 			return fmt.Errorf("%s %w: stop that process, or choose another address, such as 127.0.0.1:0 for any free port", name, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,81 +20,111 @@ import (
 	"github.com/sluice-dev/sluice/playground/internal/gateway"
 	"github.com/sluice-dev/sluice/playground/internal/network"
 	"github.com/sluice-dev/sluice/playground/internal/node"
+	"github.com/sluice-dev/sluice/playground/internal/prometheus"
 )
 
 const (
 	// The names under which the audit log shows what runs in this process.
-	nodeUser    = "system:sluice-playground:node"
-	gatewayUser = "system:sluice-playground:gateway"
-	adminGroup  = "system:masters"
+	nodeUser       = "system:sluice-playground:node"
+	gatewayUser    = "system:sluice-playground:gateway"
+	prometheusUser = "system:sluice-playground:prometheus"
+	adminGroup     = "system:masters"
 
 	servicesTimeout = 30 * time.Second
 	nodePoll        = 25 * time.Millisecond
 )
 
-// services are the parts of the playground that run in this process: the nodes and the gateway.
+// services are the parts of the playground that run in this process: the nodes, the gateway and Prometheus.
 type services struct {
 	cancel context.CancelFunc
 	group  sync.WaitGroup
 	failed chan error
 
 	gatewayAddr, adminAddr string
+	prometheusAddr         string // empty without Prometheus
 }
 
-// startServices starts nodes and gateway and returns when pods can be scheduled and requests served.
+// startServices starts the services and returns when pods can be scheduled, requests served and metrics queried.
 func startServices(ctx context.Context, cp *controlplane.ControlPlane, f upFlags, log *slog.Logger) (*services, error) {
-	nodeOptions, gatewayOptions, err := serviceOptions(cp, f, log)
+	o, err := serviceOptions(cp, f, log)
 	if err != nil {
 		return nil, err
 	}
 	running, cancel := context.WithCancel(ctx)
-	s := &services{cancel: cancel, failed: make(chan error, 2)}
-	gatewayReady, nodesReady := make(chan struct{}), make(chan struct{})
+	s := &services{cancel: cancel, failed: make(chan error, 3)}
+	gatewayReady, nodesReady, prometheusReady := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	var address atomic.Pointer[string]
-	gatewayOptions.Ready = func(addr, adminAddr string) {
+	o.gateway.Ready = func(addr, adminAddr string) {
 		s.gatewayAddr, s.adminAddr = addr, adminAddr
+		o.prometheus.Targets.SetGateway(adminAddr)
 		address.Store(&addr)
 		close(gatewayReady)
 	}
-	nodeOptions.Ready = func() { close(nodesReady) }
-	nodeOptions.GatewayAddr = func() string {
+	o.node.Ready = func() { close(nodesReady) }
+	o.node.GatewayAddr = func() string {
 		if a := address.Load(); a != nil {
 			return *a
 		}
 		return ""
 	}
-	s.run(running, "gateway", func() error { return gateway.Run(running, gatewayOptions) })
-	s.run(running, "node", func() error { return node.Run(running, nodeOptions) })
-	if err := s.awaitReady(ctx, cp, f, gatewayReady, nodesReady); err != nil {
+	o.prometheus.Ready = func(addr string) {
+		s.prometheusAddr = addr
+		close(prometheusReady)
+	}
+	s.run(running, "gateway", func() error { return gateway.Run(running, o.gateway) })
+	s.run(running, "node", func() error { return node.Run(running, o.node) })
+	if f.prometheus != "" {
+		s.run(running, "Prometheus", func() error { return prometheus.Run(running, o.prometheus) })
+	} else {
+		close(prometheusReady)
+	}
+	if err := s.awaitReady(ctx, cp, f, gatewayReady, nodesReady, prometheusReady); err != nil {
 		s.stop()
 		return nil, err
 	}
 	return s, nil
 }
 
-func serviceOptions(cp *controlplane.ControlPlane, f upFlags, log *slog.Logger) (node.Options, gateway.Options, error) {
-	nodeConfig, err := cp.ConfigFor(nodeUser, adminGroup)
-	if err != nil {
-		return node.Options{}, gateway.Options{}, err
-	}
-	gatewayConfig, err := cp.ConfigFor(gatewayUser, adminGroup)
-	if err != nil {
-		return node.Options{}, gateway.Options{}, err
+// options are those of all services; they share the pods' network and the list of what to scrape.
+type options struct {
+	node       node.Options
+	gateway    gateway.Options
+	prometheus prometheus.Options
+}
+
+func serviceOptions(cp *controlplane.ControlPlane, f upFlags, log *slog.Logger) (*options, error) {
+	configs := map[string]*rest.Config{}
+	for _, user := range []string{nodeUser, gatewayUser, prometheusUser} {
+		c, err := cp.ConfigFor(user, adminGroup)
+		if err != nil {
+			return nil, err
+		}
+		configs[user] = c
 	}
 	kubeletTLS, err := cp.KubeletTLS()
 	if err != nil {
-		return node.Options{}, gateway.Options{}, err
+		return nil, err
 	}
-	pods := network.New()
-	n := node.Options{
-		Config: rest.AddUserAgent(nodeConfig, "sluice-playground-node"), Names: f.nodeNames(), Network: pods,
-		TLS: kubeletTLS, Log: log.With("part", "node"),
+	pods, targets := network.New(), prometheus.NewTargets()
+	o := &options{
+		node: node.Options{
+			Config: rest.AddUserAgent(configs[nodeUser], "sluice-playground-node"), Names: f.nodeNames(), Network: pods,
+			TLS: kubeletTLS, Log: log.With("part", "node"),
+		},
+		gateway: gateway.Options{
+			Config: configs[gatewayUser], Listen: f.gateway, AdminListen: f.gatewayAdmin, Dial: pods.DialContext,
+			Log: log.With("part", "gateway"),
+		},
+		prometheus: prometheus.Options{
+			Config: rest.AddUserAgent(configs[prometheusUser], "sluice-playground-prometheus"), Listen: f.prometheus,
+			Dir: filepath.Join(f.dir, "prometheus"), Ephemeral: f.ephemeral, Interval: f.scrapeInterval,
+			Targets: targets, Network: pods, Log: log.With("part", "prometheus"),
+		},
 	}
-	g := gateway.Options{
-		Config: gatewayConfig, Listen: f.gateway, AdminListen: f.gatewayAdmin, Dial: pods.DialContext,
-		Log: log.With("part", "gateway"),
+	if f.prometheus != "" {
+		o.node.Scraped = targets.SetPod
 	}
-	return n, g, nil
+	return o, nil
 }
 
 // run reports an end that nobody asked for as a failure, whether or not it names a reason.
@@ -122,7 +153,7 @@ func (s *services) awaitReady(ctx context.Context, cp *controlplane.ControlPlane
 			return err
 		case err := <-controlPlane:
 			if err == nil {
-				err = fmt.Errorf("wait for gateway and nodes: %w; see the logs in %s", ctx.Err(), cp.LogDir())
+				err = fmt.Errorf("wait for gateway, nodes and Prometheus: %w; see the logs in %s", ctx.Err(), cp.LogDir())
 			}
 			return err
 		}
@@ -163,7 +194,7 @@ func schedulable(n *corev1.Node) bool {
 	return false
 }
 
-// stop ends both and waits until they have ended.
+// stop ends all and waits until they have ended.
 func (s *services) stop() {
 	s.cancel()
 	s.group.Wait()

@@ -99,10 +99,17 @@ func summarize(out io.Writer, f upFlags, s *services, took time.Duration) {
   export KUBECONFIG=%s
   %s kubectl get nodes
 
-  gateway  http://%s  (it serves by the Host of your Ingress or HTTPRoute)
-  metrics  http://%s/metrics
-  logs     %s
+  gateway     http://%s  (it serves by the Host of your Ingress or HTTPRoute)
+  metrics     http://%s/metrics
+%s  logs        %s
 
 Ctrl-C ends it; %s.
-`, took.Seconds(), component.Version(), f.nodes, f.kubeconfig, self, s.gatewayAddr, s.adminAddr, filepath.Join(f.dir, "logs"), after)
+`, took.Seconds(), component.Version(), f.nodes, f.kubeconfig, self, s.gatewayAddr, s.adminAddr, prometheusLine(s.prometheusAddr), filepath.Join(f.dir, "logs"), after)
+}
+
+func prometheusLine(addr string) string {
+	if addr == "" {
+		return ""
+	}
+	return fmt.Sprintf("  prometheus  http://%s  (PromQL: /api/v1/query?query=up)\n", addr)
 }

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,16 +46,18 @@ func TestUpRefusesBeforeItStartsAnything(t *testing.T) {
 	if err := os.WriteFile(foreign, []byte("apiVersion: v1\nkind: Config\nclusters: [{name: production, cluster: {server: https://x}}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	good := upFlags{dir: filepath.Join(t.TempDir(), "dir"), gateway: "127.0.0.1:0", gatewayAdmin: "127.0.0.1:0", nodes: 1}
+	good := upFlags{dir: filepath.Join(t.TempDir(), "dir"), gateway: "127.0.0.1:0", gatewayAdmin: "127.0.0.1:0", nodes: 1, scrapeInterval: time.Second}
 	for name, test := range map[string]struct {
 		change func(*upFlags)
 		want   []string
 	}{
-		"no directory":       {func(f *upFlags) { f.dir = "" }, []string{"--dir", "--ephemeral"}},
-		"no nodes":           {func(f *upFlags) { f.nodes = 0 }, []string{"--nodes", "at least 1"}},
-		"gateway is taken":   {func(f *upFlags) { f.gateway = taken.Addr().String() }, []string{"--gateway", taken.Addr().String(), "127.0.0.1:0"}},
-		"metrics are taken":  {func(f *upFlags) { f.gatewayAdmin = taken.Addr().String() }, []string{"--gateway-admin", taken.Addr().String()}},
-		"kubeconfig of work": {func(f *upFlags) { f.kubeconfig = foreign }, []string{"--kubeconfig", foreign, "production"}},
+		"no directory":                 {func(f *upFlags) { f.dir = "" }, []string{"--dir", "--ephemeral"}},
+		"no nodes":                     {func(f *upFlags) { f.nodes = 0 }, []string{"--nodes", "at least 1"}},
+		"gateway is taken":             {func(f *upFlags) { f.gateway = taken.Addr().String() }, []string{"--gateway", taken.Addr().String(), "127.0.0.1:0"}},
+		"metrics are taken":            {func(f *upFlags) { f.gatewayAdmin = taken.Addr().String() }, []string{"--gateway-admin", taken.Addr().String()}},
+		"Prometheus' address is taken": {func(f *upFlags) { f.prometheus = taken.Addr().String() }, []string{"--prometheus", taken.Addr().String()}},
+		"no pause between scrapes":     {func(f *upFlags) { f.scrapeInterval = 0 }, []string{"--scrape-interval", "at least 100ms"}},
+		"kubeconfig of work":           {func(f *upFlags) { f.kubeconfig = foreign }, []string{"--kubeconfig", foreign, "production"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := good
@@ -95,39 +98,81 @@ func TestUp(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a playground: not with -short")
 	}
+	p := startUp(t)
+	runKubectl(t, p.kubeconfig, "apply", "-f", "testdata/shop.yaml")
+	runKubectl(t, p.kubeconfig, "rollout", "status", "deployment/shop", "--timeout=30s")
+	p.await(t, "an answer of the gateway", func() error { return ask(p.gateway) })
+	if logs := runKubectl(t, p.kubeconfig, "logs", "deployment/shop"); logs == "" {
+		t.Error("kubectl logs shows nothing")
+	}
+	checkUser(t, p.dir)
+	p.interrupt(t)
+	if _, err := os.Stat(p.dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory is still there (%v)", err)
+	}
+}
+
+// running is a playground that a test has started.
+type running struct {
+	dir, kubeconfig, gateway, prometheus string
+
+	process    *os.Process
+	ended      chan error
+	complaints strings.Builder
+	answered   atomic.Int64 // requests that a pod has answered
+}
+
+// startUp starts an ephemeral playground with the test's flags and returns when it is ready.
+func startUp(t *testing.T, flags ...string) *running {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts a playground: not with -short")
+	}
 	dir := filepath.Join(t.TempDir(), "dir")
-	playground := command("up", "--ephemeral", "--dir", dir, "--gateway", "127.0.0.1:0")
-	var complaints strings.Builder
-	playground.Stderr = &complaints
-	out, err := playground.StdoutPipe()
+	p := &running{dir: dir, kubeconfig: filepath.Join(dir, "kubeconfig"), ended: make(chan error, 1)}
+	c := command(append([]string{"up", "--ephemeral", "--dir", dir, "--gateway", "127.0.0.1:0"}, flags...)...)
+	c.Stderr = &p.complaints
+	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := playground.Start(); err != nil {
+	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = playground.Process.Kill() }()
-	gateway := gatewayIn(t, out)
-	ended := make(chan error, 1)
-	go func() { ended <- playground.Wait() }()
+	p.process = c.Process
+	t.Cleanup(func() { _ = p.process.Kill() })
+	p.read(t, out)
+	go func() { p.ended <- c.Wait() }()
+	return p
+}
 
-	kubeconfig := filepath.Join(dir, "kubeconfig")
-	runKubectl(t, kubeconfig, "apply", "-f", "testdata/shop.yaml")
-	runKubectl(t, kubeconfig, "rollout", "status", "deployment/shop", "--timeout=30s")
-	await(t, "an answer of the gateway", ended, func() error { return ask(gateway) })
-	if logs := runKubectl(t, kubeconfig, "logs", "deployment/shop"); logs == "" {
-		t.Error("kubectl logs shows nothing")
+// read takes what the playground says when it is ready. If it ends before, so does its output.
+func (p *running) read(t *testing.T, out io.Reader) {
+	t.Helper()
+	var said []string
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		said = append(said, lines.Text())
+		fields := strings.Fields(lines.Text())
+		switch {
+		case len(fields) > 1 && fields[0] == "gateway":
+			p.gateway = strings.TrimPrefix(fields[1], "http://")
+		case len(fields) > 1 && fields[0] == "prometheus":
+			p.prometheus = strings.TrimPrefix(fields[1], "http://")
+		case len(fields) > 0 && fields[0] == "Ctrl-C":
+			return
+		}
 	}
-	checkUser(t, dir)
+	t.Fatalf("the playground did not get ready; it said:\n%s\n%s", strings.Join(said, "\n"), p.complaints.String())
+}
 
-	if err := playground.Process.Signal(os.Interrupt); err != nil {
+// interrupt ends the playground as Ctrl-C does.
+func (p *running) interrupt(t *testing.T) {
+	t.Helper()
+	if err := p.process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; err != nil {
-		t.Errorf("after the signal: %v; it said:\n%s", err, complaints.String())
-	}
-	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the directory is still there (%v)", err)
+	if err := <-p.ended; err != nil {
+		t.Errorf("after the signal: %v; it said:\n%s", err, p.complaints.String())
 	}
 }
 
@@ -179,7 +224,7 @@ func runKubectl(t *testing.T, kubeconfig string, args ...string) string {
 }
 
 // await asks until there is no error, for as long as the playground lives and at most a minute.
-func await(t *testing.T, what string, ended <-chan error, ask func() error) {
+func (p *running) await(t *testing.T, what string, ask func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -192,24 +237,10 @@ func await(t *testing.T, what string, ended <-chan error, ask func() error) {
 		}
 		select {
 		case <-tick.C:
-		case endErr := <-ended:
+		case endErr := <-p.ended:
 			t.Fatalf("wait for %s: the playground ended: %v", what, endErr)
 		case <-ctx.Done():
 			t.Fatalf("wait for %s: %v", what, err)
 		}
 	}
-}
-
-// gatewayIn reads what the playground says when it is ready. If it ends before, so does its output.
-func gatewayIn(t *testing.T, out io.Reader) string {
-	t.Helper()
-	var said []string
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		said = append(said, lines.Text())
-		if fields := strings.Fields(lines.Text()); len(fields) > 1 && fields[0] == "gateway" {
-			return strings.TrimPrefix(fields[1], "http://")
-		}
-	}
-	t.Fatalf("the playground named no gateway; it said:\n%s", strings.Join(said, "\n"))
-	return ""
 }

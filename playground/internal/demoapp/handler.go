@@ -53,7 +53,7 @@ func (a *app) register() http.Handler {
 	a.seconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "http_request_duration_seconds",
 		Help:    "Time to answer a request.",
-		Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
+		Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, .75, 1, 1.5, 2, 3, 5, 10},
 	})
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(a.requests, a.seconds)

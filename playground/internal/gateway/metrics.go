@@ -36,9 +36,9 @@ func newMetrics() *metrics {
 		}, []string{"host", "kind", "namespace", "route", "service", "code", "class", "canary"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "sluice_gateway_request_duration_seconds",
-			Help:    "Time from a request's header to the end of its response, by backend Service.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-		}, []string{"namespace", "service"}),
+			Help:    "Time from a request's header to the end of its response, by the host pattern that matched and the backend Service.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, .75, 1, 1.5, 2, 3, 5, 10, 30},
+		}, []string{"host", "namespace", "service"}),
 		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sluice_gateway_retries_total",
 			Help: "Tries after the first, by backend Service and by what ended the try before: dial or connection.",
@@ -86,7 +86,7 @@ func (m *metrics) request(c *route.Choice, code int, took time.Duration) {
 	m.requests.WithLabelValues(c.Host, c.Source.Kind, c.Source.Namespace, c.Source.Name, service,
 		itoa(code), class(code), strconv.FormatBool(c.Canary)).Inc()
 	if service != "" {
-		m.duration.WithLabelValues(namespace, service).Observe(took.Seconds())
+		m.duration.WithLabelValues(c.Host, namespace, service).Observe(took.Seconds())
 	}
 }
 

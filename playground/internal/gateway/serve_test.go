@@ -307,7 +307,7 @@ func TestMetrics(t *testing.T) {
 		`sluice_gateway_requests_total{canary="false",class="2xx",code="200",host="shop.demo",kind="Ingress",namespace="demo",route="shop",service="shop"} 3`,
 		`sluice_gateway_requests_total{canary="true",class="2xx",code="200",host="shop.demo",kind="Ingress",namespace="demo",route="shop-canary",service="canary"} 1`,
 		`sluice_gateway_requests_total{canary="false",class="4xx",code="404",host="",kind="",namespace="",route="",service=""} 1`,
-		`sluice_gateway_request_duration_seconds_count{namespace="demo",service="shop"} 3`,
+		`sluice_gateway_request_duration_seconds_count{host="shop.demo",namespace="demo",service="shop"} 3`,
 	} {
 		// A request is counted just after its last byte has gone out.
 		eventually(t, "line "+want, func() bool { return strings.Contains(fetch(admin, "/metrics"), want) })

@@ -166,6 +166,7 @@ func (p *pod) call(c *container, proc *process, env map[string]string) *call {
 		process: proc, env: env, out: c.logs, host: p.host,
 		command: expand(c.spec.Command, env), args: expand(c.spec.Args, env),
 		image: c.spec.Image, namespace: p.api.Namespace, pod: p.api.Name, ip: p.ip,
+		container: c.spec.Name, scraped: &p.scraped,
 	}
 }
 

@@ -22,7 +22,8 @@ type host struct {
 	probe   func(ctx context.Context, ip string, ports []corev1.ContainerPort, h *corev1.ProbeHandler) (bool, string)
 	hookGet func(ctx context.Context, ip string, ports []corev1.ContainerPort, g *corev1.HTTPGetAction) error
 	lookUp  func(ctx context.Context, pod *corev1.Pod, c *corev1.Container) (environment, error)
-	changed func(*pod) // the pod's status may have changed; must not block
+	scraped func(address string, labels map[string]string) // see Options.Scraped; may be nil
+	changed func(*pod)                                     // the pod's status may have changed; must not block
 }
 
 // times are the kubelet's constants, some of them shorter here.

@@ -19,6 +19,8 @@ type pod struct {
 	uid  types.UID
 	ip   string
 
+	scraped scraped
+
 	mu         sync.Mutex
 	api        *corev1.Pod // as last seen; never changed here
 	start      metav1.Time
@@ -45,6 +47,7 @@ func newPod(h *host, api *corev1.Pod, ip string) *pod {
 	if api.Status.StartTime != nil {
 		p.start = *api.Status.StartTime
 	}
+	p.scraped.tell, p.scraped.api = h.scraped, api
 	p.conditions = slices.Clone(api.Status.Conditions)
 	for i := range api.Spec.InitContainers {
 		s := &api.Spec.InitContainers[i]
@@ -218,6 +221,7 @@ func (p *pod) update(api *corev1.Pod) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.api = api
+	p.scraped.relabel(api)
 	for i, c := range p.inits {
 		p.respec(c, &api.Spec.InitContainers[i])
 	}

@@ -29,6 +29,8 @@ type call struct {
 	out                io.Writer
 	image              string
 	namespace, pod, ip string
+	container          string
+	scraped            *scraped // may be nil
 }
 
 func (c *call) say(format string, args ...any) { _, _ = fmt.Fprintf(c.out, format+"\n", args...) }
@@ -149,6 +151,7 @@ func listen(c *call, config demoapp.Config) (func() int, error) {
 	if err != nil {
 		return nil, err
 	}
+	l = c.scraped.serves(l, c.container, c.ip, config.Port)
 	server := &http.Server{Handler: closing(c.terminated, demoapp.New(config, nil)), ReadHeaderTimeout: 30 * time.Second}
 	return func() int {
 		c.say("demo %s: serves %s on %s:%d", config.Version, config.Colour, c.ip, config.Port)

@@ -19,27 +19,39 @@ import (
 // started is a program that runs on a real network.
 type started struct {
 	*call
-	out  *bytes.Buffer
-	code chan int
+	program program
+	out     *bytes.Buffer
+	code    chan int
 }
 
 // start runs an image as a container would; its out may be read once code has come.
 func start(t *testing.T, image string, env map[string]string, args ...string) *started {
+	t.Helper()
+	s := prepare(t, image, env, args...)
+	s.launch(t)
+	return s
+}
+
+// prepare is start without the last step, for a call that is to be changed.
+func prepare(t *testing.T, image string, env map[string]string, args ...string) *started {
 	t.Helper()
 	program, err := builtIn(image)
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := &bytes.Buffer{}
-	s := &started{out: out, code: make(chan int, 1), call: &call{
+	return &started{program: program, out: out, code: make(chan int, 1), call: &call{
 		process: newProcess(), host: &host{network: network.New(), log: slog.New(slog.DiscardHandler)},
 		env: env, args: args, out: out, image: image, namespace: "demo", pod: "shop-1", ip: "198.18.99.1",
 	}}
+}
+
+func (s *started) launch(t *testing.T) {
+	t.Helper()
 	t.Cleanup(s.kill)
-	if run := program(s.call); run != nil {
+	if run := s.program(s.call); run != nil {
 		go func() { s.code <- run() }()
 	}
-	return s
 }
 
 func (s *started) client() *http.Client {

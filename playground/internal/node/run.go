@@ -47,6 +47,11 @@ type Options struct {
 	// gateway. Nil, or an empty answer: such names do not exist.
 	GatewayAddr func() string
 
+	// Scraped is told where a pod begins to serve /metrics (host:port) and with which
+	// labels, again when the pod's labels change, and with nil labels when it ends. It
+	// must not block. Nil: nobody wants to know.
+	Scraped func(address string, labels map[string]string)
+
 	// CrashBackoff is the first delay of CrashLoopBackOff, doubling up to five minutes;
 	// 1s if zero (a kubelet has 10s).
 	CrashBackoff time.Duration
@@ -162,7 +167,7 @@ func runOne(ctx context.Context, o Options, client kubernetes.Interface, name st
 	probes := newProber(o.Network.DialContext)
 	h := &host{
 		network: o.Network, events: recorder, log: o.Log.With("node", name), times: defaultTimes(o.CrashBackoff),
-		images: builtIn, probe: probes.probe, hookGet: probes.hookGet,
+		scraped: o.Scraped, images: builtIn, probe: probes.probe, hookGet: probes.hookGet,
 		lookUp: func(ctx context.Context, p *corev1.Pod, c *corev1.Container) (environment, error) {
 			return lookUpIn(ctx, client, p, c)
 		},
