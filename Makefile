@@ -46,8 +46,8 @@ check: generated tidy lint ## Generated files, go.mod files, lint and import wal
 
 .PHONY: unit
 unit: bin/sluice-playground ## Tests of all packages but the end-to-end ones; the simulation is among them.
-	@go test $$(go list ./... | grep -v /test/e2e)
-	@cd playground && go test ./...
+	@go test -timeout 25m $$(go list ./... | grep -v /test/e2e)
+	@cd playground && go test -timeout 25m ./...
 
 .PHONY: sim
 sim: ## The simulation alone: exhaustive faults, a million random actions, mutants.
