@@ -95,7 +95,11 @@ func (t *turn) analysed() Reason {
 }
 
 // remeasure has what came to no good verdict measured once more, since a person resumes; with waive he goes on without.
+// It counts only where he was asked: a word from before the verdict speaks of no verdict.
 func (t *turn) remeasure(waive bool) {
+	if t.m.PausedBy != pausedByFailure {
+		return
+	}
 	for _, id := range t.counting() {
 		a := t.analysis(id)
 		if a == nil || a.Verdict == Measuring || a.Verdict == Good {

@@ -25,6 +25,7 @@ const (
 	RefusedApprovalExpired   = "ApprovalExpired"
 	RefusedApprovalNeeded    = "ApprovalNeeded"
 	RefusedAlreadyOverridden = "AlreadyOverridden"
+	RefusedWindowShut        = "WindowShut"
 )
 
 // approved waits until as many people as the step requires have approved. The question is put when everything else is

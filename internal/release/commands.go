@@ -115,6 +115,9 @@ func (t *turn) refuseFull() refusal {
 	if t.m.Phase == Completing && t.m.PausedBy == "" {
 		return refusal{RefusedNothingToPromote, "all steps are done and the release is being completed"}
 	}
+	if r := t.window(); r.Code != "" && t.m.Phase != Completing {
+		return refusal{RefusedWindowShut, t.o.Shut.Message + "; override it first"}
+	}
 	if step, needed := t.approvalNeeded(); needed {
 		return refusal{RefusedApprovalNeeded, fmt.Sprintf("step %q needs approval, which promote --full does not replace", step)}
 	}

@@ -89,8 +89,8 @@ func stories(t *testing.T) (runs []told) {
 			if s.mayEndAs(f) {
 				r.want = endings[s.Family]
 			}
-			if f.Do >= DropEvent && f.Kind == KWindow {
-				top, _, _ := strings.Cut(s.Name, "/") // It may not be known in time that the window is shut.
+			if f.Do >= DropEvent && (f.Kind == KWindow || f.Kind == KAnalysis) {
+				top, _, _ := strings.Cut(s.Name, "/") // It may not be known in time what is shut, or bad.
 				r.want = append([]string{w.ending()}, endings[top+"/clean"]...)
 			}
 			runs = append(runs, r)

@@ -156,7 +156,7 @@ func (a *api) series(r *http.Request) (any, annotations.Annotations, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { _ = q.Close() }() // it was only read
+	defer func() { _ = q.Close() }()
 	hints := &storage.SelectHints{Start: s.from, End: s.to, Func: "series"} // the name says that no samples are needed
 	sets := make([]storage.SeriesSet, len(s.selectors))
 	for i, selector := range s.selectors {

@@ -2,6 +2,7 @@ package prometheus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -58,9 +59,10 @@ func (s *scraper) run(ctx context.Context) error {
 		return fmt.Errorf("configure scraper: %w", err)
 	}
 	groups := make(chan map[string][]*targetgroup.Group)
-	ended := make(chan error, 1)
-	go func() { ended <- s.manager.Run(groups) }()
-	defer func() { s.manager.Stop(); _ = <-ended }()
+	var failure error // valid when ended is closed
+	ended := make(chan struct{})
+	go func() { failure = s.manager.Run(groups); close(ended) }()
+	defer func() { s.manager.Stop(); <-ended }()
 	for {
 		select {
 		case <-s.targets.changed:
@@ -69,9 +71,8 @@ func (s *scraper) run(ctx context.Context) error {
 		}
 		select {
 		case groups <- s.targets.groups():
-		case err := <-ended:
-			ended <- err
-			return fmt.Errorf("run scraper: %w", err)
+		case <-ended:
+			return errors.Join(errors.New("the scraper ended by itself"), failure)
 		case <-ctx.Done():
 			return nil
 		}
