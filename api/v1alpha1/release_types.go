@@ -278,6 +278,14 @@ type ReleaseMemory struct {
 	// waivedBackground is set when a person went on without a good verdict of the background analysis.
 	// +optional
 	WaivedBackground bool `json:"waivedBackground,omitempty"`
+	// told is the verdict of the step's analysis that people have been asked about, toldBackground that of the background's.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
+	Told string `json:"told,omitempty"`
+	// toldBackground is the verdict of the background analysis that people have been asked about.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
+	ToldBackground string `json:"toldBackground,omitempty"`
 	// reminded is set when people have been reminded of the approval.
 	// +optional
 	Reminded bool `json:"reminded,omitempty"`

@@ -3,6 +3,7 @@ package release
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // This file has what is measured on the way: in a step, and in the background beside the steps.
@@ -52,16 +53,39 @@ func (t *turn) judged() (again, judged bool) {
 			continue
 		}
 		message := fmt.Sprintf("%s at %s: %s", subject(id), t.placeLabel(), a.Message)
-		asked := t.m.PausedBy == pausedByFailure
-		switch {
-		case a.Verdict == Bad && !(asked && t.s.OnFailure == FailurePauses):
-			return t.fail(AnalysisFailed, message), true
-		case a.Verdict == Unclear && !asked:
+		switch told := t.told(a); {
+		case a.Verdict == Bad && !(told && t.s.OnFailure == FailurePauses):
+			again = t.fail(AnalysisFailed, message)
+		case a.Verdict == Unclear && !told:
 			t.ask(ReasonAnalysisUnclear, message)
-			return true, true
+			again = true
+		default:
+			continue
 		}
+		t.tell(a)
+		return again, true
 	}
 	return false, false
+}
+
+// told says whether the release has stopped to tell a person this very verdict.
+func (t *turn) told(a *Analysis) bool {
+	verdict := t.m.Told
+	if a.ID.Background {
+		verdict = t.m.ToldBackground
+	}
+	return t.m.PausedBy == pausedByFailure && verdict == a.Verdict
+}
+
+// tell remembers what a release that has stopped has told.
+func (t *turn) tell(a *Analysis) {
+	switch {
+	case t.m.PausedBy != pausedByFailure: // It is taken back.
+	case a.ID.Background:
+		t.m.ToldBackground = a.Verdict
+	default:
+		t.m.Told = a.Verdict
+	}
 }
 
 // counting are the analyses whose verdict counts now.
@@ -94,6 +118,16 @@ func (t *turn) analysed() Reason {
 	return t.until(ReasonAnalysing, "the analysis of "+t.stepLabel()+" goes on"+problemOf(a.Message), byAnalysis, t.m.StepReachedAt, t.releaseDeadline())
 }
 
+// crosses says whether a word was spoken before the release stopped to ask a person: it is not an answer to that.
+func (t *turn) crosses(d Decision) bool {
+	return t.m.PausedBy == pausedByFailure && d.before(t.m.PausedAt)
+}
+
+// before says whether it was spoken before a moment. The API server keeps seconds.
+func (d Decision) before(at time.Time) bool {
+	return !d.At.IsZero() && d.At.Before(at.Truncate(time.Second))
+}
+
 // remeasure has what came to no good verdict measured once more, since a person resumes; with waive he goes on without.
 // It counts only where he was asked: a word from before the verdict speaks of no verdict.
 func (t *turn) remeasure(waive bool) {
@@ -102,7 +136,7 @@ func (t *turn) remeasure(waive bool) {
 	}
 	for _, id := range t.counting() {
 		a := t.analysis(id)
-		if a == nil || a.Verdict == Measuring || a.Verdict == Good {
+		if a == nil || a.Verdict == Measuring || a.Verdict == Good || !t.told(a) {
 			continue
 		}
 		switch {

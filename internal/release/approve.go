@@ -105,7 +105,7 @@ func (a *Approval) may(d Decision) bool {
 func (t *turn) refuseWord(d Decision) refusal {
 	a := t.approval()
 	switch {
-	case a == nil || t.m.AskedAt.IsZero():
+	case a == nil || t.m.AskedAt.IsZero() || d.before(t.m.AskedAt):
 		return refusal{RefusedNoApprovalAsked, t.placeLabel() + " asks for no approval now; sluice get tells what it waits for"}
 	case d.Step == "":
 		return refusal{RefusedStepMissing, "spec.step is missing; name the step that you approve or reject, as sluice approve does"}
@@ -162,10 +162,12 @@ func (t *turn) refuseOverride(d Decision) refusal {
 	return refusal{}
 }
 
+func (t *turn) shut() bool { return t.o.Shut.Window != "" && t.m.OverriddenBy == "" }
+
 // window waits while a release window is shut: nothing is raised, and no step is left. A release that is being completed
 // goes on to its end, and an abort never waits.
 func (t *turn) window() Reason {
-	if t.o.Shut.Window == "" || t.m.OverriddenBy != "" {
+	if !t.shut() {
 		return Reason{}
 	}
 	until := t.releaseDeadline()

@@ -59,7 +59,7 @@ func (t *turn) refuse(d Decision) refusal {
 	case Override:
 		return t.refuseOverride(d)
 	case Promote:
-		return t.refusePromote()
+		return t.refusePromote(d)
 	case PromoteFull:
 		return t.refuseFull()
 	case PauseNow:
@@ -68,6 +68,9 @@ func (t *turn) refuse(d Decision) refusal {
 		}
 		return refusal{}
 	case Resume:
+		if t.crosses(d) {
+			return refusal{RefusedNotPaused, "the release has stopped since you decided: " + t.m.EndMessage + "; look, and decide again"}
+		}
 		if t.m.PausedBy == "" {
 			return refusal{RefusedNotPaused, "the release is not paused by hand; promote ends the pause of a step"}
 		}
@@ -95,9 +98,9 @@ func (t *turn) refuseAny(d Decision) refusal {
 	return refusal{}
 }
 
-func (t *turn) refusePromote() refusal {
+func (t *turn) refusePromote(d Decision) refusal {
 	switch {
-	case t.m.PausedBy != "":
+	case t.m.PausedBy != "" && !t.crosses(d):
 		return refusal{}
 	case t.m.Phase == Completing:
 		return refusal{RefusedNothingToPromote, "all steps are done and the release is being completed"}
@@ -140,8 +143,10 @@ func (t *turn) apply(d Decision) (code, message string) {
 		t.remeasure(false)
 		t.unpause()
 	case Promote:
-		t.remeasure(true)
-		t.unpause()
+		if !t.crosses(d) {
+			t.remeasure(true)
+			t.unpause()
+		}
 		t.m.Promoted = t.m.Phase != Completing
 	case PromoteFull:
 		t.promoteFull()
@@ -203,6 +208,7 @@ func (t *turn) unpause() {
 		return
 	}
 	t.m.PausedBy, t.m.PausedAt, t.m.EndMessage = "", time.Time{}, ""
+	t.m.Told, t.m.ToldBackground = Measuring, Measuring
 	if t.m.StepReachedAt.IsZero() || t.m.StepStartedAt.After(t.m.StepReachedAt) {
 		t.m.StepStartedAt = t.now
 	}

@@ -121,6 +121,9 @@ type Memory struct {
 	// they had come to no good verdict and a person resumed. Waived and WaivedBackground: a person went on without one.
 	Measured, MeasuredBackground int
 	Waived, WaivedBackground     bool
+	// Told and ToldBackground are the verdicts that a release paused by a failure has told people of: theirs is the answer
+	// to these, and to no other.
+	Told, ToldBackground Verdict
 	// AskedAt is when the current step's approval was asked for, Reminded that people have been reminded of it, and
 	// Approvals are those that count.
 	AskedAt   time.Time

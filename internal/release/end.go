@@ -117,6 +117,9 @@ func (t *turn) fail(why EndReason, message string) (again bool) {
 // ask pauses the release for a person to decide. Only what has just happened is asked for, and once.
 func (t *turn) ask(code, message string) {
 	t.happened(code, "", "%s", message)
+	if t.m.PausedBy == pausedByFailure && t.m.EndMessage != "" {
+		message = t.m.EndMessage + "; " + message
+	}
 	t.pause(pausedByFailure)
 	t.m.EndMessage = message
 	t.out.Actions = nil

@@ -40,6 +40,7 @@ func (m Memory) sane(s Spec, now time.Time) Memory {
 	if m.StartedAt.IsZero() {
 		m.StartedAt = now
 	}
+	m.Measured, m.MeasuredBackground = max(m.Measured, 0), max(m.MeasuredBackground, 0)
 	if m.Phase == Aborting && m.End == NotEnding {
 		m.End = AbortedByUser
 	}
@@ -68,7 +69,7 @@ func (m Memory) Equal(o Memory) bool { return reflect.DeepEqual(m, o) }
 // leaveStep forgets what was only of the current step.
 func (m *Memory) leaveStep() {
 	m.StepStartedAt, m.StepReachedAt, m.Promoted = time.Time{}, time.Time{}, false
-	m.Measured, m.Waived = 0, false
+	m.Measured, m.Waived, m.Told = 0, false, Measuring
 	m.AskedAt, m.Reminded, m.Approvals = time.Time{}, false, nil
 }
 

@@ -114,6 +114,8 @@ type Decision struct {
 	// Groups of the user that he named; the API server has proven that they are his.
 	Groups  []string
 	Comment string
+	// At is when it was spoken, to the second; zero if that is not known.
+	At time.Time
 }
 
 // Verb is what a person can decide about a running release.

@@ -96,6 +96,7 @@ func (t *turn) bounded(r Reason) (_ Reason, passed bool) {
 	r.Since = t.clock()
 	r.Until = r.Since.Add(t.s.ProgressDeadline)
 	t.wake(r.Until)
+	t.wake(t.releaseDeadline())
 	return r, !t.now.Before(r.Until)
 }
 

@@ -20,13 +20,13 @@ var (
 
 // step brings the release into its current step, keeps it there, and leaves it when its gates are open.
 func (t *turn) step() (again bool) {
+	if again, judged := t.judged(); judged {
+		return again
+	}
 	if r := t.scaledToZero(); r.Code != "" {
 		t.standStill(r)
 		t.m.StepStartedAt = time.Time{} // No deadline but the release's own runs.
 		return false
-	}
-	if again, judged := t.judged(); judged {
-		return again
 	}
 	if r := t.window(); r.Code != "" && t.m.StepReachedAt.IsZero() {
 		t.m.Phase, t.m.StepStartedAt = Paused, time.Time{} // No deadline but the release's own runs.
@@ -41,7 +41,12 @@ func (t *turn) step() (again bool) {
 	if t.split() {
 		gates = splitStep
 	}
+	reached := !t.m.StepReachedAt.IsZero()
 	if r := t.first(gates); r.Code != "" {
+		if reached && t.m.StepReachedAt.IsZero() && t.shut() {
+			t.out.Actions = nil // It has to be reached again, which the window does not let it.
+			return true
+		}
 		return t.stepWaits(r)
 	}
 	t.reach()

@@ -229,7 +229,7 @@ func (w *World) speak(verb release.Verb, who, how int) {
 	}
 	d := Decision{Release: r.Number, At: w.Tick, Decision: release.Decision{
 		ID: "decision-" + strconv.Itoa(w.people.words), Verb: verb, User: team[who].name, Groups: team[who].groups,
-		PlanMismatch: how == 3, PlanNamed: how != 4,
+		PlanMismatch: how == 3, PlanNamed: how != 4, At: w.now(),
 	}}
 	named := how == 0 || how > 2
 	switch step := r.Memory.Step; {

@@ -366,9 +366,13 @@ func badIsTakenBack(w *World) string {
 // measuresAtAll is S12: what a step waits for is being measured, also when somebody has deleted it, and told to conclude.
 func measuresAtAll(w *World) string {
 	g := &w.checks.gates
+	if w.hands.last.Reason.Code != release.ReasonAnalysing {
+		g.idleFrom = 0
+		return ""
+	}
 	r, ok := w.underWay()
 	a, begun := at[Analysis](&w.store.table, w.analysisKey(r.Number, stepID(r.Memory)))
-	if !ok || w.hands.last.Reason.Code != release.ReasonAnalysing || begun && (a.Concluding || a.Verdict != release.Measuring) {
+	if !ok || begun && (a.Concluding || a.Verdict != release.Measuring) {
 		g.idleFrom = 0
 		return ""
 	}
@@ -384,6 +388,9 @@ func measuresAtAll(w *World) string {
 // expires is L2: what has reached its time limit ends. While a release waits for something else with a limit of its own
 // it may be the recheck that finds out.
 func expires(w *World) string {
+	if w.Tick%8 != 0 {
+		return "" // It is not that urgent.
+	}
 	r, ok := w.underWay()
 	if !ok {
 		return ""

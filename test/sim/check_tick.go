@@ -160,8 +160,11 @@ func onlyReleased(w *World) string {
 // givenByAnother: somebody else has given the version a share, no greater than the one that its step is to have. While the
 // release stands still before that step it is not taken away again.
 func (w *World) givenByAnother(v Version) bool {
+	if w.checks.excuse.foreignAt == 0 {
+		return false
+	}
 	r, _, to, ok := w.current()
-	if !ok || v != to || w.checks.excuse.foreignAt == 0 || r.Memory.End != release.NotEnding || r.Memory.Phase == release.Completing {
+	if !ok || v != to || r.Memory.End != release.NotEnding || r.Memory.Phase == release.Completing {
 		return false
 	}
 	i, _ := at[Ingress](&w.store.table, ingressKey)
@@ -176,8 +179,11 @@ const aloneWindow = grace + 16
 // servesAlone: somebody has widened a Service while stable has no ready pod, and the new pods of the release under way
 // answer there. To narrow it again would leave nobody, so it stays until stable is back.
 func (w *World) servesAlone(v Version) bool {
+	if w.checks.excuse.foreignAt == 0 {
+		return false
+	}
 	r, from, to, ok := w.current()
-	if !ok || v != to || w.checks.excuse.foreignAt == 0 || r.Memory.Phase.Terminal() {
+	if !ok || v != to || r.Memory.Phase.Terminal() {
 		return false
 	}
 	if _, ready, _ := w.count(from); ready > 0 {

@@ -26,6 +26,7 @@ func readMemory(rel *v1alpha1.Release, now time.Time) release.Memory {
 		Promoted: m.Promoted, Full: m.Full, PausedBy: m.PausedBy, PausedAt: microOf(m.PausedAt),
 		DrainFrom: microOf(m.DrainFrom), HandedOver: m.HandedOver, Overdue: m.Overdue,
 		Measured: int(m.Measured), MeasuredBackground: int(m.MeasuredBackground), Waived: m.Waived, WaivedBackground: m.WaivedBackground,
+		Told: release.Verdict(m.Told), ToldBackground: release.Verdict(m.ToldBackground),
 		AskedAt: microOf(m.AskedAt), Reminded: m.Reminded, Approvals: readApprovals(m.Approvals), OverriddenBy: m.OverriddenBy,
 		End: release.EndReason(m.End), EndMessage: m.EndMessage,
 	}
@@ -54,6 +55,7 @@ func writeMemory(m release.Memory, answers []v1alpha1.DecisionAnswer) *v1alpha1.
 		Promoted: m.Promoted, Full: m.Full, PausedBy: m.PausedBy, PausedAt: micro(m.PausedAt),
 		DrainFrom: micro(m.DrainFrom), HandedOver: m.HandedOver, Overdue: m.Overdue,
 		Measured: int32(m.Measured), MeasuredBackground: int32(m.MeasuredBackground), Waived: m.Waived, WaivedBackground: m.WaivedBackground,
+		Told: string(m.Told), ToldBackground: string(m.ToldBackground),
 		AskedAt: micro(m.AskedAt), Reminded: m.Reminded, Approvals: writeApprovals(m.Approvals), OverriddenBy: m.OverriddenBy,
 		End: string(m.End), EndMessage: clip(m.EndMessage), Answers: answers,
 	}

@@ -673,7 +673,7 @@ func (l *layer) settledAt() time.Time {
 func decision(d *v1alpha1.Decision, rel *v1alpha1.Release) release.Decision {
 	return release.Decision{
 		ID: d.Name, Verb: release.Verb(d.Spec.Verb), Step: d.Spec.Step, User: d.Spec.User, Comment: d.Spec.Comment,
-		Groups: d.Spec.Groups, PlanNamed: d.Spec.PlanDigest != "",
+		At: d.CreationTimestamp.Time, Groups: d.Spec.Groups, PlanNamed: d.Spec.PlanDigest != "",
 		PlanMismatch: d.Spec.PlanDigest != "" && d.Spec.PlanDigest != rel.Spec.PlanDigest,
 	}
 }
