@@ -108,11 +108,10 @@ func (r *Reconciler) jobOutcome(ctx context.Context, run *v1alpha1.AnalysisRun, 
 	if good {
 		m.Phase, m.Value = v1alpha1.AnalysisSuccessful, "completed"
 	}
-	message := "Job " + job.Name + why(job)
+	m.Message = metric.Bounded("Job "+job.Name+why(job), logLimit/4)
 	if tail := r.tail(ctx, run.Namespace, job); tail != "" {
-		message += "\n" + tail
+		m.Message += "\n" + lastOf(tail, logLimit/2) // Its lines stay lines.
 	}
-	m.Message = metric.Bounded(message, logLimit)
 	return outcome{metric: name, at: job.CreationTimestamp.Time, measurement: m}
 }
 
@@ -153,6 +152,7 @@ func (r *Reconciler) tail(ctx context.Context, namespace string, job *batchv1.Jo
 
 // lastOf keeps the end of a text, from the beginning of a line on if there is one.
 func lastOf(text string, limit int) string {
+	text = strings.ToValidUTF8(text, "")
 	if len(text) <= limit {
 		return text
 	}

@@ -92,7 +92,7 @@ func (b *bench) restart() {
 	}
 	b.r.Egress = egress
 	b.r.Logs = func(context.Context, string, string, string, int64) (string, error) {
-		return "line 1\nFAILED: 3 wrong\n", nil
+		return strings.Repeat("request: status 500\n", 40) + "FAILED: 3 wrong\n", nil
 	}
 }
 
@@ -430,7 +430,7 @@ func TestJobFails(t *testing.T) {
 	}
 	b.ends(b.job(1), batchv1.JobFailed)
 	run := b.look()
-	b.is(run, v1alpha1.AnalysisFailed, "smoke failed once")
+	b.is(run, v1alpha1.AnalysisFailed, "backoff limit: FAILED: 3 wrong") // The last line alone.
 	if m := run.Status.Metrics[0].Measurements[0].Message; !strings.Contains(m, "FAILED: 3 wrong") || !strings.Contains(m, "backoff limit") {
 		t.Errorf("the record says %q", m)
 	}

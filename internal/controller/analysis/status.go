@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -128,13 +129,23 @@ func record(run *v1alpha1.AnalysisRun, o outcome) {
 			if o.measurement.Message != "" && said != "" {
 				said += ": "
 			}
-			x := pure.Measurement{At: at, Phase: pure.Phase(o.measurement.Phase), Message: metric.Bounded(said+o.measurement.Message, messageLimit/2)}
+			x := pure.Measurement{At: at, Phase: pure.Phase(o.measurement.Phase), Message: metric.Bounded(said+inShort(o.measurement.Message), messageLimit/2)}
 			writeResult(result, readResult(result).Take(rules[i], x))
 		}
 	}
 	result.Job = ""
 	result.Measurements = append(result.Measurements, o.measurement)
 	result.Measurements = result.Measurements[max(0, len(result.Measurements)-keptMeasurements):]
+}
+
+// inShort is the first line of a message and, of a log below it, the last, which mostly sums it up. The measurement has it
+// all.
+func inShort(message string) string {
+	first, log, found := strings.Cut(strings.TrimSpace(message), "\n")
+	if !found {
+		return first
+	}
+	return first + ": " + strings.TrimSpace(log[strings.LastIndexByte(log, '\n')+1:])
 }
 
 // project writes what a run has come to.
