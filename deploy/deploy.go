@@ -24,6 +24,9 @@ const (
 	ServiceAccount = "sluice"
 	// Controller is the name of the controller's Deployment.
 	Controller = "sluice"
+
+	// secretReader is the ClusterRole by which the controller is let read Secrets, bound to nobody at first.
+	secretReader = "sluice-secret-reader"
 )
 
 //go:embed crds/*.yaml namespace.yaml rbac/*.yaml policies/*.yaml controller.yaml
@@ -32,6 +35,12 @@ var files embed.FS
 // Username is the name by which the API server knows the controller that is installed in this namespace.
 func Username(namespace string) string {
 	return "system:serviceaccount:" + namespace + ":" + ServiceAccount
+}
+
+// LetReadSecrets is what to do for the controller to read the Secrets of a namespace, which nothing lets it by itself.
+func LetReadSecrets(namespace string) string {
+	return fmt.Sprintf("let the controller read Secrets of this namespace: kubectl create rolebinding %[1]s -n %[2]s --clusterrole %[1]s --serviceaccount %[3]s:%[4]s",
+		secretReader, namespace, Namespace, ServiceAccount)
 }
 
 // CRDs are the kinds. They must be established before anything else is made of them.

@@ -42,12 +42,8 @@ func runList(ctx context.Context, e *env, o listOptions) error {
 	if err != nil {
 		return err
 	}
-	var within []client.ListOption
-	if !o.all {
-		within = append(within, client.InNamespace(ns))
-	}
 	var list v1alpha1.RolloutList
-	if err := c.List(ctx, &list, within...); err != nil {
+	if err := c.List(ctx, &list, within(ns, o.all)...); err != nil {
 		return err
 	}
 	if o.machine() {
@@ -66,6 +62,14 @@ func runList(ctx context.Context, e *env, o listOptions) error {
 	t.write(&b, e.paint)
 	_, err = fmt.Fprint(e.out, b.String())
 	return err
+}
+
+// within has a list be of one namespace, or of all.
+func within(ns string, all bool) []client.ListOption {
+	if all {
+		return nil
+	}
+	return []client.ListOption{client.InNamespace(ns)}
 }
 
 func listTable(items []v1alpha1.Rollout, o listOptions, now clock) *table {

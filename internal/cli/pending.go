@@ -59,12 +59,8 @@ func runPending(ctx context.Context, e *env, o pendingOptions) error {
 	if err != nil {
 		return err
 	}
-	var within []client.ListOption
-	if !o.all {
-		within = append(within, client.InNamespace(ns))
-	}
 	var list v1alpha1.ReleaseList
-	if err := c.List(ctx, &list, within...); err != nil {
+	if err := c.List(ctx, &list, within(ns, o.all)...); err != nil {
 		return err
 	}
 	me, err := whoAmI(ctx, c)

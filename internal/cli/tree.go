@@ -175,18 +175,12 @@ func wayOn(w *v1alpha1.WaitingFor) string {
 		return ""
 	}
 	switch w.Reason {
-	case release.ReasonPausedForPerson:
-		return "promote"
-	case release.ReasonAwaitingApproval:
-		return "approve"
 	case release.ReasonWindowShut:
 		return `override -m "WHY"`
-	case release.ReasonPausedByHand, release.ReasonStepFailed, release.ReasonAnalysisUnclear:
-		return "resume"
 	case release.ReasonScaledToZero:
 		return "promote --full"
 	}
-	return ""
+	return string(personal[w.Reason])
 }
 
 func (t tree) showVersions(b *strings.Builder) {

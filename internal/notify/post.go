@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -78,6 +79,25 @@ func (p Post) Send(ctx context.Context, client *http.Client) ([]byte, error) {
 		return body, nil
 	}
 	return nil, p.refused(answer, body)
+}
+
+// ErrCode reads an answer of {"errcode", "errmsg"}, as some services give one to whatever they are sent. Passing are the codes
+// of troubles that pass by themselves, each with how long to wait at least.
+func (p Post) ErrCode(answer []byte, passing map[int]time.Duration) error {
+	var a struct {
+		Code    *int   `json:"errcode"`
+		Message string `json:"errmsg"`
+	}
+	if err := json.Unmarshal(answer, &a); err != nil || a.Code == nil {
+		return &Refusal{Service: p.Service, Reason: "its answer is none of a robot: " + p.Excerpt(string(answer))}
+	}
+	if *a.Code == 0 {
+		return nil
+	}
+	wait, passes := passing[*a.Code]
+	return &Refusal{
+		Service: p.Service, Reason: fmt.Sprintf("errcode %d: %s", *a.Code, p.Excerpt(a.Message)), Temporary: passes, RetryAfter: wait,
+	}
 }
 
 // unreached tells an error of the network without the address that net/http puts into it.

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/deploy"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/metric"
 	"github.com/sluice-dev/sluice/internal/registry"
@@ -107,7 +108,7 @@ func (r *Reconciler) secrets(ctx context.Context, namespace string) func(name, k
 		case apierrors.IsNotFound(err):
 			return "", fmt.Errorf("the Secret %q is not in namespace %s; create it, or correct the name", name, namespace)
 		case apierrors.IsForbidden(err):
-			return "", fmt.Errorf("the Secret %q cannot be read; let the controller read Secrets of this namespace: kubectl create rolebinding sluice-secret-reader -n %s --clusterrole sluice-secret-reader --serviceaccount sluice-system:sluice", name, namespace)
+			return "", fmt.Errorf("the Secret %q cannot be read; %s", name, deploy.LetReadSecrets(namespace))
 		case err != nil:
 			return "", fmt.Errorf("the Secret %q cannot be read: %s", name, reasonOf(err))
 		}

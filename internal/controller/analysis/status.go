@@ -25,15 +25,18 @@ const (
 func metricsOf(run *v1alpha1.AnalysisRun) []pure.Metric {
 	out := make([]pure.Metric, 0, len(run.Spec.Metrics))
 	for i := range run.Spec.Metrics {
-		m := &run.Spec.Metrics[i]
-		out = append(out, pure.Metric{
-			Name: m.Name, InitialDelay: duration(m.InitialDelay), Interval: duration(m.Interval), Count: number(m.Count, 0),
-			FailureLimit: number(m.FailureLimit, 0), InconclusiveLimit: number(m.InconclusiveLimit, inconclusiveLimit(m)),
-			ConsecutiveErrorLimit:   number(m.ConsecutiveErrorLimit, defaultErrorLimit),
-			ConsecutiveSuccessLimit: number(m.ConsecutiveSuccessLimit, 0), DryRun: m.DryRun,
-		})
+		out = append(out, ruleOf(&run.Spec.Metrics[i]))
 	}
 	return out
+}
+
+func ruleOf(m *v1alpha1.Metric) pure.Metric {
+	return pure.Metric{
+		Name: m.Name, InitialDelay: duration(m.InitialDelay), Interval: duration(m.Interval), Count: number(m.Count, 0),
+		FailureLimit: number(m.FailureLimit, 0), InconclusiveLimit: number(m.InconclusiveLimit, inconclusiveLimit(m)),
+		ConsecutiveErrorLimit:   number(m.ConsecutiveErrorLimit, defaultErrorLimit),
+		ConsecutiveSuccessLimit: number(m.ConsecutiveSuccessLimit, 0), DryRun: m.DryRun,
+	}
 }
 
 // inconclusiveLimit: as long as a comparison has proven nothing, it goes on.
@@ -122,17 +125,13 @@ func record(run *v1alpha1.AnalysisRun, o outcome) {
 	if m.Compare != nil && o.read != nil {
 		judge(result, m.Compare, &o)
 	}
-	rules := metricsOf(run)
-	for i := range rules {
-		if rules[i].Name == m.Name {
-			said := o.measurement.Value
-			if o.measurement.Message != "" && said != "" {
-				said += ": "
-			}
-			x := pure.Measurement{At: at, Phase: pure.Phase(o.measurement.Phase), Message: metric.Bounded(said+inShort(o.measurement.Message), messageLimit/2)}
-			writeResult(result, readResult(result).Take(rules[i], x))
-		}
+	said := o.measurement.Value
+	if o.measurement.Message != "" && said != "" {
+		said += ": "
 	}
+	writeResult(result, readResult(result).Take(ruleOf(m), pure.Measurement{
+		At: at, Phase: pure.Phase(o.measurement.Phase), Message: metric.Bounded(said+inShort(o.measurement.Message), messageLimit/2),
+	}))
 	result.Job = ""
 	result.Measurements = append(result.Measurements, o.measurement)
 	result.Measurements = result.Measurements[max(0, len(result.Measurements)-keptMeasurements):]

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/deploy"
 	"github.com/sluice-dev/sluice/internal/notify"
 	"github.com/sluice-dev/sluice/internal/registry"
 )
@@ -94,7 +95,7 @@ func (r *Reconciler) secrets(ctx context.Context, namespace string) func(name, k
 		case apierrors.IsNotFound(err):
 			return "", fmt.Errorf("it is not in namespace %s; create it, or correct spec.sink", namespace)
 		case apierrors.IsForbidden(err):
-			return "", fmt.Errorf("let the controller read Secrets of this namespace: kubectl create rolebinding sluice-secret-reader -n %s --clusterrole sluice-secret-reader --serviceaccount sluice-system:sluice", namespace)
+			return "", errors.New(deploy.LetReadSecrets(namespace))
 		case errors.Is(err, context.DeadlineExceeded):
 			return "", errors.New("the API server did not answer in time")
 		case err != nil:

@@ -163,6 +163,9 @@ func (r *Reconciler) checkSpec(ctx context.Context, write *kube.Writer, w *world
 	if problem := r.problem(w); problem != "" {
 		return r.stall(ctx, write, w, ReasonSpecRefused, "%s", problem)
 	}
+	if !measures(w.rollout) {
+		return false, ctrl.Result{}, nil
+	}
 	err := r.analysisProblem(ctx, w, translate.Plan(w.rollout))
 	if m, ok := errors.AsType[*mistake](err); ok {
 		return r.stall(ctx, write, w, ReasonSpecRefused, "%s", m.message)

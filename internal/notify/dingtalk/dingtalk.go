@@ -12,7 +12,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -79,7 +78,7 @@ func (s *Sink) Send(ctx context.Context, m notify.Message) error {
 	if err != nil {
 		return err
 	}
-	return read(post, answer)
+	return post.ErrCode(answer, passing)
 }
 
 // signed adds the time and the signature to the address. Each attempt has its own: a signature is good for an hour.
@@ -112,25 +111,8 @@ const (
 	codeCapped  = 660026
 )
 
-func read(post notify.Post, answer []byte) error {
-	var a struct {
-		Code    *int   `json:"errcode"`
-		Message string `json:"errmsg"`
-	}
-	if err := json.Unmarshal(answer, &a); err != nil || a.Code == nil {
-		return &notify.Refusal{Service: service, Reason: "its answer is none of a robot: " + post.Excerpt(string(answer))}
-	}
-	r := &notify.Refusal{Service: service, Reason: fmt.Sprintf("errcode %d: %s", *a.Code, post.Excerpt(a.Message))}
-	switch *a.Code {
-	case 0:
-		return nil
-	case codeBusy:
-		r.Temporary = true
-	case codeTooFast, codeLimited, codeCapped:
-		r.Temporary, r.RetryAfter = true, penalty
-	}
-	return r
-}
+// passing are these codes, with how long to wait.
+var passing = map[int]time.Duration{codeBusy: 0, codeTooFast: penalty, codeLimited: penalty, codeCapped: penalty}
 
 // textOf is the Markdown. A line ends there by two spaces before the line end.
 func textOf(m notify.Message, text string) string {

@@ -8,7 +8,6 @@ package wecom
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -63,7 +62,7 @@ func (s *Sink) Send(ctx context.Context, m notify.Message) error {
 	if err != nil {
 		return err
 	}
-	return read(post, answer)
+	return post.ErrCode(answer, passing)
 }
 
 // The codes of answers that pass by themselves.
@@ -73,25 +72,8 @@ const (
 	codeAtOnce   = 45033
 )
 
-func read(post notify.Post, answer []byte) error {
-	var a struct {
-		Code    *int   `json:"errcode"`
-		Message string `json:"errmsg"`
-	}
-	if err := json.Unmarshal(answer, &a); err != nil || a.Code == nil {
-		return &notify.Refusal{Service: service, Reason: "its answer is none of a robot: " + post.Excerpt(string(answer))}
-	}
-	r := &notify.Refusal{Service: service, Reason: fmt.Sprintf("errcode %d: %s", *a.Code, post.Excerpt(a.Message))}
-	switch *a.Code {
-	case 0:
-		return nil
-	case codeBusy:
-		r.Temporary = true
-	case codeTooOften, codeAtOnce:
-		r.Temporary, r.RetryAfter = true, pause
-	}
-	return r
-}
+// passing are these codes, with how long to wait.
+var passing = map[int]time.Duration{codeBusy: 0, codeTooOften: pause, codeAtOnce: pause}
 
 var colors = map[notify.Event]string{
 	notify.Waiting: "warning", notify.Frozen: "warning", notify.Failed: "warning", notify.Aborted: "warning", notify.Done: "info",
