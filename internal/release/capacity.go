@@ -39,6 +39,25 @@ func stepPods(step Step, replicas int, split bool) int {
 	return besidePods(step, replicas)
 }
 
+// podsAhead is the number of canary pods to ask for in a step. A step that waits for nothing but its own pods and
+// routes leads at once to the next, so the pods of all the steps up to the next wait start together: no step of
+// such a chain waits for pods that an earlier one could have started. A step that names a number of pods gets that.
+func podsAhead(s *Spec, step, replicas int) int {
+	pods := besidePods(s.Steps[step], replicas)
+	for ; s.Steps[step].passes(); step++ {
+		if step+1 == len(s.Steps) {
+			return max(pods, replicas)
+		}
+		pods = max(pods, besidePods(s.Steps[step+1], replicas))
+	}
+	return pods
+}
+
+// passes says that a step is left as soon as it is in force.
+func (s *Step) passes() bool {
+	return s.Pause.Kind == PauseNone && !s.Analysis && s.Approval == nil && s.Replicas == 0
+}
+
 // lasting is the world without the pods that are on their way out: what is ready beyond the number asked for will
 // not be so for long, and is no capacity.
 func (o Observed) lasting() Observed {

@@ -138,7 +138,7 @@ func (t *turn) apply(d Decision) (code, message string) {
 	t.happened(code, d.User, "%s%s", message, problemOf(d.Comment))
 	switch d.Verb {
 	case PauseNow:
-		t.pause(d.User)
+		t.pause(d.person())
 	case Resume:
 		t.remeasure(false)
 		t.unpause()

@@ -128,6 +128,14 @@ func (t *turn) ask(code, message string) {
 // pausedByFailure stands in Memory.PausedBy when no person paused the release.
 const pausedByFailure = "sluice"
 
+// person is the name to remember of who paused a release: never the one that stands for a failure.
+func (d Decision) person() string {
+	if d.User == pausedByFailure {
+		return "user " + d.User
+	}
+	return d.User
+}
+
 func (t *turn) placeLabel() string {
 	if t.m.Phase == Completing {
 		return "completion"

@@ -36,12 +36,12 @@ func Plan(s Spec, replicas int) []PlannedStep {
 	canary := 0
 	for i, st := range s.Steps {
 		p := planStep(&s, i, replicas)
+		p.WaitsFor = planWaits(&s, st, p.CanaryPods)
 		if len(s.Layers) > 0 {
-			p.CanaryPods = max(p.CanaryPods, canary)
+			p.CanaryPods = max(podsAhead(&s, i, replicas), canary)
 		}
 		canary = p.CanaryPods
 		p.ExtraPods = p.CanaryPods
-		p.WaitsFor = planWaits(&s, st, p.CanaryPods)
 		plan = append(plan, p)
 	}
 	return append(plan, planCompletion(&s, replicas, canary))
