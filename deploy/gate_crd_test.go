@@ -69,9 +69,9 @@ func TestStepSchema(t *testing.T) {
 		"analysis: {templates: [{name: ''}]}":                              {"steps[0].analysis.templates[0].name", "at least 1 chars"},
 		"analysis: {templates: [{name: a, scope: All}]}":                   {"templates[0].scope", `"Namespace", "Cluster"`},
 		"analysis: {builtin: error-rate, min: 1}":                          {"steps[0].analysis.builtin", `"success-rate", "latency"`},
-		"analysis: {builtin: success-rate}":                                {"analysis.builtin: success-rate needs min or compare, latency needs max"},
-		"analysis: {builtin: success-rate, max: 1}":                        {"analysis.builtin: success-rate needs min or compare, latency needs max"},
-		"analysis: {builtin: latency, min: 1}":                             {"analysis.builtin: success-rate needs min or compare, latency needs max"},
+		"analysis: {builtin: success-rate}":                                {"analysis.builtin: success-rate needs min or compare, latency needs max or compare"},
+		"analysis: {builtin: success-rate, max: 1}":                        {"analysis.builtin: success-rate needs min or compare, latency needs max or compare"},
+		"analysis: {builtin: latency, min: 1}":                             {"analysis.builtin: success-rate needs min or compare, latency needs max or compare"},
 		"analysis: {builtin: success-rate, min: 100.5}":                    {"analysis.min: must be between 0 and 100 (percent)"},
 		"analysis: {builtin: success-rate, min: -0.5}":                     {"analysis.min: must be between 0 and 100 (percent)"},
 		"analysis: {builtin: success-rate, min: '99.5'}":                   {"steps[0].analysis.min", "must be of type number"},
@@ -88,14 +88,19 @@ func TestStepSchema(t *testing.T) {
 
 		"analysis: {builtin: latency, max: -1}": {"analysis.max: must be 0 or more (milliseconds)"},
 
-		"analysis: {builtin: success-rate, compare: {}}":                                               nil,
-		"analysis: {builtin: success-rate, compare: {tolerance: 0.5, errorRate: 1, minSamples: 1000}}": nil,
-		"analysis: {builtin: success-rate, min: 99, compare: {}}":                                      {"analysis.compare: goes with builtin: success-rate, in place of min"},
-		"analysis: {builtin: latency, compare: {}}":                                                    {"analysis.compare: goes with builtin: success-rate, in place of min"},
-		"analysis: {templates: [{name: a}], compare: {}}":                                              {"analysis.compare: goes with builtin: success-rate, in place of min"},
-		"analysis: {builtin: success-rate, compare: {tolerance: 100}}":                                 {"compare.tolerance: must be between 0 and 99 (percent points)"},
-		"analysis: {builtin: success-rate, compare: {errorRate: 0}}":                                   {"compare.errorRate: must be between 0.001 and 50 (percent)"},
-		"analysis: {builtin: success-rate, compare: {minSamples: -1}}":                                 {"steps[0].analysis.compare.minSamples", "greater than or equal to 0"},
+		"analysis: {builtin: success-rate, compare: {}}":                                                       nil,
+		"analysis: {builtin: success-rate, compare: {tolerance: 0.5, errorRate: 1, minSamples: 1000}}":         nil,
+		"analysis: {builtin: latency, compare: {}}":                                                            nil,
+		"analysis: {builtin: latency, quantile: 0.99, compare: {tolerance: 1}}":                                nil,
+		"analysis: {builtin: latency, quantile: 0.95, compare: {tolerance: 2, errorRate: 5, minSamples: 500}}": nil,
+		"analysis: {builtin: success-rate, min: 99, compare: {}}":                                              {"analysis.compare: goes with a builtin, in place of min or max"},
+		"analysis: {builtin: latency, max: 300, compare: {}}":                                                  {"analysis.compare: goes with a builtin, in place of min or max"},
+		"analysis: {templates: [{name: a}], compare: {}}":                                                      {"analysis.compare: goes with a builtin, in place of min or max"},
+		"analysis: {builtin: latency, quantile: 0.999999, compare: {}}":                                        {"analysis.quantile: must be between 0.01 and 0.9999 with compare, as 0.95"},
+		"analysis: {builtin: latency, quantile: 0.001, compare: {}}":                                           {"analysis.quantile: must be between 0.01 and 0.9999 with compare, as 0.95"},
+		"analysis: {builtin: success-rate, compare: {tolerance: 100}}":                                         {"compare.tolerance: must be between 0 and 99 (percent points)"},
+		"analysis: {builtin: success-rate, compare: {errorRate: 0}}":                                           {"compare.errorRate: must be between 0.001 and 50 (percent)"},
+		"analysis: {builtin: success-rate, compare: {minSamples: -1}}":                                         {"steps[0].analysis.compare.minSamples", "greater than or equal to 0"},
 
 		"approval: {}":                                        {"steps[0].approval.from", "Required"},
 		"approval: {from: {}}":                                {"steps[0].approval.from", "approval.from: name users or groups; nobody named means that nobody may approve"},
@@ -112,9 +117,10 @@ func TestStepSchema(t *testing.T) {
 		all[step] = written{"{workload: {kind: Deployment, name: shop}, canary: {steps: [{weight: 20, " + step + "}]}}", want}
 	}
 	for background, want := range map[string][]string{
-		"{builtin: success-rate, min: 99.5, fromStep: half}": nil,
+		"{builtin: success-rate, min: 99.5, fromStep: half}":          nil,
+		"{builtin: latency, compare: {tolerance: 2}, fromStep: half}": nil,
 		"{fromStep: half}":   {"spec.canary.analysis", "analysis: name templates, or a builtin"},
-		"{builtin: latency}": {"spec.canary.analysis", "success-rate needs min or compare, latency needs max"},
+		"{builtin: latency}": {"spec.canary.analysis", "success-rate needs min or compare, latency needs max or compare"},
 	} {
 		all["background "+background] = written{"{workload: {kind: Deployment, name: shop}, canary: {steps: [{name: half, weight: 50}], analysis: " + background + "}}", want}
 	}
@@ -162,8 +168,17 @@ func TestTemplateSchema(t *testing.T) {
 		"compared once":        {up(", compare: {bad: errors}"), []string{"compare: needs provider.prometheus and an interval"}},
 		"compared elsewhere":   {metrics("{name: a, interval: 10s, compare: {bad: errors}, provider: {http: {url: x}}}"), []string{"compare: needs provider.prometheus and an interval"}},
 		"compared, and judged": {up(", interval: 10s, compare: {bad: errors}, successCondition: result > 1.0"), []string{"compare: gives the verdict itself; remove successCondition and failureCondition"}},
-		"compared to nothing":  {up(", interval: 10s, compare: {}"), []string{"spec.metrics[0].compare.bad", "Required"}},
-		"as in Argo Rollouts":  {up(", inconclusiveLimit: 1, failureCondition: 'result[0] > 1', metricsPerMinute: 1"), []string{`unknown field "spec.metrics[0].metricsPerMinute"`}},
+		"compared to nothing":  {up(", interval: 10s, compare: {}"), []string{"compare: set bad, to compare failed requests, or quantile, to compare latencies"}},
+		"compared twice":       {up(", interval: 10s, compare: {bad: errors, quantile: 0.95}"), []string{"compare: set bad, to compare failed requests, or quantile, to compare latencies"}},
+		"slower":               {spec: up(", interval: 10s, compare: {quantile: 0.95}")},
+		"slower, with a unit":  {spec: up(", interval: 10s, compare: {quantile: 0.95, unit: s, tolerance: 2, errorRate: 1, minSamples: 500}")},
+		"bad, with a unit":     {up(", interval: 10s, compare: {bad: errors, unit: s}"), []string{"compare.unit: goes with compare.quantile"}},
+		"quantile in percent":  {up(", interval: 10s, compare: {quantile: 95}"), []string{"compare.quantile: must be between 0.01 and 0.9999, as 0.95"}},
+		"compared over a time": {
+			metrics("{name: a, interval: 10s, compare: {quantile: 0.95}, provider: {prometheus: {query: up, range: {duration: 5m, step: 15s}}}}"),
+			[]string{"compare: counts requests since ever; remove provider.prometheus.range"},
+		},
+		"as in Argo Rollouts": {up(", inconclusiveLimit: 1, failureCondition: 'result[0] > 1', metricsPerMinute: 1"), []string{`unknown field "spec.metrics[0].metricsPerMinute"`}},
 	}
 	tryAll(t, templates, "AnalysisTemplate", all)
 }

@@ -123,6 +123,7 @@ const ScopeCluster = "Cluster"
 // Metric is one thing to measure again and again.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.compare) || has(self.provider.prometheus) && has(self.interval)",message="compare: needs provider.prometheus and an interval"
+// +kubebuilder:validation:XValidation:rule="!has(self.compare) || !has(self.provider.prometheus) || !has(self.provider.prometheus.range)",message="compare: counts requests since ever; remove provider.prometheus.range"
 // +kubebuilder:validation:XValidation:rule="!has(self.compare) || !has(self.successCondition) && !has(self.failureCondition)",message="compare: gives the verdict itself; remove successCondition and failureCondition"
 // +kubebuilder:validation:XValidation:rule="!has(self.count) || self.count == 1 || has(self.interval)",message="interval: a metric that is measured several times needs one"
 // +kubebuilder:validation:XValidation:rule="!has(self.consecutiveSuccessLimit) || has(self.interval)",message="consecutiveSuccessLimit: needs an interval, or there is one measurement only"
@@ -186,8 +187,8 @@ type Metric struct {
 	// +optional
 	DryRun bool `json:"dryRun,omitempty"`
 
-	// compare judges the new version against the stable one of the same time, in place of conditions: the provider's query
-	// and compare.bad are asked for both.
+	// compare judges the new version against the stable one of the same time, in place of conditions, by their failed
+	// requests (bad) or by their latencies (quantile): the provider's query is asked for both.
 	// +optional
 	Compare *Comparison `json:"compare,omitempty"`
 
@@ -196,24 +197,40 @@ type Metric struct {
 	Provider MetricProvider `json:"provider"`
 }
 
-// Comparison judges the share of bad requests of the new version against that of the stable one, by a sequential test: it
-// may be looked at as often as one likes, and errs no more often than it says. Its verdict is bad when the new version
-// is proven worse by more than the tolerance, good when it is proven not to be, and none as long as neither is proven.
+// Comparison judges the share of bad, or of slow, requests of the new version against that of the stable one, by a
+// sequential test: it may be looked at as often as one likes, and errs no more often than it says. Its verdict is bad
+// when the new version is proven worse by more than the tolerance, good when it is proven not to be, and none as long as
+// neither is proven. In its queries, {{version}} stands for the Service of the version that is asked about, or, without
+// traffic layers, for the pod-template-hash of its pods.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.bad) != has(self.quantile)",message="compare: set bad, to compare failed requests, or quantile, to compare latencies"
+// +kubebuilder:validation:XValidation:rule="!has(self.unit) || has(self.quantile)",message="compare.unit: goes with compare.quantile"
 type Comparison struct {
 	// bad counts the bad requests of one version since ever, in PromQL (a counter, or a sum of some), as the provider's
-	// query counts all requests. In both, {{version}} stands for the version's Service, or, without traffic layers, for
-	// the pod-template-hash of its pods.
-	// +required
+	// query counts all requests.
+	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=8192
-	Bad              string `json:"bad"`
+	Bad string `json:"bad,omitempty"`
+	// quantile compares latencies, as 0.95: the bucket bound that is nearest to this quantile of stable's latency is
+	// taken from stable's first requests, and the shares of requests that are slower than it are compared. The provider's
+	// query gives the cumulative buckets of one version since ever by le, as
+	// sum by (le) (http_request_duration_seconds_bucket{service="{{version}}"}).
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self >= 0.01 && self <= 0.9999",message="compare.quantile: must be between 0.01 and 0.9999, as 0.95"
+	Quantile *Decimal `json:"quantile,omitempty"`
+	// unit of the bounds le, as s or ms, for whoever reads the verdict. Default: none is shown.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=16
+	Unit             string `json:"unit,omitempty"`
 	ComparisonBounds `json:",inline"`
 }
 
 // ComparisonBounds say when two versions differ, and how sure that has to be.
 type ComparisonBounds struct {
-	// tolerance is the largest difference that is borne, in percent points: with 0.5, 1.4 % bad requests are no worse than
-	// 1.0 %. Default 0.5.
+	// tolerance is the largest difference that is borne, in percent points of the requests: with 0.5, 1.4 % bad ones are no
+	// worse than 1.0 %; with 2, 7 % slow ones are no worse than 5 %. Default 0.5 for bad requests, 2 for slow ones.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self >= 0.0 && self <= 99.0",message="compare.tolerance: must be between 0 and 99 (percent points)"
 	Tolerance *Decimal `json:"tolerance,omitempty"`

@@ -11,8 +11,9 @@ import (
 // StepAnalysis is what is measured in a step. The step is left only when all of it has succeeded.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.templates) || has(self.builtin)",message="analysis: name templates, or a builtin"
-// +kubebuilder:validation:XValidation:rule="!has(self.builtin) || has(self.compare) || (self.builtin == 'success-rate' ? has(self.min) : has(self.max))",message="analysis.builtin: success-rate needs min or compare, latency needs max"
-// +kubebuilder:validation:XValidation:rule="!has(self.compare) || has(self.builtin) && self.builtin == 'success-rate' && !has(self.min)",message="analysis.compare: goes with builtin: success-rate, in place of min"
+// +kubebuilder:validation:XValidation:rule="!has(self.builtin) || has(self.compare) || (self.builtin == 'success-rate' ? has(self.min) : has(self.max))",message="analysis.builtin: success-rate needs min or compare, latency needs max or compare"
+// +kubebuilder:validation:XValidation:rule="!has(self.compare) || has(self.builtin) && !has(self.min) && !has(self.max)",message="analysis.compare: goes with a builtin, in place of min or max"
+// +kubebuilder:validation:XValidation:rule="!has(self.compare) || !has(self.quantile) || self.quantile >= 0.01 && self.quantile <= 0.9999",message="analysis.quantile: must be between 0.01 and 0.9999 with compare, as 0.95"
 type StepAnalysis struct {
 	// templates whose metrics are measured.
 	// +optional
@@ -35,16 +36,16 @@ type StepAnalysis struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self >= 0.0 && self <= 100.0",message="analysis.min: must be between 0 and 100 (percent)"
 	Min *Decimal `json:"min,omitempty"`
-	// compare judges the success rate of the new version against that of the stable one, in place of min: good when it is
-	// proven not to be worse by more than the tolerance. In a step the analysis ends with the proof; in the background it
-	// goes on.
+	// compare judges the new version against the stable one of the same time, in place of min or max: by the share of
+	// failed requests, or, with latency, of requests that are slower than stable's quantile. It is good when it is proven
+	// not to be worse by more than the tolerance. In a step the analysis ends with the proof; in the background it goes on.
 	// +optional
 	Compare *ComparisonBounds `json:"compare,omitempty"`
 	// max is the greatest latency that is good, in milliseconds.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self >= 0.0",message="analysis.max: must be 0 or more (milliseconds)"
 	Max *Decimal `json:"max,omitempty"`
-	// quantile of the latency. Default 0.95.
+	// quantile of the latency; with compare, of the stable version's. Default 0.95.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self > 0.0 && self < 1.0",message="analysis.quantile: must be between 0 and 1, as 0.95"
 	Quantile *Decimal `json:"quantile,omitempty"`
@@ -52,7 +53,8 @@ type StepAnalysis struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="analysis.interval: must be between 10s and 24h"
 	Interval *metav1.Duration `json:"interval,omitempty"`
-	// count of the builtin's measurements. Default: 3 in a step without a timed pause, else as many as the pause has room for.
+	// count of the builtin's measurements. Default: 3 in a step without a timed pause, else as many as the pause has room
+	// for; with compare at most 180.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000

@@ -126,6 +126,12 @@ type ReleasePlan struct {
 	// analysis in the background, as in the Rollout.
 	// +optional
 	Analysis *BackgroundAnalysis `json:"analysis,omitempty"`
+	// templates are the analysis templates that the steps and the background analysis name, and those that these name, as
+	// they were when the release began. A later change of a template counts for later releases.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Templates []FrozenTemplate `json:"templates,omitempty"`
 	// onFailure as in the Rollout.
 	// +required
 	OnFailure FailurePolicy `json:"onFailure"`
@@ -141,6 +147,26 @@ type ReleasePlan struct {
 	// drainDelay as in the Rollout.
 	// +required
 	DrainDelay metav1.Duration `json:"drainDelay"`
+}
+
+// MostFrozenTemplates is the largest number of templates in a plan.
+const MostFrozenTemplates = 32
+
+// FrozenTemplate is an analysis template as it was when a release began.
+type FrozenTemplate struct {
+	// name of the template.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// scope is Cluster for a ClusterAnalysisTemplate.
+	// +optional
+	// +kubebuilder:validation:Enum=Namespace;Cluster
+	Scope string `json:"scope,omitempty"`
+	// spec of the template, in YAML.
+	// +required
+	// +kubebuilder:validation:MaxLength=524288
+	Spec string `json:"spec"`
 }
 
 // ReleaseStatus is a release's progress and record.

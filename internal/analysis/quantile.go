@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Bucket is one bucket of a histogram as Prometheus gives it: how many requests since the look before took no longer
@@ -22,6 +23,13 @@ type QuantileComparison struct {
 	Comparison
 	// Quantile of stable that the threshold is taken from, as 0.95.
 	Quantile float64
+	// Unit of the bounds, for people, as "s"; it may be empty.
+	Unit string
+}
+
+// times is a bound with its unit.
+func (c QuantileComparison) times(bound string) string {
+	return strings.TrimSpace(bound + " " + c.Unit)
 }
 
 // Validate names the first field that makes no sense.
@@ -97,15 +105,17 @@ func (s QuantileState) Look(c QuantileComparison, in QuantileSample) (QuantileSt
 		*v.counts = Counts{Bad: all - v.buckets[i].Count, Total: all}
 	}
 	var j Judgement
-	s.Rate, j = s.Rate.look(c.Comparison, sample, s.of())
+	s.Rate, j = s.Rate.look(c.Comparison, sample, s.of(c))
 	return s, j
 }
 
 // of is what the shares are of.
-func (s QuantileState) of() string { return "slower than " + s.Threshold }
+func (s QuantileState) of(c QuantileComparison) string {
+	return "slower than " + c.times(s.Threshold)
+}
 
 func (s QuantileState) refuse(c QuantileComparison, problem string) Judgement {
-	return s.Rate.refuse(c.Comparison, s.of(), problem)
+	return s.Rate.refuse(c.Comparison, s.of(c), problem)
 }
 
 // tidy sorts the buckets and refuses what is no histogram. Counts that fall by a rounding error are levelled, as Prometheus

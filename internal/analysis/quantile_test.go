@@ -202,6 +202,52 @@ func TestQuantileErrors(t *testing.T) {
 	}
 }
 
+// TestQuantileTakes: how many requests to the canary a verdict takes at the quantile 0.95 with a tolerance of 2 points, which
+// is the default; the documentation has these figures.
+func TestQuantileTakes(t *testing.T) {
+	const runs = 100
+	for _, row := range []struct {
+		name string
+		// share of the canary's requests that are slower than what 5 % of stable's exceed.
+		share float64
+		want  Verdict
+		most  int64
+	}{
+		{"as fast", 0.05, Same, 2000},
+		{"twice as many slow ones", 0.10, Worse, 1300},
+		{"three times as many", 0.15, Worse, 300},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			right, took := 0, int64(0)
+			for i := range runs {
+				r := dice(uint64(i))
+				draw := func(n int, share float64) Counts {
+					c := Counts{Total: float64(n)}
+					for range n {
+						if r.Float64() < share {
+							c.Bad++
+						}
+					}
+					return c
+				}
+				var s RateState
+				var j Judgement
+				for j.Verdict = NotEnoughData; j.Verdict == NotEnoughData && s.Looks < 200; {
+					s, j = s.Look(Comparison{Tolerance: 2, ErrorRate: 0.05, MinSamples: 100}, RateSample{draw(50, row.share), draw(200, 0.05)})
+				}
+				took += s.CanaryTotal
+				if j.Verdict == row.want {
+					right++
+				}
+			}
+			t.Logf("%d of %d are called %s, after %d requests on average", right, runs, row.want, took/runs)
+			if right < 95*runs/100 || took/runs > row.most {
+				t.Errorf("want 95 %%, and at most %d requests", row.most)
+			}
+		})
+	}
+}
+
 // TestQuantileIsRate: once there is a threshold, the verdict is that about the shares beyond it.
 func TestQuantileIsRate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

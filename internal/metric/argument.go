@@ -47,7 +47,7 @@ func substituteIn(v any, path string, values map[string]string) (any, error) {
 	var err error
 	switch v := v.(type) {
 	case string:
-		out, err := expand(v, values)
+		out, err := Expand(v, values)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
@@ -68,8 +68,9 @@ func substituteIn(v any, path string, values map[string]string) (any, error) {
 	return v, nil
 }
 
-// expand goes through the text once, so that a value is never looked into.
-func expand(text string, values map[string]string) (string, error) {
+// Expand puts values in place of their names in braces. It goes through the text once, so that a value is never looked
+// into.
+func Expand(text string, values map[string]string) (string, error) {
 	var b strings.Builder
 	for {
 		before, rest, found := strings.Cut(text, "{{")

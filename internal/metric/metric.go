@@ -20,6 +20,9 @@ type Query struct {
 	Metric string
 	// Provider with its arguments filled in.
 	Provider v1alpha1.MetricProvider
+	// By is a label, as le, that tells the series of the answer apart: the value is then a map by it. Only Prometheus has
+	// labels; no other source is asked with it.
+	By string
 	// Now ends the time that is asked for.
 	Now time.Time
 	// Secret reads one value of a Secret in the namespace of the run. Where the Secret is there and the key is not, the

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"regexp"
 	"testing"
 	"time"
 
@@ -107,5 +108,40 @@ func TestAWorseVersionIsFoundOut(t *testing.T) {
 	w.setImage("bad-red")
 	if bad, all := takenBack(w, before, load); bad == 0 || float64(bad) > 0.2*float64(all) {
 		t.Errorf("%d of %d requests failed; want some, and fewer than the step's share", bad, all)
+	}
+}
+
+// TestSlowVersionFoundByComparison: likewise a version that answers late, though nobody has said what is late; and whoever
+// reads its record sees what was compared. On a machine that does other things beside, one request in twenty to the stable
+// version may be as late as those to the slow one, so a lower quantile than the default is compared.
+func TestSlowVersionFoundByComparison(t *testing.T) {
+	w, before, load := measuring(t, map[string]any{"builtin": "latency", "quantile": 0.75, "compare": map[string]any{}}, true)
+	w.setImage("slow-yellow")
+	if bad, all := takenBack(w, before, load); bad > 0 {
+		t.Errorf("%d of %d requests failed; want none", bad, all)
+	}
+	run := w.run("shop-1.background")
+	if m := run.Status.Message; !regexp.MustCompile(`canary \S+ % slower than \S+ s \(\d+ of \d+\), stable \S+ % `).MatchString(m) {
+		t.Errorf("the run does not say what was compared: %s", m)
+	}
+	t.Logf("the evidence has %d bytes: %s", len(run.Status.Metrics[0].Evidence), run.Status.Metrics[0].Evidence)
+}
+
+// TestFastVersionPassesComparison by itself, once it is proven not to be slower than the stable one. The tolerance is that
+// of a machine which does other things beside: these versions answer in a millisecond.
+func TestFastVersionPassesComparison(t *testing.T) {
+	w, before, load := measuring(t, map[string]any{
+		"builtin": "latency", "quantile": 0.9, "compare": map[string]any{"tolerance": int64(20)},
+	}, false)
+	w.setImage("green")
+	w.ended("shop-1", v1alpha1.ReleaseSucceeded)
+	w.phase(v1alpha1.RolloutHealthy)
+	w.onlyPods("green", 4)
+	w.nothingLeft(before)
+	noneFailed(t, load.end())
+	run := w.run("shop-1-step-1")
+	t.Logf("%s: %s", run.Status.Phase, run.Status.Message)
+	for _, m := range run.Status.Metrics[0].Measurements {
+		t.Logf("%s: %s", m.Phase, m.Message)
 	}
 }

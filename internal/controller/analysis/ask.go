@@ -90,7 +90,7 @@ func (r *Reconciler) value(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1
 		return metric.Result{}, fmt.Errorf("provider %q is not known; name one of those in kubectl explain analysistemplate.spec.metrics.provider", name)
 	}
 	return source.Measure(ctx, metric.Query{
-		Metric: m.Name, Provider: m.Provider, Now: now, Egress: r.Egress, Prometheus: r.Prometheus,
+		Metric: m.Name, Provider: m.Provider, By: labelOf(m), Now: now, Egress: r.Egress, Prometheus: r.Prometheus,
 		Secret: r.secrets(ctx, run.Namespace),
 		Context: map[string]string{
 			"namespace": run.Namespace, "release": run.Spec.Release, "step": run.Spec.Step,

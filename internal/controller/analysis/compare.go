@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,53 +15,30 @@ import (
 	"github.com/sluice-dev/sluice/internal/metric"
 )
 
-// versionName stands in the queries of a comparison for the version that is asked about.
-const versionName = "{{version}}"
-
 const (
-	defaultTolerance  = 0.5
+	defaultTolerance = 0.5
+	// defaultSlower is the tolerance for latencies: at the quantile 0.95, 7 % of slow requests are as good as 5 %.
+	defaultSlower     = 2
 	defaultErrorRate  = 5
 	defaultMinSamples = 100
 )
 
 // evidence is what a comparison remembers between looks.
 type evidence struct {
-	Rate pure.RateState `json:"rate"`
+	// Rate is of shares of bad requests, Quantile of latencies.
+	Rate     pure.RateState     `json:"rate,omitzero"`
+	Quantile pure.QuantileState `json:"quantile,omitzero"`
 	// Read are the counters as they were read last; nil before.
-	Read *pure.RateSample `json:"read,omitempty"`
+	Read *reading `json:"read,omitempty"`
 }
 
-// readCounts reads the counters of both versions, all at one moment.
-func (r *Reconciler) readCounts(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, now time.Time) (pure.RateSample, error) {
-	var out pure.RateSample
-	for _, q := range []struct {
-		version, query string
-		into           *float64
-	}{
-		{run.Spec.CanaryVersion, m.Provider.Prometheus.Query, &out.Canary.Total},
-		{run.Spec.CanaryVersion, m.Compare.Bad, &out.Canary.Bad},
-		{run.Spec.StableVersion, m.Provider.Prometheus.Query, &out.Stable.Total},
-		{run.Spec.StableVersion, m.Compare.Bad, &out.Stable.Bad},
-	} {
-		one := m.DeepCopy()
-		one.Provider.Prometheus.Query = strings.ReplaceAll(q.query, versionName, q.version)
-		result, err := r.value(ctx, run, one, now)
-		if err != nil {
-			return out, fmt.Errorf("count the requests of %s: %w", q.version, err)
-		}
-		number, ok := result.Value.(float64)
-		if !ok {
-			return out, fmt.Errorf("count the requests of %s: the query gives several series; sum them up", q.version)
-		}
-		*q.into = number
-	}
-	return out, nil
-}
+// evidenceLimit is what the API takes of it, in bytes.
+const evidenceLimit = 8192
 
 // compareOnce is a measurement of which the meaning is told when it is written down, beside the evidence so far.
 func (r *Reconciler) compareOnce(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, now time.Time) outcome {
 	o := outcome{metric: m.Name, at: now, measurement: v1alpha1.Measurement{At: metav1.NewTime(now), Phase: v1alpha1.AnalysisError}}
-	read, err := r.readCounts(ctx, run, m, now)
+	read, err := r.readCounters(ctx, run, m, now)
 	if err != nil {
 		o.measurement.Message = metric.Bounded(err.Error(), messageLimit)
 		return o
@@ -79,26 +55,37 @@ func judge(result *v1alpha1.MetricResult, c *v1alpha1.Comparison, o *outcome) {
 	}
 	after, phase, message := weigh(before, c, *o.read)
 	raw, err := json.Marshal(after)
-	if err != nil { // Plain numbers always marshal.
+	switch {
+	case err != nil: // Plain numbers always marshal.
 		return
+	case len(raw) > evidenceLimit:
+		phase = v1alpha1.AnalysisError
+		message = fmt.Sprintf("the histogram has %d buckets, more than can be remembered: leave some out in provider.prometheus.query, as by le=~\"0.1|0.25|0.5|1|[+]Inf\"",
+			len(o.read.Stable.Buckets))
+	default:
+		result.Evidence = string(raw)
 	}
-	result.Evidence = string(raw)
 	o.measurement.Phase, o.measurement.Message = phase, metric.Bounded(message, messageLimit)
 }
 
-func weigh(before evidence, c *v1alpha1.Comparison, read pure.RateSample) (evidence, v1alpha1.AnalysisPhase, string) {
+func weigh(before evidence, c *v1alpha1.Comparison, read reading) (evidence, v1alpha1.AnalysisPhase, string) {
 	bounds, err := bounds(c)
 	if err != nil {
 		return before, v1alpha1.AnalysisError, err.Error()
 	}
-	after := evidence{Rate: before.Rate, Read: &read}
+	after := before
+	after.Read = &read
 	if before.Read == nil {
 		return after, v1alpha1.AnalysisInconclusive, "the requests of both versions are counted from now on"
 	}
-	rate, j := before.Rate.Look(bounds, pure.RateSample{
-		Canary: read.Canary.Since(before.Read.Canary), Stable: read.Stable.Since(before.Read.Stable),
-	})
-	after.Rate = rate
+	var j pure.Judgement
+	if c.Quantile == nil {
+		after.Rate, j = before.Rate.Look(bounds.Comparison, pure.RateSample{
+			Canary: read.Canary.counts().Since(before.Read.Canary.counts()), Stable: read.Stable.counts().Since(before.Read.Stable.counts()),
+		})
+	} else {
+		after, j = weighLatencies(after, bounds, *before.Read)
+	}
 	switch {
 	case j.Problem != "":
 		return after, v1alpha1.AnalysisError, j.Message()
@@ -110,19 +97,50 @@ func weigh(before evidence, c *v1alpha1.Comparison, read pure.RateSample) (evide
 	return after, v1alpha1.AnalysisInconclusive, j.Message()
 }
 
-func bounds(c *v1alpha1.Comparison) (pure.Comparison, error) {
-	out := pure.Comparison{Tolerance: defaultTolerance, MinSamples: defaultMinSamples}
-	percent := float64(defaultErrorRate)
-	var errs [2]error
-	if c.Tolerance != nil {
-		out.Tolerance, errs[0] = strconv.ParseFloat(c.Tolerance.String(), 64)
+// weighLatencies weighs what came in each bucket, and remembers the buckets that the next look needs.
+func weighLatencies(e evidence, c pure.QuantileComparison, before reading) (evidence, pure.Judgement) {
+	var in pure.QuantileSample
+	var j pure.Judgement
+	var err error
+	if in.Canary, err = e.Read.Canary.Buckets.Since(before.Canary.Buckets); err != nil {
+		j.Problem = fmt.Sprintf("the histogram of the canary %v", err)
+	} else if in.Stable, err = e.Read.Stable.Buckets.Since(before.Stable.Buckets); err != nil {
+		j.Problem = fmt.Sprintf("the histogram of stable %v", err)
+	} else {
+		e.Quantile, j = e.Quantile.Look(c, in)
 	}
-	if c.ErrorRate != nil {
-		percent, errs[1] = strconv.ParseFloat(c.ErrorRate.String(), 64)
+	e.Read = &reading{
+		Canary: counted{Buckets: e.Quantile.Needed(e.Read.Canary.Buckets)},
+		Stable: counted{Buckets: e.Quantile.Needed(e.Read.Stable.Buckets)},
+	}
+	return e, j
+}
+
+// bounds are those of a comparison in the judge's words; one of shares has no quantile.
+func bounds(c *v1alpha1.Comparison) (pure.QuantileComparison, error) {
+	out := pure.QuantileComparison{Comparison: pure.Comparison{Tolerance: defaultTolerance, MinSamples: defaultMinSamples}, Unit: c.Unit}
+	percent := float64(defaultErrorRate)
+	if c.Quantile != nil {
+		out.Tolerance = defaultSlower
+	}
+	var errs []error
+	for _, f := range []struct {
+		from *v1alpha1.Decimal
+		into *float64
+	}{{c.Tolerance, &out.Tolerance}, {c.ErrorRate, &percent}, {c.Quantile, &out.Quantile}} {
+		if f.from != nil {
+			number, err := strconv.ParseFloat(f.from.String(), 64)
+			*f.into, errs = number, append(errs, err)
+		}
 	}
 	if c.MinSamples != nil {
 		out.MinSamples = *c.MinSamples
 	}
 	out.ErrorRate = percent / 100
-	return out, errors.Join(errs[0], errs[1], out.Validate())
+	if c.Quantile != nil {
+		errs = append(errs, out.Validate())
+	} else {
+		errs = append(errs, out.Comparison.Validate())
+	}
+	return out, errors.Join(errs...)
 }

@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	pure "github.com/sluice-dev/sluice/internal/analysis"
 )
 
 // outcome is one measurement that has come in.
@@ -18,7 +17,7 @@ type outcome struct {
 	at          time.Time
 	measurement v1alpha1.Measurement
 	// read are the counters of a comparison, which are weighed when they are written down; nil for other metrics.
-	read *pure.RateSample
+	read *reading
 }
 
 // flights are the measurements under way: no worker waits for one, so that a slow source delays its own run alone. They

@@ -20,9 +20,12 @@ import (
 // dialect is how one layer's metrics name the requests to one Service. The names in braces are filled in as those of a
 // template are.
 type dialect struct {
-	// total counts requests, failed selects those that the service is to blame for.
-	total, failed string
-	// buckets is a histogram of how long they took, in units of so many milliseconds.
+	// requests is the counter of requests, and labels are those of one Service's; failed tells the ones that it is to blame
+	// for.
+	requests, labels, failed string
+	// stable are the labels of the stable version's requests, in each form that they may have, where they are other ones.
+	stable []string
+	// buckets is a histogram of how long they took, in units of so many milliseconds: 1 or 1000.
 	buckets string
 	unit    float64
 	// window is the least time over which a rate is taken: a few scrapes.
@@ -32,35 +35,57 @@ type dialect struct {
 // dialects by the name that --request-metrics takes.
 var dialects = map[string]dialect{
 	// ingress-nginx tells the canary by its own label, the name of the alternative upstream (kubernetes/ingress-nginx
-	// pull request 7696, since v1.0.4); it does so for requests, and not for durations before v1.2.
+	// pull request 7696, since v1.0.4); it does so for requests, and not for durations before v1.2. That label is empty
+	// for stable's requests, which the Service of the Ingress tells; Prometheus puts exported_ before its name and that of
+	// the namespace where honor_labels is off.
 	"ingress-nginx": {
-		total:   `nginx_ingress_controller_requests{canary=~"{{namespace}}-{{version}}-.*"}`,
-		failed:  `nginx_ingress_controller_requests{canary=~"{{namespace}}-{{version}}-.*",status=~"5.."}`,
-		buckets: `nginx_ingress_controller_request_duration_seconds_bucket{canary=~"{{namespace}}-{{version}}-.*"}`,
+		requests: `nginx_ingress_controller_requests`, failed: `status=~"5.."`,
+		labels: `canary=~"{{namespace}}-{{version}}-.*",canary!~"{{namespace}}-{{version}}-.*canary-.*"`,
+		stable: []string{
+			`canary="",namespace="{{namespace}}",service="{{version}}"`,
+			`canary="",exported_namespace="{{namespace}}",exported_service="{{version}}"`,
+		},
+		buckets: `nginx_ingress_controller_request_duration_seconds_bucket`,
 		unit:    1000, window: time.Minute,
 	},
-	// Istio's standard metrics, for its VirtualServices and for its implementation of the Gateway API.
+	// Istio's standard metrics, for its VirtualServices and for its implementation of the Gateway API. A request is reported
+	// at both ends; who sends it, or a waypoint, knows to which Service.
 	"istio": {
-		total:   `istio_requests_total{destination_service_namespace="{{namespace}}",destination_service_name="{{version}}"}`,
-		failed:  `istio_requests_total{destination_service_namespace="{{namespace}}",destination_service_name="{{version}}",response_code=~"5.."}`,
-		buckets: `istio_request_duration_milliseconds_bucket{destination_service_namespace="{{namespace}}",destination_service_name="{{version}}"}`,
+		requests: `istio_requests_total`, failed: `response_code=~"5.."`,
+		labels:  `reporter=~"source|waypoint",destination_service_namespace="{{namespace}}",destination_service_name="{{version}}"`,
+		buckets: `istio_request_duration_milliseconds_bucket`,
 		unit:    1, window: time.Minute,
 	},
 	// Traefik names a Kubernetes Service namespace-service-port@provider; Prometheus' own label of that name makes it
-	// exported_service where honor_labels is off.
+	// exported_service where honor_labels is off. shop-canary begins as shop does.
 	"traefik": {
-		total:   `traefik_service_requests_total{exported_service=~"{{namespace}}-{{version}}-.*@kubernetes.*"}`,
-		failed:  `traefik_service_requests_total{exported_service=~"{{namespace}}-{{version}}-.*@kubernetes.*",code=~"5.."}`,
-		buckets: `traefik_service_request_duration_seconds_bucket{exported_service=~"{{namespace}}-{{version}}-.*@kubernetes.*"}`,
+		requests: `traefik_service_requests_total`, failed: `code=~"5.."`,
+		labels:  `exported_service=~"{{namespace}}-{{version}}-.*@kubernetes.*",exported_service!~"{{namespace}}-{{version}}-.*canary-.*"`,
+		buckets: `traefik_service_request_duration_seconds_bucket`,
 		unit:    1000, window: time.Minute,
 	},
 	// The gateway of Sluice's own playground, which is scraped each second.
 	"playground": {
-		total:   `sluice_gateway_requests_total{namespace="{{namespace}}",service="{{version}}"}`,
-		failed:  `sluice_gateway_requests_total{namespace="{{namespace}}",service="{{version}}",code=~"5.."}`,
-		buckets: `sluice_gateway_request_duration_seconds_bucket{namespace="{{namespace}}",service="{{version}}"}`,
+		requests: `sluice_gateway_requests_total`, failed: `code=~"5.."`,
+		labels:  `namespace="{{namespace}}",service="{{version}}"`,
+		buckets: `sluice_gateway_request_duration_seconds_bucket`,
 		unit:    1000, window: 10 * time.Second,
 	},
+}
+
+// both are the series of whichever version is asked about, with these further labels. Only one of the forms has any.
+func (d dialect) both(name, further string) string {
+	all := make([]string, 0, 1+len(d.stable))
+	for _, labels := range append([]string{d.labels}, d.stable...) {
+		all = append(all, with(name, labels, further))
+	}
+	return strings.Join(all, " or ")
+}
+
+// with is a selector.
+func with(name string, labels ...string) string {
+	labels = slices.DeleteFunc(labels, func(l string) bool { return l == "" })
+	return name + "{" + strings.Join(labels, ",") + "}"
 }
 
 // Dialects are the names that --request-metrics takes.
@@ -93,7 +118,7 @@ func Metric(name string, a *v1alpha1.StepAnalysis, open bool, pause time.Duratio
 		m.Count = ptr.To(int32(defaultCount))
 	}
 	if a.Compare != nil {
-		d.compare(&m, a.Compare, open)
+		d.compare(&m, a, open)
 		return m, nil
 	}
 	query, condition := d.question(a, max(interval, d.window))
@@ -112,10 +137,17 @@ func asking(query string) v1alpha1.MetricProvider {
 // compareCount is how often two versions are compared at most before a person is asked.
 const compareCount = 180
 
-// compare counts all and bad requests of each version. In a step the first proof is enough.
-func (d dialect) compare(m *v1alpha1.Metric, bounds *v1alpha1.ComparisonBounds, open bool) {
-	m.Compare = &v1alpha1.Comparison{Bad: "sum(" + d.failed + ") or vector(0)", ComparisonBounds: *bounds}
-	m.Provider = asking("sum(" + d.total + ")")
+// compare counts the requests of each version: all and bad ones, or by how long they took. In a step the first proof is
+// enough.
+func (d dialect) compare(m *v1alpha1.Metric, a *v1alpha1.StepAnalysis, open bool) {
+	m.Compare = &v1alpha1.Comparison{ComparisonBounds: *a.Compare}
+	if a.Builtin == v1alpha1.BuiltinLatency {
+		m.Compare.Quantile, m.Compare.Unit = quantile(a), map[float64]string{1: "ms", 1000: "s"}[d.unit]
+		m.Provider = asking("sum by (le) (" + d.both(d.buckets, "") + ")")
+	} else {
+		m.Compare.Bad = "sum(" + d.both(d.requests, d.failed) + ") or vector(0)"
+		m.Provider = asking("sum(" + d.both(d.requests, "") + ")")
+	}
 	if open {
 		return
 	}
@@ -129,16 +161,22 @@ func (d dialect) compare(m *v1alpha1.Metric, bounds *v1alpha1.ComparisonBounds, 
 func (d dialect) question(a *v1alpha1.StepAnalysis, window time.Duration) (query, condition string) {
 	over := fmt.Sprintf("[%ds]", int(window.Seconds()))
 	if a.Builtin == v1alpha1.BuiltinLatency {
-		quantile := defaultQuantile
-		if a.Quantile != nil {
-			quantile = a.Quantile.String()
-		}
-		query = fmt.Sprintf("histogram_quantile(%s, sum by (le) (rate(%s%s))) * %g", quantile, d.buckets, over, d.unit)
+		query = fmt.Sprintf("histogram_quantile(%s, sum by (le) (rate(%s%s))) * %g", quantile(a), with(d.buckets, d.labels), over, d.unit)
 		return query, fmt.Sprintf("value <= double(%s)", bound(a.Max))
 	}
 	// Without a failed request there is no series of them, and that is 0.
-	query = fmt.Sprintf("100 * (1 - (sum(rate(%[2]s%[3]s)) or vector(0)) / sum(rate(%[1]s%[3]s)))", d.total, d.failed, over)
+	query = fmt.Sprintf("100 * (1 - (sum(rate(%[2]s%[3]s)) or vector(0)) / sum(rate(%[1]s%[3]s)))",
+		with(d.requests, d.labels), with(d.requests, d.labels, d.failed), over)
 	return query, fmt.Sprintf("value >= double(%s)", bound(a.Min))
+}
+
+// quantile of the latency that is asked for.
+func quantile(a *v1alpha1.StepAnalysis) *v1alpha1.Decimal {
+	if a.Quantile != nil {
+		return a.Quantile
+	}
+	d, _ := v1alpha1.NewDecimal(defaultQuantile) // It is a number.
+	return &d
 }
 
 func bound(d *v1alpha1.Decimal) string {

@@ -1,6 +1,7 @@
 package builtin
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -58,20 +59,103 @@ func TestMetric(t *testing.T) {
 // TestCompare: both versions are asked about by name, and in a step the first proof is enough.
 func TestCompare(t *testing.T) {
 	for _, dialect := range Dialects() {
-		a := &v1alpha1.StepAnalysis{Builtin: v1alpha1.BuiltinSuccessRate, Compare: &v1alpha1.ComparisonBounds{Tolerance: decimal(t, "0.5")}}
-		for _, open := range []bool{false, true} {
-			m, err := Metric(dialect, a, open, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !strings.Contains(m.Compare.Bad, "{{version}}") || !strings.Contains(m.Provider.Prometheus.Query, "{{version}}") {
-				t.Errorf("%s: %+v", dialect, m)
-			}
-			if ends := m.ConsecutiveSuccessLimit != nil && m.Count != nil; ends == open {
-				t.Errorf("%s: in the background %t, it ends by itself: %t", dialect, open, ends)
+		for _, name := range []string{v1alpha1.BuiltinSuccessRate, v1alpha1.BuiltinLatency} {
+			a := &v1alpha1.StepAnalysis{Builtin: name, Compare: &v1alpha1.ComparisonBounds{Tolerance: decimal(t, "0.5")}}
+			for _, open := range []bool{false, true} {
+				m, err := Metric(dialect, a, open, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if m.SuccessCondition != "" || m.Compare.Tolerance.String() != "0.5" || !strings.Contains(m.Provider.Prometheus.Query, "{{version}}") {
+					t.Errorf("%s %s: %+v", dialect, name, m)
+				}
+				if ends := m.ConsecutiveSuccessLimit != nil && m.Count != nil; ends == open {
+					t.Errorf("%s %s: in the background %t, it ends by itself: %t", dialect, name, open, ends)
+				}
+				shares := strings.Contains(m.Compare.Bad, "{{version}}") && m.Compare.Quantile == nil && m.Compare.Unit == ""
+				if shares != (name == v1alpha1.BuiltinSuccessRate) {
+					t.Errorf("%s %s compares %+v", dialect, name, m.Compare)
+				}
 			}
 		}
 	}
+}
+
+// TestCompareLatency: the buckets by le are asked for, and what is compared is told in the layer's unit.
+func TestCompareLatency(t *testing.T) {
+	for dialect, unit := range map[string]string{"istio": "ms", "ingress-nginx": "s", "playground": "s", "traefik": "s"} {
+		for want, quantile := range map[string]*v1alpha1.Decimal{"0.95": nil, "0.5": decimal(t, "0.5")} {
+			a := &v1alpha1.StepAnalysis{Builtin: v1alpha1.BuiltinLatency, Quantile: quantile, Compare: &v1alpha1.ComparisonBounds{}}
+			m, err := Metric(dialect, a, false, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c := m.Compare; c.Quantile == nil || c.Quantile.String() != want || c.Unit != unit || c.Bad != "" {
+				t.Errorf("%s compares %+v", dialect, c)
+			}
+			if q := m.Provider.Prometheus.Query; !strings.HasPrefix(q, "sum by (le) (") || !strings.Contains(q, "_bucket{") {
+				t.Errorf("%s: %s", dialect, q)
+			}
+		}
+	}
+}
+
+// TestVersionsApart: what is asked about one version counts no request to the other one, whose Service's name begins alike.
+func TestVersionsApart(t *testing.T) {
+	stable := map[string]map[string]string{
+		"ingress-nginx": {"namespace": "demo", "ingress": "shop", "service": "shop", "canary": ""},
+		"traefik":       {"exported_service": "demo-shop-80@kubernetes"},
+		"istio":         {"reporter": "source", "destination_service_namespace": "demo", "destination_service_name": "shop"},
+		"playground":    {"namespace": "demo", "service": "shop"},
+	}
+	canary := map[string]map[string]string{
+		"ingress-nginx": {"namespace": "demo", "ingress": "shop", "service": "shop", "canary": "demo-shop-canary-http-web"},
+		"traefik":       {"exported_service": "demo-shop-canary-http-web@kubernetescrd"},
+		"istio":         {"reporter": "source", "destination_service_namespace": "demo", "destination_service_name": "shop-canary"},
+		"playground":    {"namespace": "demo", "service": "shop-canary"},
+	}
+	scraped := map[string]string{"namespace": "ingress", "exported_namespace": "demo", "service": "nginx", "exported_service": "shop", "canary": ""}
+	for _, name := range Dialects() {
+		d := dialects[name]
+		for what, series := range map[string]map[string]string{"shop": stable[name], "shop-canary": canary[name]} {
+			for _, version := range []string{"shop", "shop-canary"} {
+				if got := selects(t, d, version, series); got != (what == version) {
+					t.Errorf("%s: of %s, %v is counted: %t", name, version, series, got)
+				}
+			}
+		}
+	}
+	if d := dialects["ingress-nginx"]; !selects(t, d, "shop", scraped) || selects(t, d, "shop-canary", scraped) {
+		t.Errorf("ingress-nginx without honor_labels: %v", scraped)
+	}
+}
+
+// TestCountedOnce: Istio reports a request at both ends, and one that is counted twice would prove what it does not.
+func TestCountedOnce(t *testing.T) {
+	series := map[string]string{"reporter": "destination", "destination_service_namespace": "demo", "destination_service_name": "shop"}
+	if selects(t, dialects["istio"], "shop", series) {
+		t.Errorf("%v is counted beside that of the source", series)
+	}
+}
+
+// selects says whether a series is among those of a version.
+func selects(t *testing.T, d dialect, version string, series map[string]string) bool {
+	t.Helper()
+	for _, form := range append([]string{d.labels}, d.stable...) {
+		form = strings.NewReplacer("{{namespace}}", "demo", "{{version}}", version).Replace(form)
+		all := true
+		for _, m := range regexp.MustCompile(`(\w+)(=~|!~|=)"([^"]*)"`).FindAllStringSubmatch(form, -1) {
+			matched := series[m[1]] == m[3]
+			if m[2] != "=" {
+				matched = regexp.MustCompile("^(?:"+m[3]+")$").MatchString(series[m[1]]) == (m[2] == "=~")
+			}
+			all = all && matched
+		}
+		if all {
+			return true
+		}
+	}
+	return false
 }
 
 // TestCount: a builtin ends by itself, unless a pause or the background says how long it goes on.

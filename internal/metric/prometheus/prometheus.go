@@ -50,7 +50,7 @@ func (source) Measure(ctx context.Context, q metric.Query) (metric.Result, error
 	if err != nil {
 		return metric.Result{}, err
 	}
-	return read(answer)
+	return read(answer, q.By)
 }
 
 func question(p *v1alpha1.PrometheusProvider, now time.Time) (path string, form url.Values, err error) {
@@ -101,7 +101,7 @@ type response struct {
 	} `json:"data"`
 }
 
-func read(answer metric.Answer) (metric.Result, error) {
+func read(answer metric.Answer, by string) (metric.Result, error) {
 	var r response
 	broken := json.Unmarshal(answer.Body, &r) != nil
 	if err := answer.Err(); err != nil {
@@ -116,7 +116,7 @@ func read(answer metric.Answer) (metric.Result, error) {
 	case r.Status != "success":
 		return metric.Result{}, fmt.Errorf("prometheus.query: the server could not answer (%s)", kind(r.ErrorType))
 	}
-	v, err := value(r)
+	v, err := value(r, by)
 	if err != nil {
 		return metric.Result{}, err
 	}
@@ -141,7 +141,10 @@ func kind(errorType string) string {
 
 var errShape = errors.New("the answer has not the form of Prometheus' query API")
 
-func value(r response) (any, error) {
+func value(r response, by string) (any, error) {
+	if by != "" && r.Data.ResultType != "vector" {
+		return nil, fmt.Errorf("prometheus.query gives no series of now with the label %[1]s; group by it, as sum by (%[1]s) (...), and set no range", by)
+	}
 	switch r.Data.ResultType {
 	case "scalar":
 		var p point
@@ -153,6 +156,9 @@ func value(r response) (any, error) {
 		var all []series
 		if json.Unmarshal(r.Data.Result, &all) != nil {
 			return nil, errShape
+		}
+		if by != "" {
+			return labelled(all, by)
 		}
 		return vector(all)
 	case "matrix":
@@ -169,10 +175,11 @@ func value(r response) (any, error) {
 
 // series is one of a vector (value) or of a matrix (values).
 type series struct {
-	Value      *point          `json:"value"`
-	Values     []point         `json:"values"`
-	Histogram  json.RawMessage `json:"histogram"`
-	Histograms json.RawMessage `json:"histograms"`
+	Metric     map[string]string `json:"metric"`
+	Value      *point            `json:"value"`
+	Values     []point           `json:"values"`
+	Histogram  json.RawMessage   `json:"histogram"`
+	Histograms json.RawMessage   `json:"histograms"`
 }
 
 // point is a time and a number in a text.
@@ -191,16 +198,47 @@ var (
 	errHistogram = errors.New("prometheus.query gives a histogram; take a number from it, as by histogram_quantile")
 )
 
+// number is the value of one series of a vector.
+func (s series) number() (float64, error) {
+	switch {
+	case s.Value != nil:
+		return s.Value.number()
+	case s.Histogram != nil:
+		return 0, errHistogram
+	}
+	return 0, errShape
+}
+
+// labelled are the values of a vector by a label.
+func labelled(all []series, by string) (any, error) {
+	out := make(map[string]any, len(all))
+	for _, s := range all {
+		label, ok := s.Metric[by]
+		switch {
+		case s.Histogram != nil:
+			return nil, fmt.Errorf("prometheus.query gives a native histogram, which has no series by %s; ask for a classic one", by)
+		case !ok:
+			return nil, fmt.Errorf("prometheus.query gives a series without the label %[1]s; group by it, as sum by (%[1]s) (...)", by)
+		}
+		if _, twice := out[label]; twice {
+			return nil, fmt.Errorf("prometheus.query gives several series with the same label %[1]s; sum them up, as sum by (%[1]s) (...)", by)
+		}
+		f, err := s.number()
+		if err != nil {
+			return nil, err
+		}
+		out[label] = f
+	}
+	if len(out) == 0 {
+		return nil, errNone
+	}
+	return out, nil
+}
+
 func vector(all []series) (any, error) {
 	out := make([]float64, 0, len(all))
 	for _, s := range all {
-		if s.Value == nil {
-			if s.Histogram != nil {
-				return nil, errHistogram
-			}
-			return nil, errShape
-		}
-		f, err := s.Value.number()
+		f, err := s.number()
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package prometheus_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -91,6 +92,39 @@ func TestInstant(t *testing.T) {
 			Body: `{"status":"error","errorType":"WORDS-OF-THE-SERVER","data":{"resultType":"vector","result":[{"value":[1,"1"]}]}}`,
 		},
 		{Name: "proxy", Status: 502, Body: "<html>WORDS-OF-THE-SERVER", Err: "502 Bad Gateway"},
+	})
+}
+
+// byLabel asks for the series by a label.
+type byLabel struct {
+	metric.Source
+	label string
+}
+
+func (s byLabel) Measure(ctx context.Context, q metric.Query) (metric.Result, error) {
+	q.By = s.label
+	return s.Source.Measure(ctx, q)
+}
+
+func TestByLabel(t *testing.T) {
+	k := kit(nil)
+	k.Source = byLabel{k.Source, "le"}
+	bucket := func(le, v string) string {
+		return fmt.Sprintf(`{"metric":{"le":%q,"pod":"a"},"value":[1893553445.123,%q]}`, le, v)
+	}
+	metrictest.Table(t, k, []metrictest.Case{
+		{Name: "several", Body: success("vector", bucket("0.1", "7"), bucket("+Inf", "9")), Want: map[string]any{"0.1": 7.0, "+Inf": 9.0}},
+		{Name: "one", Body: success("vector", bucket("+Inf", "9")), Want: map[string]any{"+Inf": 9.0}},
+		{Name: "none", Body: success("vector"), Err: "finds no series", NoData: true},
+		{Name: "without the label", Body: success("vector", sample("1")), Err: "without the label le; group by it, as sum by (le) (...)"},
+		{Name: "one of several without", Body: success("vector", bucket("0.1", "7"), sample("1")), Err: "without the label le"},
+		{Name: "twice", Body: success("vector", bucket("0.1", "7"), bucket("0.1", "7")), Err: "several series with the same label le; sum them up"},
+		{Name: "NaN", Body: success("vector", bucket("0.1", "NaN")), Err: "NaN", NoData: true},
+		{Name: "scalar", Body: success("scalar", `[1,"42"]`), Err: "no series of now with the label le"},
+		{Name: "over a time", Body: success("matrix", samples("1")), Err: "set no range"},
+		{Name: "native histogram", Body: success("vector", `{"metric":{},"histogram":[1,{"count":"1"}]}`), Err: "native histogram"},
+		{Name: "no value", Body: success("vector", `{"metric":{"le":"1"}}`), Err: "has not the form"},
+		{Name: "nonsense", Body: success("vector", `{"metric":{"le":1},"value":[1,"1"]}`), Err: "has not the form"},
 	})
 }
 
