@@ -48,7 +48,7 @@ func newAuthors(t *testing.T) authors {
 		jobs    = "{apiGroups: [batch], resources: [jobs], verbs: [create]}"
 		cluster = "{apiGroups: [sluice.dev], resources: [clusteranalysistemplates], verbs: [create, update, patch]}"
 	)
-	w.role("author", "{apiGroups: [sluice.dev], resources: [analysistemplates, analysisruns, notifiers], verbs: [create, update, patch]}")
+	w.role("author", "{apiGroups: [sluice.dev], resources: [analysistemplates, analysisruns, notifiers, releases], verbs: [create, update, patch]}")
 	w.role("ours", ours)
 	w.role("jobs", jobs)
 	w.role("lister", "{apiGroups: [''], resources: [secrets], verbs: [list, watch, create, update]}")

@@ -218,6 +218,24 @@ func TestTemplateChange(t *testing.T) {
 	}
 }
 
+// TestReleaseWithTemplates: a Release keeps the templates of its plan, so that whoever makes one by hand could have Sluice
+// read any Secret and run any Job.
+func TestReleaseWithTemplates(t *testing.T) {
+	w := newAuthors(t)
+	plain := parse(t, fmt.Sprintf(release, "by-hand"))
+	measuring := plain.DeepCopy()
+	if err := unstructured.SetNestedSlice(measuring.Object, []any{map[string]any{"name": "ok", "spec": "metrics: []"}}, "spec", "plan", "templates"); err != nil {
+		t.Fatal(err)
+	}
+	const refuse = `may not make a Release that measures: only those may who may read every Secret and create Jobs in namespace NS`
+	for user, answer := range map[string]string{"nan": refuse, "ann": refuse, "rob": refuse, "bob": "", "": "", sluice: ""} {
+		w.wantAnswer(t, w.try(user, releases, measuring), answer)
+		if user != "" && user != sluice {
+			w.wantAnswer(t, w.try(user, releases, plain), "")
+		}
+	}
+}
+
 func asJSON(t *testing.T, text string) []byte {
 	t.Helper()
 	data, err := parse(t, text).MarshalJSON()

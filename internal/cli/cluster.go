@@ -73,6 +73,7 @@ func (c *cluster) config() (*rest.Config, error) {
 		return nil, err
 	}
 	cfg.UserAgent = c.userAgent
+	cfg.QPS = -1 // The API server's own priority and fairness bounds what one user may ask for.
 	return cfg, nil
 }
 
@@ -108,7 +109,7 @@ var httpRouteKind = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", 
 func newMapper() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
 	for gv, kinds := range map[schema.GroupVersion][]string{
-		v1alpha1.GroupVersion:           {"Rollout", "Release", "Hold", "Decision", "AnalysisRun"},
+		v1alpha1.GroupVersion:           {"Rollout", "Release", "Hold", "Decision", "AnalysisRun", "AnalysisTemplate"},
 		appsv1.SchemeGroupVersion:       {"Deployment", "ReplicaSet"},
 		corev1.SchemeGroupVersion:       {"Pod", "Service"},
 		networkingv1.SchemeGroupVersion: {"Ingress"},
@@ -119,6 +120,7 @@ func newMapper() meta.RESTMapper {
 			m.Add(gv.WithKind(k+"List"), meta.RESTScopeNamespace)
 		}
 	}
+	m.Add(v1alpha1.GroupVersion.WithKind("ClusterAnalysisTemplate"), meta.RESTScopeRoot)
 	m.Add(authenticationv1.SchemeGroupVersion.WithKind("SelfSubjectReview"), meta.RESTScopeRoot)
 	m.Add(authorizationv1.SchemeGroupVersion.WithKind("SelfSubjectAccessReview"), meta.RESTScopeRoot)
 	return m

@@ -19,8 +19,9 @@ func newLint(e *env) *cobra.Command {
 		Use:   "lint -f FILE",
 		Short: "Check manifests without a cluster, as strictly as the API server and Sluice would",
 		Long: `Check manifests without a cluster: by the schema and the rules with which the API server checks them, and by
-Sluice's own. Unknown fields are errors, since a misspelt pause would be no pause. Other kinds than Sluice's are
-skipped. FILE is a file, a directory, or - for standard input.`,
+Sluice's own. Unknown fields are errors, since a misspelt pause would be no pause. Analysis templates are looked into: what
+a Rollout has measured is checked with those in the files, and those that are not among them may be in the cluster. Other
+kinds than Sluice's are skipped. FILE is a file, a directory, or - for standard input.`,
 		Example: `  sluice lint -f rollout.yaml
   kustomize build . | sluice lint -f -`,
 		Args: cobra.NoArgs,
@@ -76,6 +77,7 @@ func (e *env) read(files []string) (*lint.Report, error) {
 			return nil, err
 		}
 	}
+	r.Finish()
 	return r, nil
 }
 

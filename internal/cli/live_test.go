@@ -107,8 +107,8 @@ func TestStatusWaitEndsWithTheVerdict(t *testing.T) {
 
 func TestStatusWaitTimesOut(t *testing.T) {
 	startAPI(t, "workload.yaml", "completing.yaml")
-	lines, end := runAside(t, "status", "shop", "--wait", "--timeout", "50ms")
-	if got, want := next(t, lines), "shop: Completing: 3 of 4 new pods are ready (still so after 50ms)"; got != want {
+	lines, end := runAside(t, "status", "shop", "--wait", "--timeout", "1s")
+	if got, want := next(t, lines), "shop: Completing: 3 of 4 new pods are ready (still so after 1s)"; got != want {
 		t.Errorf("line\n%s, want\n%s", got, want)
 	}
 	if code := end(); code != ExitProgress {

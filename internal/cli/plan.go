@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/cli/lint"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/translate"
 )
@@ -33,6 +34,8 @@ type planned struct {
 	ReplicasFrom string        `json:"replicasFrom"`
 	Images       []string      `json:"images,omitempty"`
 	Steps        []plannedStep `json:"steps"`
+	// Background tells what is measured all along.
+	Background []string `json:"background,omitempty"`
 	// ExtraPods is the most that runs at a time besides the workload's own.
 	ExtraPods int `json:"extraPods"`
 	// AtLeast is the shortest time that the release takes, not counting the start of pods and waits for people.
@@ -50,7 +53,9 @@ type plannedStep struct {
 	StablePods int      `json:"stablePods"`
 	ExtraPods  int      `json:"extraPods"`
 	WaitsFor   []string `json:"waitsFor"`
-	AtLeast    string   `json:"atLeast"`
+	// Measures tells what its analysis measures.
+	Measures []string `json:"measures,omitempty"`
+	AtLeast  string   `json:"atLeast"`
 	// AtMost is absent where only a person, or the release's deadline, ends the step.
 	AtMost string `json:"atMost,omitempty"`
 }
@@ -64,8 +69,8 @@ func newPlan(e *env) *cobra.Command {
 and how many pods it takes besides the workload's own. Nothing is changed.
 
 The Rollout is the one in the cluster, or with -f the one in a file. With a cluster the workload and the traffic
-objects are looked at as the controller would, and what it would refuse is told. Without one, --replicas says how
-many pods to reckon with.`,
+objects are looked at as the controller would, and what it would refuse is told. Analysis templates are looked for in
+the file, then in the cluster. Without a cluster, --replicas says how many pods to reckon with.`,
 		Example: `  sluice plan shop
   sluice plan shop --image web=shop:v2
   sluice plan -f rollout.yaml --replicas 10`,
@@ -123,7 +128,7 @@ func (e *env) planNamed(ctx context.Context, arg string, o planOptions) ([]plann
 	if t.rollout == nil {
 		return nil, fmt.Errorf("the Rollout %s of release %s is gone", t.release.Spec.Rollout, t.release.Name)
 	}
-	p, err := e.plan(ctx, c, t.rollout, nil, o)
+	p, err := e.plan(ctx, c, t.rollout, &lint.Report{}, o)
 	return []planned{p}, err
 }
 
@@ -154,7 +159,7 @@ func (e *env) planFiles(ctx context.Context, o planOptions) ([]planned, error) {
 				return nil, err
 			}
 		}
-		p, err := e.plan(ctx, c, &r.Rollouts[i], r.Deployments, o)
+		p, err := e.plan(ctx, c, &r.Rollouts[i], r, o)
 		if err != nil {
 			return nil, err
 		}
@@ -164,9 +169,9 @@ func (e *env) planFiles(ctx context.Context, o planOptions) ([]planned, error) {
 }
 
 // plan reckons with the workload in the cluster, if there is one, or else in the file.
-func (e *env) plan(ctx context.Context, c client.Client, r *v1alpha1.Rollout, files []appsv1.Deployment, o planOptions) (planned, error) {
+func (e *env) plan(ctx context.Context, c client.Client, r *v1alpha1.Rollout, files *lint.Report, o planOptions) (planned, error) {
 	p := planned{Rollout: r.Name, Workload: "deployment/" + r.Spec.Workload.Name}
-	d := inFiles(files, r)
+	d := inFiles(files.Deployments, r)
 	w := e.lookAround(ctx, c, r, d != nil)
 	p.Problems, p.Notes, p.ReplicasFrom = w.problems, w.notes, "the file"
 	if w.deployment != nil {
@@ -178,7 +183,9 @@ func (e *env) plan(ctx context.Context, c client.Client, r *v1alpha1.Rollout, fi
 	if err := p.change(d, o.images); err != nil {
 		return p, err
 	}
-	p.reckon(r)
+	frozen := translate.Plan(r)
+	p.reckon(frozen)
+	p.measure(ctx, r, &frozen, templatesOf(c, r.Namespace, files))
 	return p, nil
 }
 
@@ -226,8 +233,7 @@ func (p *planned) change(d *appsv1.Deployment, wanted []string) error {
 }
 
 // reckon asks the mind, which is what the controller will ask.
-func (p *planned) reckon(r *v1alpha1.Rollout) {
-	frozen := translate.Plan(r)
+func (p *planned) reckon(frozen v1alpha1.ReleasePlan) {
 	spec := translate.Spec(frozen, "", "")
 	for _, problem := range release.Validate(spec) {
 		p.Problems = append(p.Problems, problem.String())
@@ -290,6 +296,9 @@ func (p *planned) write(b *strings.Builder, paint painter) {
 		if s.Match != "" {
 			t.row(cell{}, cell{}, cell{}, cell{}, cell{}, cell{}, cell{"requests by weight " + s.Match, dim})
 		}
+		for _, m := range s.Measures {
+			t.row(cell{}, cell{}, cell{}, cell{}, cell{}, cell{}, cell{"measures " + m, dim})
+		}
 	}
 	t.write(b, paint)
 	p.sum(b, paint)
@@ -302,6 +311,9 @@ func (p *planned) sum(b *strings.Builder, paint painter) {
 	t.row(cell{"cost", dim}, cell{fmt.Sprintf("at most %s besides the workload's own %d", count(p.ExtraPods, "pod"), p.Replicas), plain})
 	t.row(cell{"time", dim}, cell{fmt.Sprintf("at least %s, without the start of pods and waits for people; aborted after %s at the latest",
 		short(p.AtLeast), short(p.Deadline)), plain})
+	for _, m := range p.Background {
+		t.row(cell{"beside", dim}, cell{"measures " + m, plain})
+	}
 	for _, n := range p.Notes {
 		t.row(cell{"note", yellow}, cell{n, plain})
 	}

@@ -2,5 +2,6 @@
 // would, so that the two never disagree; and then by the mind's own rules. Problems name the field, the line and
 // the remedy.
 //
-// It may import api, deploy (whose CRDs are the schema), translate and release. Only cli imports it.
+// It may import api, deploy (whose CRDs are the schema), translate, release and measure. Only cli
+// imports it.
 package lint

@@ -14,6 +14,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/measure"
 )
 
 // Problem is one thing wrong with a manifest.
@@ -45,11 +46,16 @@ func (p Problem) String() string {
 // Report is what a set of manifests comes to.
 type Report struct {
 	Problems []Problem
-	// Rollouts and Deployments in the manifests; those with problems are among them only if they could be read.
-	Rollouts    []v1alpha1.Rollout
-	Deployments []appsv1.Deployment
+	// Rollouts, Deployments and analysis templates in the manifests; those with problems are among them only if they could
+	// be read. A ClusterAnalysisTemplate is an AnalysisTemplate without a namespace, and of its own list.
+	Rollouts         []v1alpha1.Rollout
+	Deployments      []appsv1.Deployment
+	Templates        []v1alpha1.AnalysisTemplate
+	ClusterTemplates []v1alpha1.AnalysisTemplate
 	// Checked counts the objects of Sluice's, Others those that are not looked at.
 	Checked, Others int
+	// documents of the Rollouts, to find lines in.
+	documents []*document
 }
 
 // document is one object of a file.
@@ -173,27 +179,54 @@ func (r *Report) checkOurs(d *document, version string) error {
 	}
 	if s == nil {
 		r.Problems = append(r.Problems, d.problem("kind", fmt.Sprintf(
-			"Sluice has no kind %s in %s; it has Rollout, Release, Hold and Decision in %s", d.kind(), d.apiVersion(), v1alpha1.GroupVersion)))
+			"Sluice has no kind %s in %s; it has %s in %s", d.kind(), d.apiVersion(), strings.Join(kinds(), ", "), v1alpha1.GroupVersion)))
 		return nil
 	}
 	problems := s.check(d)
 	r.Problems = append(r.Problems, problems...)
-	if d.kind() != "Rollout" {
-		return nil
-	}
-	var rollout v1alpha1.Rollout
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(d.object, &rollout); err != nil {
-		if len(problems) == 0 {
-			r.Problems = append(r.Problems, d.problem("", err.Error()))
+	switch d.kind() {
+	case "Rollout":
+		var rollout v1alpha1.Rollout
+		if r.read(d, &rollout, problems) {
+			r.keepRollout(d, rollout, len(problems) == 0)
 		}
-		return nil
+	case "AnalysisTemplate", "ClusterAnalysisTemplate":
+		var template v1alpha1.AnalysisTemplate
+		if r.read(d, &template, problems) {
+			r.keepTemplate(d, template, len(problems) == 0)
+		}
 	}
-	if len(problems) == 0 {
+	return nil
+}
+
+// read turns the document into an object. What cannot be read is a problem, unless the schema has told it already.
+func (r *Report) read(d *document, into any, problems []Problem) bool {
+	err := runtime.DefaultUnstructuredConverter.FromUnstructured(d.object, into)
+	if err != nil && len(problems) == 0 {
+		r.Problems = append(r.Problems, d.problem("", err.Error()))
+	}
+	return err == nil
+}
+
+func (r *Report) keepRollout(d *document, rollout v1alpha1.Rollout, sound bool) {
+	if sound {
 		r.Problems = append(r.Problems, checkPlan(d, &rollout)...)
 	}
 	r.Problems = append(r.Problems, r.checkTwice(d, &rollout)...)
-	r.Rollouts = append(r.Rollouts, rollout)
-	return nil
+	r.Rollouts, r.documents = append(r.Rollouts, rollout), append(r.documents, d)
+}
+
+func (r *Report) keepTemplate(d *document, template v1alpha1.AnalysisTemplate, sound bool) {
+	if sound {
+		for _, p := range measure.CheckTemplate(template.Spec) {
+			r.Problems = append(r.Problems, d.problem(p.Field, p.Message))
+		}
+	}
+	if d.kind() == "ClusterAnalysisTemplate" {
+		r.ClusterTemplates = append(r.ClusterTemplates, template)
+		return
+	}
+	r.Templates = append(r.Templates, template)
 }
 
 // checkTwice finds two Rollouts for one workload.

@@ -1,7 +1,12 @@
 package lint
 
 import (
+	"context"
+	"errors"
+
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/measure"
+	"github.com/sluice-dev/sluice/internal/metric/builtin"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/translate"
 )
@@ -13,4 +18,52 @@ func checkPlan(d *document, r *v1alpha1.Rollout) []Problem {
 		out = append(out, d.problem(p.Field, p.Message+"; "+p.Remedy))
 	}
 	return out
+}
+
+// Finish checks what can be told only when all files are read: what the Rollouts have measured by the templates in the
+// files. A template that is not among them may be in the cluster.
+func (r *Report) Finish() {
+	if len(r.Problems) > 0 {
+		return // What is not sound in itself would be told twice.
+	}
+	for i := range r.Rollouts {
+		plan := translate.Plan(&r.Rollouts[i])
+		err := Measured(context.Background(), &r.Rollouts[i], &plan, r.orEmpty(r.Rollouts[i].Namespace))
+		if p, ok := errors.AsType[*measure.Problem](err); ok {
+			r.Problems = append(r.Problems, r.documents[i].problem(p.Field, p.Message))
+		}
+	}
+}
+
+// Measured freezes a plan and finds what cannot be measured. Whose metrics a builtin asks for is the controller's to know.
+func Measured(ctx context.Context, ro *v1alpha1.Rollout, plan *v1alpha1.ReleasePlan, read measure.Reader) error {
+	if err := measure.Freeze(ctx, plan, read); err != nil {
+		return err
+	}
+	return measure.Check(*plan, ro, AnyMetrics())
+}
+
+// AnyMetrics stands for the request metrics that the controller knows of.
+func AnyMetrics() string { return builtin.Dialects()[0] }
+
+// orEmpty reads a template from the files. One that is not there measures nothing.
+func (r *Report) orEmpty(namespace string) measure.Reader {
+	return func(_ context.Context, ref v1alpha1.AnalysisTemplateReference) (v1alpha1.AnalysisTemplateSpec, error) {
+		spec, _ := r.Template(namespace, ref)
+		return spec, nil
+	}
+}
+
+// Template in the files that a Rollout of this namespace means.
+func (r *Report) Template(namespace string, ref v1alpha1.AnalysisTemplateReference) (spec v1alpha1.AnalysisTemplateSpec, found bool) {
+	list := r.Templates
+	if ref.Scope == v1alpha1.ScopeCluster {
+		list, namespace = r.ClusterTemplates, ""
+	}
+	for _, t := range list {
+		if t.Name == ref.Name && (namespace == "" || t.Namespace == "" || t.Namespace == namespace) {
+			return t.Spec, true
+		}
+	}
+	return spec, false
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -46,6 +47,17 @@ func schemaOf(kind, version string) (*objectSchema, error) {
 		}
 	}
 	return nil, nil
+}
+
+// kinds that Sluice has.
+func kinds() []string {
+	crds, _ := deploy.CRDs() // Whoever asks has read them before.
+	var out []string
+	for _, crd := range crds {
+		kind, _, _ := unstructured.NestedString(crd.Object, "spec", "names", "kind")
+		out = append(out, kind)
+	}
+	return slices.Sorted(slices.Values(out))
 }
 
 func newSchema(props *apiextensionsv1.JSONSchemaProps) (*objectSchema, error) {

@@ -88,6 +88,55 @@ func TestAnalysisDecides(t *testing.T) {
 	}
 }
 
+// TestTemplatesAreFrozen: what a release measures is what its plan says, whatever becomes of the templates, and the plan's
+// digest, which approvals name, speaks of it.
+func TestTemplatesAreFrozen(t *testing.T) {
+	c := measuring(t, v1alpha1.AnalysisSuccessful)
+	c.begin()
+	digest := c.release("shop-1").Spec.PlanDigest
+	c.rewrite("errors")
+	c.deleteNamed(&v1alpha1.AnalysisTemplate{}, "latency")
+	c.settle()
+	if got := c.runs()["shop-1-first"].Spec.Metrics[0].SuccessCondition; got != "status == 200" {
+		t.Errorf("it measured %q", got)
+	}
+	c.decide(v1alpha1.VerbPromote, "shop-1")
+	c.settle()
+	if phase := c.release("shop-1").Status.Phase; phase != v1alpha1.ReleaseSucceeded {
+		t.Errorf("it ended as %q", phase)
+	}
+
+	c = measuring(t, v1alpha1.AnalysisSuccessful)
+	c.rewrite("errors")
+	c.begin()
+	if c.release("shop-1").Spec.PlanDigest == digest {
+		t.Error("two plans that measure different things have one digest")
+	}
+}
+
+// begin looks until there is a release.
+func (c *cluster) begin() {
+	c.t.Helper()
+	for range 20 {
+		if _, _, err := c.look(); err != nil {
+			c.t.Fatal(err)
+		}
+		if c.release("shop-1") != nil {
+			return
+		}
+	}
+	c.t.Fatal("no release begins")
+}
+
+// rewrite has a template call everything good.
+func (c *cluster) rewrite(name string) {
+	c.t.Helper()
+	at := &v1alpha1.AnalysisTemplate{}
+	c.get(at, name)
+	at.Spec.Metrics[0].SuccessCondition = "true"
+	c.update(at)
+}
+
 // TestFaultAtEveryWriteWhileMeasuring: each analysis is begun once, whatever happens to any one write.
 func TestFaultAtEveryWriteWhileMeasuring(t *testing.T) {
 	for _, die := range []bool{true, false} {
@@ -130,12 +179,12 @@ func TestTemplatesRefused(t *testing.T) {
 		"none": {
 			v1alpha1.StepAnalysis{Templates: names("errors")},
 			nil,
-			`spec.canary.steps[0].analysis.templates names the AnalysisTemplate "errors", which is not in namespace demo: create it, or correct the name`,
+			`spec.canary.steps[0].analysis.templates: there is no AnalysisTemplate "errors" in the Rollout's namespace: create it, or correct the name`,
 		},
 		"no cluster-wide one": {
 			v1alpha1.StepAnalysis{Templates: []v1alpha1.AnalysisTemplateReference{{Name: "errors", Scope: v1alpha1.ScopeCluster}}},
 			nil,
-			`names the ClusterAnalysisTemplate "errors", which does not exist`,
+			`there is no ClusterAnalysisTemplate "errors": create it, or correct the name`,
 		},
 		"a circle": {v1alpha1.StepAnalysis{Templates: names("a")}, []*v1alpha1.AnalysisTemplate{
 			template("a", func(s *v1alpha1.AnalysisTemplateSpec) { s.Templates = names("b") }),

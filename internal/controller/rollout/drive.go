@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/measure"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/translate"
 )
@@ -71,9 +72,9 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 // failed sorts a write's error: a conflict or a busy API server passes; a refusal is for a person to mend and is
 // said in the release's status, and from the second time on in the Rollout's.
 func (r *Reconciler) failed(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release, out release.Outcome, err error) (ctrl.Result, error) {
-	switch m, ok := errors.AsType[*mistake](err); {
+	switch p, ok := errors.AsType[*measure.Problem](err); {
 	case ok:
-		r.troubles.set(rel.UID, m.Error())
+		r.troubles.set(rel.UID, p.Error())
 	case apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err):
 		r.troubles.set(rel.UID, refusal(err))
 	}

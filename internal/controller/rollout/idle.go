@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/measure"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/translate"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
@@ -163,17 +164,12 @@ func (r *Reconciler) checkSpec(ctx context.Context, write *kube.Writer, w *world
 	if problem := r.problem(w); problem != "" {
 		return r.stall(ctx, write, w, ReasonSpecRefused, "%s", problem)
 	}
-	if !measures(w.rollout) {
-		return false, ctrl.Result{}, nil
+	w.plan = translate.Plan(w.rollout)
+	err := r.freeze(ctx, w.rollout, &w.plan)
+	if p, ok := errors.AsType[*measure.Problem](err); ok {
+		return r.stall(ctx, write, w, ReasonSpecRefused, "%v", p)
 	}
-	err := r.analysisProblem(ctx, w, translate.Plan(w.rollout))
-	if m, ok := errors.AsType[*mistake](err); ok {
-		return r.stall(ctx, write, w, ReasonSpecRefused, "%s", m.message)
-	}
-	if err != nil {
-		return true, ctrl.Result{}, err
-	}
-	return false, ctrl.Result{}, nil
+	return err != nil, ctrl.Result{}, err
 }
 
 // tidy gives back what a release has left that never came to its end, because somebody removed its record. Where every

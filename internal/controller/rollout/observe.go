@@ -50,6 +50,8 @@ type world struct {
 	// runs are the analyses of the release under way; shut is the release window that is shut.
 	runs []*v1alpha1.AnalysisRun
 	shut release.Shut
+	// plan is what the next release would follow, its templates frozen; empty until it was checked.
+	plan v1alpha1.ReleasePlan
 	// trouble is what no waiting mends.
 	trouble string
 	// abandoned: the Rollout went by force, while its release was under way; rollout stands in for it.

@@ -72,6 +72,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Hold{}, by(label, 0)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.AnalysisRun{}, by(label, urgent)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.AnalysisTemplate{}, by(m.ofTemplate, 0)),
+		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.ClusterAnalysisTemplate{}, handler.EnqueueRequestsFromMapFunc(m.ofClusterTemplate)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.ReleaseWindow{}, by(m.ofWindow, 0)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Decision{}, by(ofDecision, urgent)),
 		source.Kind[client.Object](mgr.GetCache(), deploy, by(m.ofWorkload, 0)),
@@ -237,25 +238,41 @@ func by(of names, priority int) handler.EventHandler {
 
 // ofTemplate brings back the Rollouts whose templates may have been missing or wrong.
 func (m *mapper) ofTemplate(ctx context.Context, o client.Object) []string {
-	return m.all(ctx, o.GetNamespace(), measures)
+	return namesOf(m.all(ctx, o.GetNamespace(), measures))
+}
+
+func (m *mapper) ofClusterTemplate(ctx context.Context, _ client.Object) []reconcile.Request {
+	var out []reconcile.Request
+	for _, ro := range m.all(ctx, metav1.NamespaceAll, measures) {
+		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(ro)})
+	}
+	return out
 }
 
 func (m *mapper) ofWindow(ctx context.Context, o client.Object) []string {
-	return m.all(ctx, o.GetNamespace(), func(*v1alpha1.Rollout) bool { return true })
+	return namesOf(m.all(ctx, o.GetNamespace(), func(*v1alpha1.Rollout) bool { return true }))
 }
 
 // all finds the Rollouts of a namespace that an object concerns, where no index tells.
-func (m *mapper) all(ctx context.Context, namespace string, concerns func(*v1alpha1.Rollout) bool) []string {
+func (m *mapper) all(ctx context.Context, namespace string, concerns func(*v1alpha1.Rollout) bool) []*v1alpha1.Rollout {
 	list := &v1alpha1.RolloutList{}
 	if err := m.reader.List(ctx, list, client.InNamespace(namespace)); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "list Rollouts")
 		return nil
 	}
-	var out []string
+	var out []*v1alpha1.Rollout
 	for i := range list.Items {
 		if concerns(&list.Items[i]) {
-			out = append(out, list.Items[i].Name)
+			out = append(out, &list.Items[i])
 		}
+	}
+	return out
+}
+
+func namesOf(rollouts []*v1alpha1.Rollout) []string {
+	var out []string
+	for _, ro := range rollouts {
+		out = append(out, ro.Name)
 	}
 	return out
 }

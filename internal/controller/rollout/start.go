@@ -101,14 +101,14 @@ func (r *Reconciler) newRelease(w *world) *v1alpha1.Release {
 	number = max(number, w.taken+1)
 	from := *w.settled
 	to := v1alpha1.Revision{Hash: w.template.Hash, PodTemplateHash: w.template.Hash, Images: w.template.Images} // As deployment.Next labels the pods.
-	plan := translate.Plan(w.rollout)
+	plan := *w.plan.DeepCopy()
 	cause, author := r.cause(w)
 	if cause == v1alpha1.CauseRollback {
 		// A revision that was released before goes at once: capacity is waited for, nothing else. Its
 		// measurements and approvals were had then.
 		plan.Steps = plan.Steps[len(plan.Steps)-1:]
 		plan.Steps[0] = v1alpha1.CanaryStep{Name: "rollback", Weight: plan.Steps[0].Weight}
-		plan.Analysis = nil
+		plan.Analysis, plan.Templates = nil, nil
 	}
 	yes := true
 	return &v1alpha1.Release{

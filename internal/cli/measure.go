@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/cli/lint"
+	"github.com/sluice-dev/sluice/internal/measure"
+)
+
+// templatesOf reads the analysis templates that a Rollout of this namespace may name: those in the files, and then those in
+// the cluster. Without a cluster, one that is not in the files measures nothing.
+func templatesOf(c client.Client, namespace string, files *lint.Report) measure.Reader {
+	return func(ctx context.Context, ref v1alpha1.AnalysisTemplateReference) (v1alpha1.AnalysisTemplateSpec, error) {
+		spec, found := files.Template(namespace, ref)
+		if found || c == nil {
+			return spec, nil
+		}
+		one, all := &v1alpha1.AnalysisTemplate{}, &v1alpha1.ClusterAnalysisTemplate{}
+		var err error
+		if ref.Scope == v1alpha1.ScopeCluster {
+			err = c.Get(ctx, client.ObjectKey{Name: ref.Name}, all)
+			one.Spec = all.Spec
+		} else {
+			err = c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, one)
+		}
+		if missing(err) {
+			err = measure.ErrNotFound
+		}
+		return one.Spec, err
+	}
+}
+
+// measure tells what the analyses measure, and what of it cannot be measured.
+func (p *planned) measure(ctx context.Context, r *v1alpha1.Rollout, plan *v1alpha1.ReleasePlan, read measure.Reader) {
+	err := lint.Measured(ctx, r, plan, read)
+	if problem, ok := errors.AsType[*measure.Problem](err); ok {
+		p.Problems = append(p.Problems, problem.Error())
+		return
+	}
+	if err != nil {
+		p.Notes = append(p.Notes, "what is measured is not known: "+sentence(err))
+		return
+	}
+	for i := range plan.Steps {
+		p.Steps[i].Measures = metricLines(*plan, measure.At{Step: i}, r)
+	}
+	if plan.Analysis != nil {
+		p.Background = metricLines(*plan, measure.At{Background: true}, r)
+	}
+}
+
+// metricLines is a line for each metric of an analysis.
+func metricLines(plan v1alpha1.ReleasePlan, at measure.At, r *v1alpha1.Rollout) []string {
+	metrics, err := measure.Metrics(plan, at, measure.Names(r, r.Name+"-1", plan.Steps[at.Step]), lint.AnyMetrics())
+	if err != nil {
+		return nil // Has been told.
+	}
+	var out []string
+	for _, m := range metrics {
+		line := m.Name
+		switch {
+		case m.Interval == nil:
+		case m.Count != nil:
+			line += fmt.Sprintf(" every %s, %s", m.Interval.Duration, times(int(*m.Count)))
+		default:
+			line += fmt.Sprintf(" every %s", m.Interval.Duration)
+		}
+		if m.Compare != nil {
+			line += ", compared with the stable version"
+		}
+		if m.DryRun {
+			line += ", without consequences"
+		}
+		out = append(out, line)
+	}
+	return out
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times at most", n)
+}

@@ -1,0 +1,46 @@
+package measure
+
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/metric"
+)
+
+// CheckTemplate finds what is wrong with the metrics of one template, whoever may name it. A condition in which an argument
+// without a default stands is not looked at: what it says is known only when the argument is given.
+func CheckTemplate(spec v1alpha1.AnalysisTemplateSpec) []Problem {
+	var out []Problem
+	values := map[string]string{}
+	for _, name := range metric.BuiltIn {
+		values[name] = ""
+	}
+	var args []v1alpha1.AnalysisArgument
+	var open []string
+	for _, a := range spec.Args {
+		if a.Value == nil {
+			open = append(open, "{{"+metric.ArgumentPrefix+a.Name+"}}")
+			a.Value = ptr.To("")
+		}
+		args = append(args, a)
+	}
+	for i, m := range spec.Metrics {
+		m.SuccessCondition, m.FailureCondition = unlessOpen(m.SuccessCondition, open), unlessOpen(m.FailureCondition, open)
+		if _, err := filled(m, args, values); err != nil {
+			out = append(out, Problem{Field: fmt.Sprintf("spec.metrics[%d]", i), Message: err.Error()})
+		}
+	}
+	return out
+}
+
+func unlessOpen(condition string, open []string) string {
+	for _, name := range open {
+		if strings.Contains(strings.ReplaceAll(condition, " ", ""), name) {
+			return ""
+		}
+	}
+	return condition
+}
