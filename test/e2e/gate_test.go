@@ -124,8 +124,13 @@ func TestAnalysisRefused(t *testing.T) {
 	}
 }
 
-// as is the words that make sluice and kubectl act as a user.
-func as(user string, groups ...string) []string {
+// as is the words that make sluice and kubectl act as a user: with his client certificate, or, where the cluster is not
+// ours to issue any, by impersonation.
+func (w *world) as(user string, groups ...string) []string {
+	w.Helper()
+	if kubeconfig := w.cluster.Person(w, user, groups...); kubeconfig != "" {
+		return []string{"--kubeconfig", kubeconfig}
+	}
 	out := []string{"--as", user, "--as-group", "system:authenticated"}
 	for _, g := range groups {
 		out = append(out, "--as-group", g)
@@ -150,7 +155,7 @@ func approved(t *testing.T) (*world, team, *load) {
 	}
 	w.kubectl("create", "rolebinding", "carol-edits", "--clusterrole=edit", "--user=carol")
 	before, load := w.team(), w.load()
-	w.kubectl(append([]string{"set", "image", "deployment/shop", "web=argoproj/rollouts-demo:green"}, as("carol", "sre")...)...)
+	w.kubectl(append([]string{"set", "image", "deployment/shop", "web=argoproj/rollouts-demo:green"}, w.as("carol", "sre")...)...)
 	w.waitsFor("shop-1", release.ReasonAwaitingApproval)
 	return w, before, load
 }
@@ -167,21 +172,21 @@ func (w *world) refuses(words string, args ...string) {
 func TestApproval(t *testing.T) {
 	w, before, load := approved(t)
 	load.sharedOut(t, 300, "green", 20)
-	w.refuses("is not among those who may approve", append([]string{"approve", "shop"}, as("mallory", "dev")...)...)
-	w.refuses("carol made this change", append([]string{"approve", "shop"}, as("carol", "sre")...)...)
+	w.refuses("is not among those who may approve", append([]string{"approve", "shop"}, w.as("mallory", "dev")...)...)
+	w.refuses("carol made this change", append([]string{"approve", "shop"}, w.as("carol", "sre")...)...)
 	w.refuses("needs approval, which promote --full does not replace", "promote", "shop", "--full")
-	w.refuses("promote ends pauses only", append([]string{"promote", "shop"}, as("dave", "sre")...)...)
-	if out, _ := w.sluice(append([]string{"pending"}, as("dave", "sre")...)...); !strings.Contains(out, "shop-1") || !strings.Contains(out, "approve") {
+	w.refuses("promote ends pauses only", append([]string{"promote", "shop"}, w.as("dave", "sre")...)...)
+	if out, _ := w.sluice(append([]string{"pending"}, w.as("dave", "sre")...)...); !strings.Contains(out, "shop-1") || !strings.Contains(out, "approve") {
 		t.Errorf("sluice pending for dave: %s", out)
 	}
-	for _, user := range [][]string{as("mallory", "dev"), as("carol", "sre")} {
-		if out, _ := w.sluice(append([]string{"pending"}, user...)...); !strings.Contains(out, "Nothing waits for you") {
-			t.Errorf("sluice pending for %s: %s", user[1], out)
+	for user, group := range map[string]string{"mallory": "dev", "carol": "sre"} {
+		if out, _ := w.sluice(append([]string{"pending"}, w.as(user, group)...)...); !strings.Contains(out, "Nothing waits for you") {
+			t.Errorf("sluice pending for %s: %s", user, out)
 		}
 	}
-	w.mustSluice(append([]string{"approve", "shop", "-m", "looks good"}, as("dave", "sre")...)...)
-	w.refuses("has approved", append([]string{"approve", "shop"}, as("dave", "sre")...)...)
-	w.mustSluice(append([]string{"approve", "shop"}, as("erin")...)...)
+	w.mustSluice(append([]string{"approve", "shop", "-m", "looks good"}, w.as("dave", "sre")...)...)
+	w.refuses("has approved", append([]string{"approve", "shop"}, w.as("dave", "sre")...)...)
+	w.mustSluice(append([]string{"approve", "shop"}, w.as("erin")...)...)
 	rel := w.ended("shop-1", v1alpha1.ReleaseSucceeded)
 	w.phase(v1alpha1.RolloutHealthy)
 	w.onlyPods("green", 4)
@@ -202,8 +207,8 @@ func TestApproval(t *testing.T) {
 // TestRejection: one person's no takes the release back.
 func TestRejection(t *testing.T) {
 	w, before, load := approved(t)
-	w.mustSluice(append([]string{"approve", "shop"}, as("dave", "sre")...)...)
-	w.mustSluice(append([]string{"reject", "shop", "-m", "found a bug"}, as("erin")...)...)
+	w.mustSluice(append([]string{"approve", "shop"}, w.as("dave", "sre")...)...)
+	w.mustSluice(append([]string{"reject", "shop", "-m", "found a bug"}, w.as("erin")...)...)
 	rel := w.ended("shop-1", v1alpha1.ReleaseAborted)
 	w.phase(v1alpha1.RolloutRejected)
 	w.onlyPods("blue", 4)

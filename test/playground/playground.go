@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -34,7 +35,8 @@ type Cluster struct {
 	// Config is the administrator's connection, without a client-side rate limit.
 	Config *rest.Config
 
-	binary string
+	// binary of the playground, and its directory; no directory where the cluster is somebody else's.
+	binary, dir string
 }
 
 var shared struct {
@@ -88,6 +90,7 @@ func New(t testing.TB, flags ...string) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.dir = p.cluster()
 	return c
 }
 
@@ -110,7 +113,30 @@ func open() (*Cluster, *process, error) {
 		p.stop()
 		return nil, nil, err
 	}
+	c.dir = p.cluster()
 	return c, p, nil
+}
+
+// Person gives the kubeconfig of somebody with a client certificate in that name, who belongs to these groups. It is
+// empty where the cluster is none of ours, whose authority cannot be asked.
+func (c *Cluster) Person(t testing.TB, name string, groups ...string) (kubeconfig string) {
+	t.Helper()
+	if c.dir == "" {
+		return ""
+	}
+	args := []string{"user", name, "--dir", c.dir}
+	for _, g := range groups {
+		args = append(args, "--group", g)
+	}
+	data, err := exec.CommandContext(t.Context(), c.binary, args...).Output()
+	if err != nil {
+		t.Fatalf("make a certificate for %s: %v", name, err)
+	}
+	kubeconfig = filepath.Join(t.TempDir(), name+".kubeconfig")
+	if err := os.WriteFile(kubeconfig, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return kubeconfig
 }
 
 func newCluster(binary, kubeconfig, gateway, prometheus string) (*Cluster, error) {

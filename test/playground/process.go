@@ -51,7 +51,7 @@ func launch(binary string, flags ...string) (*process, error) {
 	}
 	p := &process{dir: dir, kubeconfig: filepath.Join(dir, "kubeconfig"), exited: make(chan struct{})}
 	p.cmd = exec.Command(binary, append([]string{
-		"up", "--ephemeral", "--dir", filepath.Join(dir, "cluster"),
+		"up", "--ephemeral", "--dir", p.cluster(),
 		"--kubeconfig", p.kubeconfig, "--gateway", "127.0.0.1:0",
 	}, flags...)...)
 	p.cmd.Stderr = &p.output
@@ -64,6 +64,9 @@ func launch(binary string, flags ...string) (*process, error) {
 	go p.run(out, ready)
 	return p, p.wait(ready)
 }
+
+// cluster is the playground's own directory.
+func (p *process) cluster() string { return filepath.Join(p.dir, "cluster") }
 
 // run starts the playground, reads what it says and waits for its end. It keeps its thread: the playground ends
 // when the thread ends that started it, and so when the tests are killed.
