@@ -41,6 +41,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/controller/notify"
 	"github.com/sluice-dev/sluice/internal/controller/rollout"
 	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/kube/clock"
 	"github.com/sluice-dev/sluice/internal/metric"
 )
 
@@ -69,7 +70,8 @@ const policyCheck = time.Minute
 
 // Run runs the controllers until the context ends.
 func Run(ctx context.Context, cfg *rest.Config, o Options) error {
-	mgr, err := newManager(cfg, o)
+	now := clock.Machine(tellClock(ctx))
+	mgr, err := newManager(cfg, o, now)
 	if err != nil {
 		return err
 	}
@@ -79,17 +81,17 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 		return err
 	}
 	r := &rollout.Reconciler{
-		Kube:   kube.New(mgr.GetClient(), mgr.GetAPIReader(), time.Now),
-		Events: mgr.GetEventRecorder("sluice"), Now: time.Now, PolicyInForce: policy.inForce.Load, RequestMetrics: o.RequestMetrics,
+		Kube:   kube.New(mgr.GetClient(), mgr.GetAPIReader(), now.Now),
+		Events: mgr.GetEventRecorder("sluice"), Now: now.Now, PolicyInForce: policy.inForce.Load, RequestMetrics: o.RequestMetrics,
 	}
 	if err := r.Setup(ctx, mgr, changed); err != nil {
 		return err
 	}
 	o.APIServer = append(slices.Clone(o.APIServer), behindService(ctx, mgr.GetAPIReader())...)
-	if err := setupAnalysis(ctx, mgr, o); err != nil {
+	if err := setupAnalysis(ctx, mgr, o, now); err != nil {
 		return err
 	}
-	if err := setupNotify(mgr, o); err != nil {
+	if err := setupNotify(mgr, o, now); err != nil {
 		return err
 	}
 	if err := mgr.Add(policy); err != nil {
@@ -124,7 +126,7 @@ func behindService(ctx context.Context, live client.Reader) []string {
 }
 
 // setupAnalysis adds the controller of AnalysisRuns. What it remembers of its writes is its own.
-func setupAnalysis(ctx context.Context, mgr manager.Manager, o Options) error {
+func setupAnalysis(ctx context.Context, mgr manager.Manager, o Options, now *clock.Clock) error {
 	if u, err := url.Parse(o.PrometheusAddress); err == nil && u.Host != "" {
 		o.MetricHosts = append(slices.Clone(o.MetricHosts), u.Host) // Whoever names it means it to be asked.
 	}
@@ -136,7 +138,7 @@ func setupAnalysis(ctx context.Context, mgr manager.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("make the client for logs: %w", err)
 	}
-	a := analysis.New(kube.New(mgr.GetClient(), mgr.GetAPIReader(), time.Now), time.Now)
+	a := analysis.New(kube.New(mgr.GetClient(), mgr.GetAPIReader(), now.Now), now.Now)
 	a.Egress, a.Prometheus = egress, o.PrometheusAddress
 	a.Logs = func(ctx context.Context, namespace, pod, container string, lines int64) (string, error) {
 		raw, err := pods.Pods(namespace).GetLogs(pod, &corev1.PodLogOptions{Container: container, TailLines: &lines}).DoRaw(ctx)
@@ -147,17 +149,26 @@ func setupAnalysis(ctx context.Context, mgr manager.Manager, o Options) error {
 
 // setupNotify adds the controller of Notifiers. Whom it may reach has a list of its own: who is told need not be who is
 // asked.
-func setupNotify(mgr manager.Manager, o Options) error {
+func setupNotify(mgr manager.Manager, o Options, now *clock.Clock) error {
 	egress, err := metric.NewEgress(metric.EgressOptions{
 		Flag: "--notify-hosts", Hosts: o.NotifyHosts, APIServer: o.APIServer, AllowLoopback: o.AllowLoopback,
 	})
 	if err != nil {
 		return err
 	}
-	return notify.New(kube.New(mgr.GetClient(), mgr.GetAPIReader(), time.Now), egress, time.Now).Setup(mgr)
+	return notify.New(kube.New(mgr.GetClient(), mgr.GetAPIReader(), now.Now), egress, now.Now).Setup(mgr)
 }
 
-func newManager(cfg *rest.Config, o Options) (manager.Manager, error) {
+// tellClock logs what becomes of the clocks. Without a word of it nobody would look for the reason there.
+func tellClock(ctx context.Context) func(string, time.Duration) {
+	log := ctrl.LoggerFrom(ctx).WithName("clock")
+	return func(what string, by time.Duration) {
+		log.Info(what, "ahead", by.Round(time.Second).String())
+	}
+}
+
+// newManager makes a manager on whose connection the clock hears the API server's time.
+func newManager(cfg *rest.Config, o Options, now *clock.Clock) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -165,6 +176,7 @@ func newManager(cfg *rest.Config, o Options) (manager.Manager, error) {
 		}
 	}
 	cfg = rest.CopyConfig(cfg)
+	cfg.Wrap(now.Wrap)
 	// API priority and fairness is the limit; a limit of our own would hold aborts up behind other releases.
 	cfg.QPS, cfg.Burst, cfg.RateLimiter = -1, 0, nil
 	cfg.UserAgent = rest.DefaultKubernetesUserAgent()

@@ -3,6 +3,9 @@ package controller
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -19,6 +23,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/admission"
+	"github.com/sluice-dev/sluice/internal/kube/clock"
 )
 
 func store(t *testing.T, objects ...client.Object) client.WithWatch {
@@ -91,5 +96,29 @@ func TestAnnounce(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("nothing is announced")
+	}
+}
+
+// TestTime: what the manager's connection hears of the API server's clock is the time that all go by.
+func TestTime(t *testing.T) {
+	ahead := time.Now().Add(time.Hour)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", ahead.UTC().Format(http.TimeFormat))
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	t.Cleanup(api.Close)
+	var told []string
+	now := clock.Machine(func(what string, _ time.Duration) { told = append(told, what) })
+	if off := time.Until(now.Now()); off.Abs() > time.Minute {
+		t.Errorf("%v off before any response", off)
+	}
+	if _, err := newManager(&rest.Config{Host: api.URL}, Options{}, now); err == nil {
+		t.Error("a manager of what is no cluster") // It has asked all the same.
+	}
+	if off := now.Now().Sub(ahead); off.Abs() > time.Minute {
+		t.Errorf("%v off the API server's clock", off)
+	}
+	if want := []string{clock.MachineOff}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
 	}
 }

@@ -85,6 +85,7 @@ const (
 	DoOverride    Verb = "override"  // likewise
 	DoShut        Verb = "shut"      // the window, for N ticks (0: nobody knows), in M ticks
 	DoOpen        Verb = "open"      // the window
+	DoClock       Verb = "clock"     // of the machine (N 0) or of the API server (1) is set M seconds forward
 )
 
 // Action is one of them at a tick.
@@ -172,6 +173,7 @@ var verbs = map[Verb]func(*World, Action){
 	DoForget:  (*World).forget,
 	DoShut:    (*World).shut,
 	DoOpen:    func(w *World, _ Action) { w.open() },
+	DoClock:   (*World).setClock,
 }
 
 var words = map[Verb]release.Verb{
@@ -229,7 +231,7 @@ func (w *World) speak(verb release.Verb, who, how int) {
 	}
 	d := Decision{Release: r.Number, At: w.Tick, Decision: release.Decision{
 		ID: "decision-" + strconv.Itoa(w.people.words), Verb: verb, User: team[who].name, Groups: team[who].groups,
-		PlanMismatch: how == 3, PlanNamed: how != 4, At: w.now(),
+		PlanMismatch: how == 3, PlanNamed: how != 4, At: w.serverTime(),
 	}}
 	named := how == 0 || how > 2
 	switch step := r.Memory.Step; {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/sluice-dev/sluice/internal/release"
 )
@@ -41,8 +42,9 @@ type checks struct {
 	led, told [teamServices][Versions]int
 	// demand is the workload's replicas in the last ticks, ring-wise.
 	demand [32]int
-	// abortedAt is when the abort was stored.
-	abortedAt int
+	// abortedAt is when the abort was stored, reachedAt when it last was that a step is reached, drainAt that something
+	// drains, askedAt that approvals are asked for; 0 where they are not.
+	abortedAt, reachedAt, drainAt, askedAt int
 	// zeroAt is when the hands last decided for a workload that is to have no pods, upAt when first again for one that
 	// is to have some.
 	zeroAt, upAt int
@@ -163,6 +165,7 @@ var writeChecks = []struct {
 	{"S12", anewOnlyWhenAsked},
 	{"S23", approvalCounts},
 	{"S23", approvedToGoOn},
+	{"S23", heardWhenAsked},
 	{"window", nothingWhileShut},
 }
 
@@ -231,9 +234,14 @@ func (c *checks) sends(w *World, s Split) {
 func (c *checks) followRelease(w *World, before, after Release) {
 	if before.Number != after.Number {
 		c.carries, c.manualLeft, c.abortedAt = [Versions]bool{}, 0, 0
+		c.reachedAt, c.drainAt, c.askedAt = 0, 0, 0
 		return
 	}
 	c.manualLeft += manualSteps(before, after)
+	anew := leftSteps(before.Memory, after.Memory) > 0 || after.Memory.End != before.Memory.End
+	begins(&c.reachedAt, w.Tick, anew, before.Memory.StepReachedAt, after.Memory.StepReachedAt)
+	begins(&c.askedAt, w.Tick, anew, before.Memory.AskedAt, after.Memory.AskedAt)
+	begins(&c.drainAt, w.Tick, anew, before.Memory.DrainFrom, after.Memory.DrainFrom)
 	if before.Memory.End == release.NotEnding && after.Memory.End != release.NotEnding {
 		c.abortedAt = w.Tick
 	}
@@ -247,6 +255,16 @@ func (c *checks) followRelease(w *World, before, after Release) {
 		c.promoted = versionOf(after.Spec.To)
 	}
 	c.handed = NoVersion
+}
+
+// begins notes when a wait was first remembered, whatever time is remembered for its beginning afterwards.
+func begins(at *int, tick int, anew bool, before, after time.Time) {
+	switch {
+	case after.IsZero():
+		*at = 0
+	case before.IsZero() || anew:
+		*at = tick
+	}
 }
 
 // manualSteps counts the manual pauses between two memories that were left step by step.

@@ -250,6 +250,20 @@ func (w *World) wrongApproval(r Release, d Decision, has []string) string {
 	return ""
 }
 
+// heardWhenAsked is S23: whoever was asked before he spoke is not told that nobody has, however clocks were set. The API
+// server's clock alone, set back, may have that come of it.
+func heardWhenAsked(w *World, ch Change) string {
+	d, ok := ch.After.(Decision)
+	r, _, _, under := w.current()
+	if !ok || !under || d.Release != r.Number || d.Answer.Code != release.RefusedNoApprovalAsked || w.clocks.served {
+		return ""
+	}
+	if asked := w.checks.askedAt; asked > 0 && d.At > asked {
+		return fmt.Sprintf("%s, at tick %d, is refused as not asked for; it was at tick %d", d.ID, d.At, asked)
+	}
+	return ""
+}
+
 // approvedToGoOn is S23: a step is left only with all of its approvals, and no promotion replaces one.
 func approvedToGoOn(w *World, ch Change) string {
 	before, after, full, ok := forwards(ch)
@@ -308,7 +322,7 @@ var gateCodes = []string{
 // gateDecided judges a decision: what it waits for ends in time to come, and it fails only on a verdict that counts.
 func (c *checks) gateDecided(w *World, out release.Outcome) {
 	r := must[Release](w.known(), releaseKey)
-	if contains(gateCodes, out.Reason.Code) && (!out.Reason.Until.After(w.now()) || out.Reason.Who == "" || out.Reason.Since.IsZero()) {
+	if contains(gateCodes, out.Reason.Code) && (!out.Reason.Until.After(w.hands.now(w)) || out.Reason.Who == "" || out.Reason.Since.IsZero()) {
 		c.breaks(w, "L9", "waits for %s from %s to %s, which only %q can end", out.Reason.Code, out.Reason.Since, out.Reason.Until, out.Reason.Who)
 	}
 	for _, e := range out.Events {

@@ -167,6 +167,12 @@ var badGates = []struct {
 		change(w, releaseKey, func(r *Release) { r.Memory.AskedAt = r.Memory.AskedAt.Add(-2 * time.Hour) })
 		takesEffect(w, approves(alice), nothingMore)
 	}},
+	{"S23", "asked, and not heard", func(w *World) {
+		asked(w)
+		ticks(2)(w)
+		w.do(approves(alice))
+		change(w, decisionKey(w.people.words-1), func(d *Decision) { d.Answered, d.Answer.Code = true, release.RefusedNoApprovalAsked })
+	}},
 	{"S23", "rejected in vain", func(w *World) { asked(w); takesEffect(w, Action{Verb: DoReject, N: bob}, nothingMore) }},
 	{"S23", "past all steps", func(w *World) {
 		takesEffect(w, Action{Verb: DoPromoteFull}, func(m *release.Memory) { m.Full, m.Phase = true, release.Completing })

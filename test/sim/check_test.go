@@ -108,6 +108,17 @@ var badHistories = []struct {
 		w.checks.manualLeft = 0
 		change(w, releaseKey, func(r *Release) { r.Memory.Step++ })
 	}},
+	{"L8", func(w *World) {
+		w.hands.last.Reason.Code = release.ReasonPausedForTime
+		ticks(40)(w)
+	}},
+	{"L8", func(w *World) {
+		change(w, releaseKey, func(r *Release) { r.Memory.DrainFrom = w.now() })
+		w.hands.last.Reason.Code = release.ReasonDraining
+		ticks(2)(w)
+		change(w, releaseKey, func(r *Release) { r.Memory.DrainFrom = w.now() })
+		ticks(40)(w)
+	}},
 	{"L9", func(w *World) {
 		w.checks.decided(w, release.Outcome{Reason: release.Reason{Code: "Waiting", Message: "for ever"}})
 	}},

@@ -21,6 +21,7 @@ var tickChecks = []struct {
 	{"S12", badIsTakenBack},
 	{"S12", measuresAtAll},
 	{"L2", expires},
+	{"L8", waitEnds},
 }
 
 func (c *checks) ticked(w *World) {
@@ -216,6 +217,26 @@ func abortAtOnce(w *World) string {
 	i, _ := at[Ingress](&w.store.table, ingressKey)
 	if route := must[Route](&w.store.table, routeKey); i.Weight > 0 || route.Weight > 0 {
 		return fmt.Sprintf("weight is still in force %d ticks after the abort", w.Tick-start)
+	}
+	return ""
+}
+
+// waitEnds is L8: a timed pause, or a drain, is over when it has been as long as it says, however clocks were set.
+func waitEnds(w *World) string {
+	code := w.hands.last.Reason.Code
+	if code != release.ReasonPausedForTime && code != release.ReasonDraining {
+		return ""
+	}
+	r, ok := w.release()
+	if m := r.Memory; !ok || m.Phase.Terminal() || w.checks.excuse.blindFrom > 0 {
+		return ""
+	}
+	since, wait := w.checks.drainAt, r.Spec.DrainDelay
+	if code == release.ReasonPausedForTime {
+		since, wait = w.checks.reachedAt, r.Spec.Steps[r.Memory.Step].Pause.Duration
+	}
+	if end := since + w.longest(wait); since > 0 && w.Tick > w.calmSince(end)+w.heeds() {
+		return fmt.Sprintf("%s for %d ticks instead of %s", code, w.Tick-since, wait)
 	}
 	return ""
 }

@@ -260,7 +260,7 @@ func releases(ch Change) (before, after Release, ok bool) {
 	return before, after, was && is && before.Number == after.Number
 }
 
-// wholePause is L8: a timed pause is as long as it says, whatever was restarted.
+// wholePause is L8: a timed pause is as long as it says, whatever was restarted and however clocks were set.
 func wholePause(w *World, ch Change) string {
 	before, after, ok := releases(ch)
 	if !ok || after.Memory.Full || after.Memory.End != release.NotEnding || w.meddled() {
@@ -273,10 +273,14 @@ func wholePause(w *World, ch Change) string {
 	if step.Pause.Kind != release.PauseTimed {
 		return ""
 	}
+	since := w.checks.reachedAt
 	for i, layer := range []string{"ingress", "route"} {
-		if contains(before.Spec.Layers, layer) && w.Tick-w.checks.inForceAt[i] < int(step.Pause.Duration/time.Second) {
-			return fmt.Sprintf("leaves %s after %d ticks of %s", step.Name, w.Tick-w.checks.inForceAt[i], step.Pause.Duration)
+		if contains(before.Spec.Layers, layer) {
+			since = max(since, w.checks.inForceAt[i])
 		}
+	}
+	if w.Tick-since < w.shortest(step.Pause.Duration) {
+		return fmt.Sprintf("leaves %s after %d ticks of %s", step.Name, w.Tick-since, step.Pause.Duration)
 	}
 	return ""
 }

@@ -9,6 +9,7 @@
 //	workload.go            the Deployment and ReplicaSet controllers and the kubelet of Kubernetes 1.36
 //	dataplane.go           endpoints, gateways, clients
 //	actor.go               admission, agents, people
+//	clock.go               the clocks, which somebody sets
 //	gate.go                analyses, who may approve, release windows
 //	view.go, hand.go,      the hands: caches, observation, one conditional write after the other
 //	carry.go
@@ -27,5 +28,5 @@
 //
 //	go test ./test/sim -run TestMutants -v
 //
-// It may import internal/release; nothing imports it.
+// It may import internal/release, and internal/kube/clock, which the hands run on; nothing imports it.
 package sim

@@ -20,7 +20,8 @@ type told struct {
 }
 
 // TestExhaustive tells every story with every fault there is: a crash before and after every write, every refusal
-// of every write, every event of every watch lost, every watch frozen before every event. The stories of gates are many
+// of every write, every event of every watch lost, every watch frozen before every event; and, where much is waited for by
+// the clock, each clock set an hour forward and back at every tick. The stories of gates are many
 // and much alike, so each has one fault in gateStride, another one on every topology. All must end as the story without a
 // fault ends, with every invariant held and no request failed.
 func TestExhaustive(t *testing.T) {
@@ -89,11 +90,14 @@ func stories(t *testing.T) (runs []told) {
 			if s.mayEndAs(f) {
 				r.want = endings[s.Family]
 			}
-			if f.Do >= DropEvent && (f.Kind == KWindow || f.Kind == KAnalysis) {
+			if f.watches() && (f.Kind == KWindow || f.Kind == KAnalysis) {
 				top, _, _ := strings.Cut(s.Name, "/") // It may not be known in time what is shut, or bad.
 				r.want = append([]string{w.ending()}, endings[top+"/clean"]...)
 			}
 			runs = append(runs, r)
+		}
+		for _, f := range w.clockFaults(s) {
+			runs = append(runs, told{s, f, []string{w.ending()}})
 		}
 	}
 	return runs

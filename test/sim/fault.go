@@ -3,7 +3,7 @@ package sim
 // Harm is what can befall the hands.
 type Harm uint8
 
-// The harms. The first seven befall one write; the others one watch.
+// The harms. The first seven befall one write, two one watch; the others set a clock an hour, some with a restart.
 const (
 	NoHarm Harm = iota
 	CrashBefore
@@ -14,19 +14,29 @@ const (
 	LateAnswer
 	DropEvent
 	FreezeKind
+	MachineAhead
+	MachineBehind
+	MachineAheadAnew
+	MachineBehindAnew
+	ServerAhead
+	ServerBehind
 )
 
 var harmNames = []string{
 	"nothing", "crash before", "crash after", "409 Conflict", "429 Too Many Requests",
 	"500 Internal Server Error", "time-out after commit", "event dropped", "watch frozen",
+	"clock forward", "clock back", "clock forward, restart", "clock back, restart", "API server's clock forward", "API server's clock back",
 }
 
 // String names the harm.
 func (h Harm) String() string { return harmNames[h] }
 
+// watches says whether it befalls a watch.
+func (f Fault) watches() bool { return f.Do == DropEvent || f.Do == FreezeKind }
+
 func (h Harm) refuses() bool { return h == Conflict || h == TooMany || h == ServerError }
 
-// Fault is one harm: to the write with number N, or to event N of a kind's watch.
+// Fault is one harm: to the write with number N, to event N of a kind's watch, or to a clock in tick N.
 type Fault struct {
 	Do   Harm
 	Kind Kind

@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/kube/clock"
 	"github.com/sluice-dev/sluice/internal/release"
 )
 
@@ -10,6 +11,8 @@ import (
 // outcome out as single conditional writes, memory first.
 type hands struct {
 	view view
+	// clock is that of the process.
+	clock *clock.Clock
 	// seen is what the caches held at the last decision.
 	seen table
 	// downUntil is when a crashed process is back; 0 when it runs.
@@ -40,7 +43,8 @@ type write struct {
 }
 
 func (h *hands) start(w *World) {
-	h.view = view{gone: w.Tick}
+	h.clock = w.newClock()
+	h.view = view{gone: h.tick(w)}
 	h.view.relist(w)
 	if lag := w.Fumble.StaleStart; lag > 0 {
 		h.view.rewind(w, lag)
@@ -63,6 +67,7 @@ func (h *hands) step(w *World) {
 		}
 		h.start(w)
 	}
+	h.hears(w)
 	if h.view.deliver(w) {
 		h.dirty = true
 	}
@@ -134,7 +139,7 @@ func (h *hands) look() {
 // decide asks the mind and queues its outcome: memory, then actions, then answers.
 func (h *hands) decide(w *World, r Release) {
 	o := w.observe(&h.view, r)
-	out := w.Mind(r.Spec, o, r.Memory, w.now())
+	out := w.Mind(r.Spec, o, r.Memory, h.now(w))
 	h.last, h.decided = out, w.Tick
 	w.checks.decided(w, out)
 	outbox := h.outbox(w, r, out.Answers)
@@ -165,7 +170,7 @@ func (h *hands) nextWake(w *World, wake time.Time) int {
 	if wake.IsZero() {
 		return 0
 	}
-	return max(tickOf(wake), w.Tick+1)
+	return w.Tick + h.in(w, wake)
 }
 
 // outbox is what the next memory is to keep: the answers that take effect with it, and those before that have not
@@ -268,7 +273,7 @@ func (h *hands) idle(w *World, rollout Rollout, last Release) {
 
 // begin makes the next Release, unless the plan is refused.
 func (h *hands) begin(w *World, rollout Rollout, d Deployment, last Release) {
-	r := Release{Number: last.Number + 1, Spec: w.Plan, Memory: release.Begin(w.now())}
+	r := Release{Number: last.Number + 1, Spec: w.Plan, Memory: release.Begin(h.now(w))}
 	r.Spec.From, r.Spec.To, r.Spec.Author = rollout.Stable.String(), d.Template.String(), w.author()
 	if w.Fumble.From != nil {
 		r.Spec.From = w.Fumble.From(last)

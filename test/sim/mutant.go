@@ -29,6 +29,10 @@ type Fumble struct {
 	NoOutbox bool
 	// Replicas: lets the workload go with the canary's number of pods.
 	Replicas bool
+	// RawClock: acts by the machine's clock, however it is set.
+	RawClock bool
+	// OwnStart: begins with the machine's clock, and never hears the API server's.
+	OwnStart bool
 	// Memory spoils what is remembered, From says which revision is stable.
 	Memory func(*release.Memory)
 	From   func(last Release) string
@@ -228,6 +232,8 @@ func handMutants() []Mutant {
 			return last.Spec.To
 		}}},
 		{Name: "forgets that it drains", Row: "54", Fumble: Fumble{Memory: func(m *release.Memory) { m.DrainFrom = time.Time{} }}},
+		{Name: "acts by the machine's clock, however it is set", Row: "L8", Fumble: Fumble{RawClock: true}},
+		{Name: "begins by the machine's clock", Row: "L8", Fumble: Fumble{OwnStart: true}},
 		{Name: "writes the workload's replicas", Row: "25", Fumble: Fumble{Replicas: true}},
 	}
 }

@@ -22,6 +22,7 @@ func newStory(seed uint64) Story {
 		tick += r.IntN(1 + r.IntN(30))
 		s.Actions = append(s.Actions, randomAction(r, tick))
 	}
+	s.Actions = setsClocks(seed, s.Actions)
 	return s
 }
 

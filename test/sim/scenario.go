@@ -20,6 +20,8 @@ type Scenario struct {
 	Every int
 	// Ends says what the story must come to without a fault, where that has to be said: the end of its last release.
 	Ends release.EndReason
+	// Clocks has the clocks set at every tick.
+	Clocks bool
 }
 
 // manual is the plan of the scenarios: a person at every step, so that what happens does not depend on how long
@@ -116,6 +118,7 @@ func scenarios() []Scenario {
 		failureStories(add)
 		before := len(all)
 		gateStories(add)
+		clockStories(add)
 		for i := before; i < len(all); i++ {
 			all[i].Every = gateStride
 		}
@@ -203,7 +206,7 @@ func (s Scenario) playIn(w *World, f Fault) *Violation {
 // mayEndAs says whether a fault may make the story end as another one of its family: when it delays what somebody does,
 // and whenever that meets the completion, since then it depends on the moment.
 func (s Scenario) mayEndAs(f Fault) bool {
-	late := f.Do >= DropEvent && (f.Kind == KDecision || f.Kind == KRollout || f.Kind == KDeployment || f.Kind == KAnalysis)
+	late := f.watches() && (f.Kind == KDecision || f.Kind == KRollout || f.Kind == KDeployment || f.Kind == KAnalysis)
 	return late || strings.Contains(s.Name, "-when-") || strings.Contains(s.Name, "-3")
 }
 

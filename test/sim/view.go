@@ -89,7 +89,7 @@ func (v *view) rewind(w *World, events int) {
 
 func (v *view) see(w *World, k Kind, e *Event) {
 	if k == KIngress && e.Value == nil {
-		v.gone = w.Tick
+		v.gone = w.hands.tick(w)
 	}
 	v.set(Key{k, e.N}, e.Object)
 }
@@ -134,7 +134,7 @@ func (w *World) observe(v *view, r Release) release.Observed {
 	o.Removing = !ok || rollout.Removing
 	o.Decisions = openDecisions(v, r)
 	o.Analyses = observeAnalyses(v, r.Number)
-	o.Shut = observeWindow(v, w.Tick)
+	o.Shut = observeWindow(v, w.hands.tick(w))
 	if len(r.Spec.Layers) == 0 {
 		return o
 	}
@@ -224,11 +224,11 @@ func (w *World) observeLayer(v *view, name string) release.Layer {
 	if name == "ingress" {
 		i, ok := at[Ingress](&v.table, ingressKey)
 		if !ok {
-			return release.Layer{Name: name, Settled: w.Tick >= v.gone+settleAfter}
+			return release.Layer{Name: name, Settled: w.hands.tick(w) >= v.gone+settleAfter}
 		}
 		return release.Layer{
 			Name: name, Routed: true, Weight: i.Weight, Matches: matchTable[i.Match],
-			Settled: w.Tick >= i.ChangedAt+settleAfter,
+			Settled: w.hands.tick(w) >= i.ChangedAt+settleAfter,
 		}
 	}
 	r := must[Route](&v.table, routeKey)
@@ -245,8 +245,8 @@ func (w *World) settles(v *view) time.Time {
 	if i, ok := at[Ingress](&v.table, ingressKey); ok {
 		since = i.ChangedAt
 	}
-	if since+settleAfter > w.Tick {
-		return Epoch.Add(time.Duration(since+settleAfter) * time.Second)
+	if since+settleAfter > w.hands.tick(w) {
+		return timeOf(since + settleAfter)
 	}
 	return time.Time{}
 }

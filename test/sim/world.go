@@ -78,6 +78,7 @@ type World struct {
 	due    [dues]int
 	plane  plane
 	hands  hands
+	clocks clocks
 	checks checks
 	people people
 	// named are the analyses by the number of their key: the same name is always the same key.
@@ -121,7 +122,7 @@ func newWorld(c Config) *World {
 	return w
 }
 
-// now is the time of this tick.
+// now is the time of this tick: what has really passed.
 func (w *World) now() time.Time { return Epoch.Add(time.Duration(w.Tick) * time.Second) }
 
 func timeOf(tick int) time.Time { return Epoch.Add(time.Duration(tick) * time.Second) }
@@ -141,6 +142,7 @@ func (w *World) noise(what, n int) int {
 
 // step is one tick.
 func (w *World) step() {
+	w.Fault.strikes(w)
 	w.act()
 	w.cluster()
 	w.hands.step(w)
