@@ -34,16 +34,20 @@ func TestMain(m *testing.M) {
 	playground.Main(ending{m})
 }
 
-// ending stops the suite's controller before the cluster under it goes.
+// ending stops the suite's controller before the cluster under it goes. A panic of it fails the suite.
 type ending struct{ m *testing.M }
 
 func (e ending) Run() int {
-	defer func() {
-		if suite.controller != nil {
-			suite.controller.stop()
-		}
-	}()
-	return e.m.Run()
+	code := e.m.Run()
+	if suite.controller == nil {
+		return code
+	}
+	suite.controller.stop()
+	if said := suite.controller.log.panicked(); said != "" {
+		fmt.Fprintf(os.Stderr, "the controller has panicked, whatever the tests say: %s\n", said)
+		return max(code, 1)
+	}
+	return code
 }
 
 // foreign says whether the cluster is not a playground of the suite's own.
@@ -65,8 +69,8 @@ func shared(t *testing.T) *playground.Cluster {
 			return
 		}
 		if suite.err = install(c.Kubeconfig); suite.err == nil {
-			suite.controller, suite.err = startController(c.Kubeconfig, os.Stderr, "--notify-hosts", "127.0.0.1", "--metric-hosts-loopback",
-				"--prometheus-address", c.Prometheus, "--request-metrics", "playground")
+			suite.controller, suite.err = startController(c.Kubeconfig, whenVerbose(), "--notify-hosts", "127.0.0.1",
+				"--metric-hosts", "127.0.0.1", "--metric-hosts-loopback", "--prometheus-address", c.Prometheus, "--request-metrics", "playground")
 		}
 	})
 	if suite.err != nil {

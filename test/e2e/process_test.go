@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -25,7 +26,8 @@ type process struct {
 	log    *tail
 }
 
-// startController runs `sluice controller` as a child, as Sluice's own user unless args name another.
+// startController runs `sluice controller` as a child, as Sluice's own user unless args name another. Also gets all that
+// it says, if it is not nil.
 func startController(kubeconfig string, also io.Writer, args ...string) (*process, error) {
 	return startControllerWith(kubeconfig, also, nil, append(append([]string{}, asSluice...), args...)...)
 }
@@ -37,7 +39,7 @@ func startControllerWith(kubeconfig string, also io.Writer, env []string, args .
 	p := &process{cmd: command(context.Background(), "sluice", all...), exited: make(chan struct{}), log: &tail{}}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	if os.Getenv("SLUICE_E2E_VERBOSE") != "" && also != nil {
+	if also != nil {
 		p.cmd.Stderr = io.MultiWriter(p.log, also)
 	}
 	if err := p.cmd.Start(); err != nil {
@@ -48,6 +50,14 @@ func startControllerWith(kubeconfig string, also io.Writer, env []string, args .
 		p.err = p.cmd.Wait()
 	}()
 	return p, nil
+}
+
+// whenVerbose is where people see what a controller says, if they want to.
+func whenVerbose() io.Writer {
+	if os.Getenv("SLUICE_E2E_VERBOSE") == "" {
+		return nil
+	}
+	return os.Stderr
 }
 
 // kill ends it as a power failure would.
@@ -66,10 +76,12 @@ func (p *process) stop() {
 	}
 }
 
-// tail keeps the end of what a process says.
+// tail keeps the end of what a process says, and the first of its panics: controller-runtime recovers them, so that
+// nobody else would see.
 type tail struct {
-	mu   sync.Mutex
-	data []byte
+	mu    sync.Mutex
+	data  []byte
+	panic string
 }
 
 const tailLength = 64 << 10
@@ -78,10 +90,20 @@ func (b *tail) Write(data []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.data = append(b.data, data...)
+	if b.panic == "" && bytes.Contains(data, []byte("panic")) {
+		b.panic = string(data)
+	}
 	if over := len(b.data) - tailLength; over > 0 {
 		b.data = b.data[over:]
 	}
 	return len(data), nil
+}
+
+// panicked is what it said when it first panicked, empty if it has not.
+func (b *tail) panicked() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.panic
 }
 
 func (b *tail) String() string {

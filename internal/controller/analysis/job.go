@@ -126,6 +126,9 @@ func why(job *batchv1.Job) string {
 
 // tail is the end of the log of the Job's newest pod.
 func (r *Reconciler) tail(ctx context.Context, namespace string, job *batchv1.Job) string {
+	// The API server asks the pod's node, which may have hung: a worker must not wait for it longer than for a source.
+	ctx, cancel := context.WithTimeout(ctx, metric.DefaultTimeout)
+	defer cancel()
 	list := &corev1.PodList{}
 	err := r.Kube.Live.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name}, client.Limit(10))
 	if err != nil || len(list.Items) == 0 {

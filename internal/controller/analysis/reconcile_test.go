@@ -436,6 +436,26 @@ func TestJobFails(t *testing.T) {
 	}
 }
 
+// TestALogThatHangsHoldsNobodyUp: a node that does not answer delays the verdict by one time-out, and takes nothing else.
+func TestALogThatHangsHoldsNobodyUp(t *testing.T) {
+	b := newBench(t, jobMetric())
+	b.look()
+	if err := b.store.Create(t.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "p", Labels: map[string]string{batchv1.JobNameLabel: b.job(1).Name}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "check"}}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b.ends(b.job(1), batchv1.JobComplete)
+	b.r.Logs = func(ctx context.Context, _, _, _ string, _ int64) (string, error) {
+		if _, ends := ctx.Deadline(); !ends {
+			t.Error("it waits without end")
+		}
+		return "", context.DeadlineExceeded
+	}
+	b.is(b.look(), v1alpha1.AnalysisSuccessful, "the API server did not answer in time")
+}
+
 // TestJobEndsWithItsRelease: nothing runs on that nobody waits for.
 func TestJobEndsWithItsRelease(t *testing.T) {
 	b := newBench(t, jobMetric())

@@ -31,8 +31,9 @@ const (
 func Next(d *unstructured.Unstructured, owner metav1.OwnerReference, labels map[string]string, replicas int) *unstructured.Unstructured {
 	template, _, _ := unstructured.NestedMap(d.Object, "spec", "template")
 	h := ReadTemplate(template).Hash
+	// The API server takes a template without labels, where the selector asks only that some be missing.
 	podLabels, _, _ := unstructured.NestedStringMap(template, "metadata", "labels")
-	podLabels[v1alpha1.LabelPodTemplateHash] = h
+	podLabels = with(podLabels, map[string]string{v1alpha1.LabelPodTemplateHash: h})
 	_ = unstructured.SetNestedStringMap(template, podLabels, "metadata", "labels")
 
 	selector, _, _ := unstructured.NestedMap(d.Object, "spec", "selector")
@@ -42,9 +43,7 @@ func Next(d *unstructured.Unstructured, owner metav1.OwnerReference, labels map[
 	rs.SetGroupVersionKind(ReplicaSetKind)
 	rs.SetNamespace(d.GetNamespace())
 	rs.SetName(d.GetName() + "-" + h)
-	all := maps.Clone(podLabels)
-	maps.Copy(all, labels)
-	rs.SetLabels(all)
+	rs.SetLabels(with(podLabels, labels))
 	rs.SetOwnerReferences([]metav1.OwnerReference{owner})
 	rs.Object["spec"] = map[string]any{
 		"replicas": int64(replicas), "selector": selector, "template": template,
@@ -53,6 +52,14 @@ func Next(d *unstructured.Unstructured, owner metav1.OwnerReference, labels map[
 		_ = unstructured.SetNestedField(rs.Object, ready, "spec", "minReadySeconds")
 	}
 	return rs
+}
+
+// with is labels with more of them.
+func with(labels, more map[string]string) map[string]string {
+	all := map[string]string{}
+	maps.Copy(all, labels)
+	maps.Copy(all, more)
+	return all
 }
 
 // Scaled is a ReplicaSet with another number of pods.
@@ -66,9 +73,7 @@ func Scaled(rs *unstructured.Unstructured, replicas int) *unstructured.Unstructu
 // after a hand-over.
 func Taken(rs *unstructured.Unstructured, owner metav1.OwnerReference, labels map[string]string) *unstructured.Unstructured {
 	out := rs.DeepCopy()
-	all := out.GetLabels()
-	maps.Copy(all, labels)
-	out.SetLabels(all)
+	out.SetLabels(with(out.GetLabels(), labels)) // Somebody may have taken all of its own off.
 	out.SetOwnerReferences([]metav1.OwnerReference{owner})
 	return out
 }
@@ -138,7 +143,7 @@ func setAnnotation(obj *unstructured.Unstructured, key, value string) {
 
 // Plain takes what Kubernetes and we add off a ReplicaSet's template: what is left is the Deployment's.
 func Plain(template map[string]any) {
-	unstructured.RemoveNestedField(template, "metadata", "labels", v1alpha1.LabelPodTemplateHash)
+	removeHash(template)
 	removeMark(template)
 }
 

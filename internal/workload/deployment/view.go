@@ -54,12 +54,13 @@ func Condense(in any) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("condense %s: %w", obj.GetName(), err)
 	}
-	annotations := map[string]string{cachedTemplate: string(t)}
+	annotations := map[string]string{}
 	for k, v := range obj.GetAnnotations() {
 		if k != "kubectl.kubernetes.io/last-applied-configuration" {
 			annotations[k] = v
 		}
 	}
+	annotations[cachedTemplate] = string(t) // Whatever somebody may have written there.
 	obj.SetAnnotations(annotations)
 	unstructured.RemoveNestedField(obj.Object, "spec", "template")
 	return obj, nil
@@ -78,7 +79,7 @@ func TemplateOf(obj *unstructured.Unstructured) Template {
 // ReadTemplate reads a pod template. It changes raw.
 func ReadTemplate(raw map[string]any) Template {
 	unstructured.RemoveNestedField(raw, "metadata", "creationTimestamp")
-	unstructured.RemoveNestedField(raw, "metadata", "labels", v1alpha1.LabelPodTemplateHash)
+	removeHash(raw)
 	mark, _, _ := unstructured.NestedString(raw, "metadata", "annotations", annotationFormer)
 	removeMark(raw)
 	t := Template{Hash: hash(raw), Refs: references(raw), Former: mark != ""}
@@ -96,6 +97,14 @@ func ReadTemplate(raw map[string]any) Template {
 		return rank(raw, b.Container) - rank(raw, a.Container)
 	})
 	return t
+}
+
+// removeHash takes the pod-template-hash off a template, without a trace: it may have been the only label.
+func removeHash(template map[string]any) {
+	unstructured.RemoveNestedField(template, "metadata", "labels", v1alpha1.LabelPodTemplateHash)
+	if labels, found, _ := unstructured.NestedMap(template, "metadata", "labels"); found && len(labels) == 0 {
+		unstructured.RemoveNestedField(template, "metadata", "labels")
+	}
 }
 
 // removeMark takes Former's mark off a template, without a trace.
