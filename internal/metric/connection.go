@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -116,9 +117,11 @@ func (c *Conn) set(field, header, value string) error {
 	return nil
 }
 
+// hide keeps the longest first: of one that has another in it nothing may be left over.
 func (c *Conn) hide(secret string) {
 	if len(secret) >= minSecret {
 		c.secrets = append(c.secrets, secret)
+		slices.SortStableFunc(c.secrets, func(a, b string) int { return len(b) - len(a) })
 	}
 }
 

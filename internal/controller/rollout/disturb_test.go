@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -217,5 +219,41 @@ func (c *cluster) deleteNamed(o client.Object, name string) {
 	c.t.Helper()
 	if c.get(o, name) {
 		c.delete(o)
+	}
+}
+
+// TestMemoryTakenAway: a release whose memory somebody has removed does not begin anew, which would move traffic back and
+// forth; it says so and can be aborted, and one that is being aborted goes on with that.
+func TestMemoryTakenAway(t *testing.T) {
+	c := newCluster(t, team(canary(25, 50))...)
+	c.settle()
+	c.setImage("shop:v2")
+	c.settle()
+	c.forget(v1alpha1.ReleasePaused)
+	c.settle()
+	if w := c.release("shop-1").Status.WaitingFor; w == nil || w.Reason != release.ReasonMemoryInvalid || !strings.Contains(w.Message, "abort the release") {
+		t.Errorf("it says %+v", w)
+	}
+	c.decide(v1alpha1.VerbAbort, "shop-1")
+	for c.release("shop-1").Status.Phase == v1alpha1.ReleasePaused {
+		if _, _, err := c.look(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.forget(v1alpha1.ReleaseAborting)
+	c.settle()
+	c.expectEnd("the memory was taken away", v1alpha1.ReleaseAborted)
+}
+
+// forget removes a release's memory and leaves its phase.
+func (c *cluster) forget(phase v1alpha1.ReleasePhase) {
+	c.t.Helper()
+	rel := c.release("shop-1")
+	if rel.Status.Phase != phase {
+		c.t.Fatalf("the release is %s, not %s", rel.Status.Phase, phase)
+	}
+	rel.Status.Memory = nil
+	if err := c.store.Status().Update(c.t.Context(), rel); err != nil {
+		c.t.Fatal(err)
 	}
 }

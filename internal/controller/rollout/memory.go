@@ -10,10 +10,14 @@ import (
 	"github.com/sluice-dev/sluice/internal/release"
 )
 
-// readMemory is what the release remembers. One that has written nothing yet began when it was made.
+// readMemory is what the release remembers. One that has written nothing yet began when it was made; one whose memory
+// somebody has taken away is at no step that there is, and says so.
 func readMemory(rel *v1alpha1.Release, now time.Time) release.Memory {
 	m := rel.Status.Memory
-	if m == nil {
+	switch {
+	case m == nil && rel.Status.Phase != "":
+		m = &v1alpha1.ReleaseMemory{Step: -1}
+	case m == nil:
 		began := rel.CreationTimestamp.Time
 		if began.IsZero() {
 			began = now

@@ -360,9 +360,13 @@ func (w *world) podLabels() labels.Set {
 // originalSelector is the team's own selector of a Service: the Hold's, or, when the team has edited the Service since
 // or somebody has removed the Hold, what it is now without our mark.
 func (w *world) originalSelector(h *v1alpha1.Hold, current map[string]string) map[string]string {
+	mark := current[v1alpha1.LabelPodTemplateHash]
+	if h == nil && mark == "" {
+		return current // As are nearly all Services of a namespace.
+	}
 	stable, canary := w.hashes()
 	if h == nil {
-		if mark := current[v1alpha1.LabelPodTemplateHash]; mark != "" && (mark == stable || mark == canary) {
+		if mark == stable || mark == canary {
 			return narrowed(current, "")
 		}
 		return current

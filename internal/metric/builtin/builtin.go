@@ -64,6 +64,11 @@ var dialects = map[string]dialect{
 		buckets: `traefik_service_request_duration_seconds_bucket`,
 		unit:    1000, window: time.Minute,
 	},
+	// Two implementations of the Gateway API on Envoy, which name its clusters after the Services: Contour as
+	// namespace_service_port, kgateway with kube_ before it. Envoy counts each completed request in one of the classes.
+	// Envoy Gateway has one cluster for all backends of a rule (envoyproxy/gateway issue 6742).
+	"contour":  envoy(`{{namespace}}_{{version}}_[0-9]+`),
+	"kgateway": envoy(`kube_{{namespace}}_{{version}}_[0-9]+`),
 	// The gateway of Sluice's own playground, which is scraped each second.
 	"playground": {
 		requests: `sluice_gateway_requests_total`, failed: `code=~"5.."`,
@@ -71,6 +76,16 @@ var dialects = map[string]dialect{
 		buckets: `sluice_gateway_request_duration_seconds_bucket`,
 		unit:    1000, window: 10 * time.Second,
 	},
+}
+
+// envoy tells the versions apart by the names of Envoy's clusters.
+func envoy(cluster string) dialect {
+	return dialect{
+		requests: `envoy_cluster_upstream_rq_xx`, failed: `envoy_response_code_class="5"`,
+		labels:  `envoy_cluster_name=~"` + cluster + `"`,
+		buckets: `envoy_cluster_upstream_rq_time_bucket`,
+		unit:    1, window: time.Minute,
+	}
 }
 
 // both are the series of whichever version is asked about, with these further labels. Only one of the forms has any.

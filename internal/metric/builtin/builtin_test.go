@@ -83,7 +83,7 @@ func TestCompare(t *testing.T) {
 
 // TestCompareLatency: the buckets by le are asked for, and what is compared is told in the layer's unit.
 func TestCompareLatency(t *testing.T) {
-	for dialect, unit := range map[string]string{"istio": "ms", "ingress-nginx": "s", "playground": "s", "traefik": "s"} {
+	for dialect, unit := range map[string]string{"istio": "ms", "ingress-nginx": "s", "playground": "s", "traefik": "s", "contour": "ms", "kgateway": "ms"} {
 		for want, quantile := range map[string]*v1alpha1.Decimal{"0.95": nil, "0.5": decimal(t, "0.5")} {
 			a := &v1alpha1.StepAnalysis{Builtin: v1alpha1.BuiltinLatency, Quantile: quantile, Compare: &v1alpha1.ComparisonBounds{}}
 			m, err := Metric(dialect, a, false, 0)
@@ -107,12 +107,16 @@ func TestVersionsApart(t *testing.T) {
 		"traefik":       {"exported_service": "demo-shop-80@kubernetes"},
 		"istio":         {"reporter": "source", "destination_service_namespace": "demo", "destination_service_name": "shop"},
 		"playground":    {"namespace": "demo", "service": "shop"},
+		"contour":       {"envoy_cluster_name": "demo_shop_80"},
+		"kgateway":      {"envoy_cluster_name": "kube_demo_shop_80"},
 	}
 	canary := map[string]map[string]string{
 		"ingress-nginx": {"namespace": "demo", "ingress": "shop", "service": "shop", "canary": "demo-shop-canary-http-web"},
 		"traefik":       {"exported_service": "demo-shop-canary-http-web@kubernetescrd"},
 		"istio":         {"reporter": "source", "destination_service_namespace": "demo", "destination_service_name": "shop-canary"},
 		"playground":    {"namespace": "demo", "service": "shop-canary"},
+		"contour":       {"envoy_cluster_name": "demo_shop-canary_80"},
+		"kgateway":      {"envoy_cluster_name": "kube_demo_shop-canary_80"},
 	}
 	scraped := map[string]string{"namespace": "ingress", "exported_namespace": "demo", "service": "nginx", "exported_service": "shop", "canary": ""}
 	for _, name := range Dialects() {
@@ -178,7 +182,7 @@ func TestCount(t *testing.T) {
 
 func TestUnknownDialect(t *testing.T) {
 	_, err := Metric("", &v1alpha1.StepAnalysis{Builtin: v1alpha1.BuiltinSuccessRate}, false, 0)
-	if err == nil || !strings.Contains(err.Error(), "--request-metrics (ingress-nginx, istio, playground, traefik)") {
+	if err == nil || !strings.Contains(err.Error(), "--request-metrics (contour, ingress-nginx, istio, kgateway, playground, traefik)") {
 		t.Errorf("the error is %v", err)
 	}
 }
