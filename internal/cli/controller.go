@@ -2,9 +2,12 @@ package cli
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
+
+	"github.com/sluice-dev/sluice/internal/measure"
 )
 
 // ControllerOptions are the flags of `sluice controller`.
@@ -56,7 +59,7 @@ Outside of the cluster it has to be the user whom the admission policies know as
 	f.StringSliceVar(&o.NotifyHosts, "notify-hosts", nil, `Hosts that Notifiers may send to, as in --metric-hosts; none by default`)
 	f.BoolVar(&o.AllowLoopback, "metric-hosts-loopback", false, "Let measurements ask, and Notifiers send to, this very machine; for the playground only")
 	f.StringVar(&o.PrometheusAddress, "prometheus-address", "", "Prometheus to ask where a metric names none, as http://prometheus.monitoring:9090")
-	f.StringVar(&o.RequestMetrics, "request-metrics", "", "Whose request metrics that Prometheus has, for analysis.builtin: contour, ingress-nginx, istio, kgateway, playground or traefik")
+	f.StringVar(&o.RequestMetrics, "request-metrics", "", "Whose request metrics that Prometheus has, for analysis.builtin: "+strings.Join(measure.RequestMetrics(), ", "))
 	f.IntVarP(&o.Verbosity, "verbosity", "v", 0, "Log level: 0 what was done, 1 every decision too")
 	return c
 }

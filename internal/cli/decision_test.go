@@ -129,8 +129,8 @@ func TestWordOn(t *testing.T) {
 	for verb, want := range map[v1alpha1.DecisionVerb]v1alpha1.DecisionSpec{
 		v1alpha1.VerbPromote:     {Step: "step-2", PlanDigest: "sha256:feed"},
 		v1alpha1.VerbPromoteFull: {PlanDigest: "sha256:feed"},
-		v1alpha1.VerbAbort:       {},
-		v1alpha1.VerbPause:       {},
+		v1alpha1.VerbAbort:       {PlanDigest: "sha256:feed"},
+		v1alpha1.VerbPause:       {PlanDigest: "sha256:feed"},
 	} {
 		want.Release, want.Verb = "shop-1", verb
 		if got := wordOn(r, verb); got.Step != want.Step || got.PlanDigest != want.PlanDigest || got.Release != want.Release || got.Verb != want.Verb {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -46,12 +47,20 @@ func (p *planned) measure(ctx context.Context, r *v1alpha1.Rollout, plan *v1alph
 		p.Notes = append(p.Notes, "what is measured is not known: "+sentence(err))
 		return
 	}
+	if asksBuiltin(plan) {
+		p.Notes = append(p.Notes, "a builtin asks for the requests that a traffic layer counts: the controller must run with --request-metrics, or it refuses the Rollout")
+	}
 	for i := range plan.Steps {
 		p.Steps[i].Measures = metricLines(*plan, measure.At{Step: i}, r)
 	}
 	if plan.Analysis != nil {
 		p.Background = metricLines(*plan, measure.At{Background: true}, r)
 	}
+}
+
+func asksBuiltin(plan *v1alpha1.ReleasePlan) bool {
+	return plan.Analysis != nil && plan.Analysis.Builtin != "" ||
+		slices.ContainsFunc(plan.Steps, func(s v1alpha1.CanaryStep) bool { return s.Analysis != nil && s.Analysis.Builtin != "" })
 }
 
 // metricLines is a line for each metric of an analysis.

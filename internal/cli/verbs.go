@@ -124,7 +124,7 @@ func (d *decide) running(ctx context.Context, e *env, arg string, v v1alpha1.Dec
 // wordOn fills in what binds a decision to what its author saw. A promotion or an approval speaks of one step, so that it
 // never opens a later one by accident; stopping and taking back are never refused for a step that has passed meanwhile.
 func wordOn(r *v1alpha1.Release, v v1alpha1.DecisionVerb) v1alpha1.DecisionSpec {
-	spec := v1alpha1.DecisionSpec{Release: r.Name, Verb: v}
+	spec := v1alpha1.DecisionSpec{Release: r.Name, Verb: v, PlanDigest: r.Spec.PlanDigest} // What was meant is this one.
 	steps, at := r.Spec.Plan.Steps, currentStep(r)
 	switch v {
 	case v1alpha1.VerbPromote, v1alpha1.VerbApprove, v1alpha1.VerbReject:
@@ -134,9 +134,6 @@ func wordOn(r *v1alpha1.Release, v v1alpha1.DecisionVerb) v1alpha1.DecisionSpec 
 				spec.Groups = slices.Clone(a.From.Groups)
 			}
 		}
-		spec.PlanDigest = r.Spec.PlanDigest
-	case v1alpha1.VerbPromoteFull:
-		spec.PlanDigest = r.Spec.PlanDigest
 	default: // The others are on the release, however far it is.
 	}
 	return spec

@@ -82,7 +82,7 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	}
 	r := &rollout.Reconciler{
 		Kube:   kube.New(mgr.GetClient(), mgr.GetAPIReader(), now.Now),
-		Events: mgr.GetEventRecorder("sluice"), Now: now.Now, PolicyInForce: policy.inForce.Load, RequestMetrics: o.RequestMetrics,
+		Events: mgr.GetEventRecorder("sluice"), Now: now.Now, Calendar: now.Calendar, PolicyInForce: policy.inForce.Load, RequestMetrics: o.RequestMetrics,
 	}
 	if err := r.Setup(ctx, mgr, changed); err != nil {
 		return err
@@ -139,7 +139,7 @@ func setupAnalysis(ctx context.Context, mgr manager.Manager, o Options, now *clo
 		return fmt.Errorf("make the client for logs: %w", err)
 	}
 	a := analysis.New(kube.New(mgr.GetClient(), mgr.GetAPIReader(), now.Now), now.Now)
-	a.Egress, a.Prometheus = egress, o.PrometheusAddress
+	a.Egress, a.Prometheus, a.Calendar = egress, o.PrometheusAddress, now.Calendar
 	a.Logs = func(ctx context.Context, namespace, pod, container string, lines int64) (string, error) {
 		raw, err := pods.Pods(namespace).GetLogs(pod, &corev1.PodLogOptions{Container: container, TailLines: &lines}).DoRaw(ctx)
 		return string(raw), err
@@ -156,7 +156,9 @@ func setupNotify(mgr manager.Manager, o Options, now *clock.Clock) error {
 	if err != nil {
 		return err
 	}
-	return notify.New(kube.New(mgr.GetClient(), mgr.GetAPIReader(), now.Now), egress, now.Now).Setup(mgr)
+	n := notify.New(kube.New(mgr.GetClient(), mgr.GetAPIReader(), now.Now), egress, now.Now)
+	n.Calendar = now.Calendar
+	return n.Setup(mgr)
 }
 
 // tellClock logs what becomes of the clocks. Without a word of it nobody would look for the reason there.

@@ -54,6 +54,9 @@ func pauseOf(step v1alpha1.CanaryStep) time.Duration {
 	return 0
 }
 
+// RequestMetrics are those that a builtin can ask for, in order.
+func RequestMetrics() []string { return builtin.Dialects() }
+
 // Check finds what cannot be measured in a frozen plan, before anything moves. The error is a *Problem.
 func Check(plan v1alpha1.ReleasePlan, ro *v1alpha1.Rollout, requestMetrics string) error {
 	for _, a := range analyses(plan) {
@@ -161,7 +164,7 @@ func (g *gathering) metric(m v1alpha1.Metric, args []v1alpha1.AnalysisArgument) 
 
 // filled is a metric with its arguments filled in, and checked.
 func filled(m v1alpha1.Metric, args []v1alpha1.AnalysisArgument, values map[string]string) (v1alpha1.Metric, error) {
-	if address, secret := addressOf(m.Provider); secret && strings.Contains(address, "{{"+metric.ArgumentPrefix) {
+	if address, secret := addressOf(m.Provider); secret && slices.ContainsFunc(metric.Names(address), isArgument) {
 		// Whoever gives the arguments would have the credentials sent to whom he likes.
 		return m, fmt.Errorf("metric %s: an argument stands in its address, and it has credentials; write the address in the template", m.Name)
 	}
@@ -186,6 +189,8 @@ func filled(m v1alpha1.Metric, args []v1alpha1.AnalysisArgument, values map[stri
 	}
 	return m, nil
 }
+
+func isArgument(name string) bool { return strings.HasPrefix(name, metric.ArgumentPrefix) }
 
 // addressOf is where a source is, and whether credentials are sent there.
 func addressOf(p v1alpha1.MetricProvider) (address string, secret bool) {

@@ -2,7 +2,7 @@ package measure
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 
 	"k8s.io/utils/ptr"
 
@@ -22,7 +22,7 @@ func CheckTemplate(spec v1alpha1.AnalysisTemplateSpec) []Problem {
 	var open []string
 	for _, a := range spec.Args {
 		if a.Value == nil {
-			open = append(open, "{{"+metric.ArgumentPrefix+a.Name+"}}")
+			open = append(open, metric.ArgumentPrefix+a.Name)
 			a.Value = ptr.To("")
 		}
 		args = append(args, a)
@@ -37,10 +37,8 @@ func CheckTemplate(spec v1alpha1.AnalysisTemplateSpec) []Problem {
 }
 
 func unlessOpen(condition string, open []string) string {
-	for _, name := range open {
-		if strings.Contains(strings.ReplaceAll(condition, " ", ""), name) {
-			return ""
-		}
+	if slices.ContainsFunc(metric.Names(condition), func(n string) bool { return slices.Contains(open, n) }) {
+		return ""
 	}
 	return condition
 }

@@ -68,6 +68,19 @@ func substituteIn(v any, path string, values map[string]string) (any, error) {
 	return v, nil
 }
 
+// Names are those that stand in braces in a text, as Expand reads them.
+func Names(text string) []string {
+	var out []string
+	for {
+		_, rest, found := strings.Cut(text, "{{")
+		name, after, closed := strings.Cut(rest, "}}")
+		if !found || !closed {
+			return out
+		}
+		out, text = append(out, strings.TrimSpace(name)), after
+	}
+}
+
 // Expand puts values in place of their names in braces. It goes through the text once, so that a value is never looked
 // into.
 func Expand(text string, values map[string]string) (string, error) {

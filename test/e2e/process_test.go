@@ -1,12 +1,12 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"sync"
 	"syscall"
 	"time"
@@ -86,12 +86,15 @@ type tail struct {
 
 const tailLength = 64 << 10
 
+// panics are how controller-runtime and we tell of one that was survived, and Go of one that was not.
+var panics = regexp.MustCompile(`Observed a panic|(?m)^panic: `)
+
 func (b *tail) Write(data []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.data = append(b.data, data...)
-	if b.panic == "" && bytes.Contains(data, []byte("panic")) {
-		b.panic = string(data)
+	if recent := b.data[max(0, len(b.data)-len(data)-64):]; b.panic == "" && panics.Match(recent) {
+		b.panic = string(recent)
 	}
 	if over := len(b.data) - tailLength; over > 0 {
 		b.data = b.data[over:]

@@ -6,7 +6,6 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/measure"
-	"github.com/sluice-dev/sluice/internal/metric/builtin"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/translate"
 )
@@ -44,7 +43,7 @@ func Measured(ctx context.Context, ro *v1alpha1.Rollout, plan *v1alpha1.ReleaseP
 }
 
 // AnyMetrics stands for the request metrics that the controller knows of.
-func AnyMetrics() string { return builtin.Dialects()[0] }
+func AnyMetrics() string { return measure.RequestMetrics()[0] }
 
 // orEmpty reads a template from the files. One that is not there measures nothing.
 func (r *Report) orEmpty(namespace string) measure.Reader {

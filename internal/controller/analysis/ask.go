@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"runtime/debug"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -28,13 +31,26 @@ func (r *Reconciler) ask(ctx context.Context, write *kube.Writer, run *v1alpha1.
 		return r.startJob(ctx, write, run, m, jobs)
 	}
 	run, m = run.DeepCopy(), m.DeepCopy()
-	r.flights.start(run, m.Name, sourceOf(m), func(ctx context.Context) outcome {
+	r.flights.start(run, m.Name, sourceOf(m), func(ctx context.Context) (o outcome) {
+		defer survive(&o, run, m, now)
 		if m.Compare != nil {
 			return r.compareOnce(ctx, run, m, now)
 		}
 		return outcome{metric: m.Name, at: now, measurement: r.measure(ctx, run, m, now)}
 	}, func() { r.bringBack(run) })
 	return nil
+}
+
+// survive makes an error of a panic: whatever a source answers concerns the run that asked it, and nobody else's.
+func survive(o *outcome, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, now time.Time) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	ctrl.Log.WithName("analysis").Error(fmt.Errorf("%v", p), "Observed a panic in a measurement", "run", key(run), "metric", m.Name, "stack", string(debug.Stack()))
+	*o = outcome{metric: m.Name, at: now, measurement: v1alpha1.Measurement{
+		At: metav1.NewTime(now), Phase: v1alpha1.AnalysisError, Message: "Sluice failed over what the source answered; please report this",
+	}}
 }
 
 // bringBack has a run looked at again.
@@ -47,17 +63,24 @@ func sourceOf(m *v1alpha1.Metric) string {
 	p := m.Provider
 	switch {
 	case p.Prometheus != nil:
-		return "prometheus " + p.Prometheus.Address
+		return hostOf("prometheus", p.Prometheus.Address)
 	case p.HTTP != nil:
-		return "http " + p.HTTP.URL
+		return hostOf("http", p.HTTP.URL)
 	case p.Plugin != nil:
-		return "plugin " + p.Plugin.URL
+		return hostOf("plugin", p.Plugin.URL)
 	case p.InfluxDB != nil:
-		return "influxDB " + p.InfluxDB.Address
+		return hostOf("influxDB", p.InfluxDB.Address)
 	case p.SkyWalking != nil:
-		return "skyWalking " + p.SkyWalking.Address
+		return hostOf("skyWalking", p.SkyWalking.Address)
 	}
 	return metric.Name(p)
+}
+
+func hostOf(kind, address string) string {
+	if u, err := url.Parse(address); err == nil {
+		return kind + " " + u.Host
+	}
+	return kind
 }
 
 // measure asks once, and says what the answer means.
@@ -68,7 +91,7 @@ func (r *Reconciler) measure(ctx context.Context, run *v1alpha1.AnalysisRun, m *
 		out.Message = metric.Bounded(err.Error(), messageLimit)
 		return out
 	}
-	result, err := r.value(ctx, run, m, now)
+	result, err := r.value(ctx, run, m, r.Calendar())
 	if err != nil {
 		out.Message = metric.Bounded(err.Error(), messageLimit)
 		return out

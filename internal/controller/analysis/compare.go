@@ -38,7 +38,7 @@ const evidenceLimit = 8192
 // compareOnce is a measurement of which the meaning is told when it is written down, beside the evidence so far.
 func (r *Reconciler) compareOnce(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, now time.Time) outcome {
 	o := outcome{metric: m.Name, at: now, measurement: v1alpha1.Measurement{At: metav1.NewTime(now), Phase: v1alpha1.AnalysisError}}
-	read, err := r.readCounters(ctx, run, m, now)
+	read, err := r.readCounters(ctx, run, m, r.Calendar())
 	if err != nil {
 		o.measurement.Message = metric.Bounded(err.Error(), messageLimit)
 		return o

@@ -27,7 +27,13 @@ type flights struct {
 	runs map[types.NamespacedName]*flight
 	// all and hosts bound how many are under way, in all and of one source.
 	all   chan struct{}
-	hosts map[string]chan struct{}
+	hosts map[string]*host
+}
+
+// host is a source of which something is being asked, or is to be.
+type host struct {
+	gate    chan struct{}
+	waiting int
 }
 
 // flight is what is under way for one run.
@@ -47,7 +53,7 @@ const (
 )
 
 func newFlights() *flights {
-	return &flights{runs: map[types.NamespacedName]*flight{}, all: make(chan struct{}, inAll), hosts: map[string]chan struct{}{}}
+	return &flights{runs: map[types.NamespacedName]*flight{}, all: make(chan struct{}, inAll), hosts: map[string]*host{}}
 }
 
 func key(run *v1alpha1.AnalysisRun) types.NamespacedName {
@@ -77,33 +83,48 @@ func (f *flights) start(run *v1alpha1.AnalysisRun, metric, source string, ask fu
 		return
 	}
 	fl.asked[metric] = true
-	host := f.hosts[source]
-	if host == nil {
-		host = make(chan struct{}, ofOne)
-		f.hosts[source] = host
+	h := f.hosts[source]
+	if h == nil {
+		h = &host{gate: make(chan struct{}, ofOne)}
+		f.hosts[source] = h
 	}
+	h.waiting++
 	go func() {
-		if !enter(fl.ctx, host) {
-			return
-		}
-		defer func() { <-host }()
-		if !enter(fl.ctx, f.all) {
-			return
-		}
-		defer func() { <-f.all }()
-		ctx, cancel := context.WithTimeout(fl.ctx, askLimit)
-		defer cancel()
-		o := ask(ctx)
-		f.mu.Lock()
-		ended := fl.ctx.Err() != nil
-		if !ended {
-			fl.arrived[metric] = o
-		}
-		f.mu.Unlock()
-		if !ended {
+		came := f.fly(fl, h, metric, ask)
+		f.leave(source, h)
+		if came {
 			then()
 		}
 	}()
+}
+
+// fly asks when it is its turn, and keeps what comes in. It says whether anything has for a run that goes on.
+func (f *flights) fly(fl *flight, h *host, metric string, ask func(context.Context) outcome) bool {
+	for _, gate := range []chan struct{}{h.gate, f.all} {
+		if !enter(fl.ctx, gate) {
+			return false
+		}
+		defer func() { <-gate }()
+	}
+	ctx, cancel := context.WithTimeout(fl.ctx, askLimit)
+	defer cancel()
+	o := ask(ctx)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if fl.ctx.Err() != nil {
+		return false
+	}
+	fl.arrived[metric] = o
+	return true
+}
+
+// leave forgets a source of which nothing is asked any more.
+func (f *flights) leave(source string, h *host) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if h.waiting--; h.waiting == 0 {
+		delete(f.hosts, source)
+	}
 }
 
 func enter(ctx context.Context, gate chan struct{}) bool {

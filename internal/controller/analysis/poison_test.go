@@ -21,10 +21,17 @@ func FuzzStatus(f *testing.F) {
 		`{"metrics":[{"name":"rate","evidence":"{"}]}`, `{"metrics":[{"name":"rate","evidence":"null"}]}`, `{"metrics":[{"name":"rate","evidence":"[]"}]}`,
 		`{"metrics":[{"name":"rate","evidence":"{\"rate\":null,\"read\":{\"Canary\":{\"Bad\":-1e308,\"Total\":1e308}}}"}]}`,
 		`{"metrics":[{"name":"rate","evidence":"{\"read\":{}}","measurements":[{"at":"2026-01-01T00:00:00Z","phase":"","value":"\u0000"}]}]}`,
+		`{"metrics":[{"name":"slower","evidence":"{\"quantile\":{\"threshold\":\"0.5\",\"rate\":{}},\"read\":{\"canary\":{\"buckets\":{\"0.5\":-1,\"+Inf\":1e308}},\"stable\":{}}}"}]}`,
+		`{"metrics":[{"name":"slower","evidence":"{\"quantile\":{\"threshold\":\"NaN\",\"learnt\":[{\"le\":\"x\",\"count\":-1}]},\"read\":{\"canary\":{\"buckets\":null}}}"}]}`,
 		`{"message":"\u202e","metrics":[{"name":"rate","phase":"Successful","successful":-5,"consecutiveSuccesses":2147483647}]}`,
 	} {
 		f.Add([]byte(status), `{"rate": 0}`)
 		f.Add([]byte(status), `{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"NaN"]}]}}`)
+		f.Add([]byte(status), `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"le":"0.5"},"value":[1,"7"]},{"metric":{"le":"+Inf"},"value":[1,"9"]}]}}`)
+	}
+	half, err := v1alpha1.NewDecimal("0.5")
+	if err != nil {
+		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, status []byte, answer string) {
 		var s v1alpha1.AnalysisRunStatus
@@ -36,6 +43,10 @@ func FuzzStatus(f *testing.F) {
 			Name: "rate", Interval: &metav1.Duration{Duration: 10 * time.Second}, Count: ptr.To(int32(2)),
 			Compare:  &v1alpha1.Comparison{Bad: "bad"},
 			Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusProvider{Address: url, Query: "all"}},
+		}, v1alpha1.Metric{
+			Name: "slower", Interval: &metav1.Duration{Duration: 10 * time.Second}, Count: ptr.To(int32(2)),
+			Compare:  &v1alpha1.Comparison{Quantile: &half},
+			Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusProvider{Address: url, Query: "buckets"}},
 		})
 		run := b.run()
 		run.Status = s

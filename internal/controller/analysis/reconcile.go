@@ -20,7 +20,8 @@ import (
 // Reconciler looks after AnalysisRuns.
 type Reconciler struct {
 	Kube *kube.Client
-	Now  func() time.Time
+	// Now is the time that intervals go by; Calendar the one that sources are asked for, which may step.
+	Now, Calendar func() time.Time
 	// Egress says what may be asked; Prometheus is the address of the installation's own.
 	Egress     *metric.Egress
 	Prometheus string
@@ -34,7 +35,7 @@ type Reconciler struct {
 
 // New makes a Reconciler; its other fields are the caller's to set.
 func New(client *kube.Client, now func() time.Time) *Reconciler {
-	return &Reconciler{Kube: client, Now: now, flights: newFlights(), landed: make(chan event.GenericEvent)}
+	return &Reconciler{Kube: client, Now: now, Calendar: now, flights: newFlights(), landed: make(chan event.GenericEvent)}
 }
 
 const (
@@ -112,6 +113,7 @@ func (r *Reconciler) further(ctx context.Context, run *v1alpha1.AnalysisRun, e e
 	if after.Status.StartedAt == nil {
 		after.Status.StartedAt = &metav1.Time{Time: now}
 	}
+	notAhead(&after.Status, now)
 	jobs, err := r.jobs(ctx, run)
 	if err != nil {
 		return ctrl.Result{}, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	goruntime "runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -482,5 +483,55 @@ func TestNamesOfJobs(t *testing.T) {
 				seen[name] = true
 			}
 		}
+	}
+}
+
+// TestSurvive: a panic over what a source has answered is an error of that measurement, and of nothing else.
+func TestSurvive(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	o := func() (o outcome) {
+		defer survive(&o, &v1alpha1.AnalysisRun{}, &v1alpha1.Metric{Name: "errors"}, now)
+		panic("over an answer")
+	}()
+	if o.metric != "errors" || o.measurement.Phase != v1alpha1.AnalysisError || !strings.Contains(o.measurement.Message, "please report this") {
+		t.Errorf("it comes to %+v", o)
+	}
+}
+
+// TestSourcesAreForgotten: what was asked once is not remembered for good.
+func TestSourcesAreForgotten(t *testing.T) {
+	f, run := newFlights(), &v1alpha1.AnalysisRun{}
+	came, release := make(chan struct{}), make(chan struct{})
+	for _, metric := range []string{"a", "b"} {
+		f.start(run, metric, "http x", func(context.Context) outcome { <-release; return outcome{metric: metric} }, func() { came <- struct{}{} })
+	}
+	if n := f.sources(); n != 1 {
+		t.Errorf("%d sources while one is asked", n)
+	}
+	close(release)
+	<-came
+	<-came
+	for f.sources() > 0 { // Each is forgotten right after.
+		goruntime.Gosched()
+	}
+}
+
+func (f *flights) sources() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.hosts)
+}
+
+// TestClockSetBack: what was written by a clock that was then set back keeps a run from measuring for one interval at most.
+func TestClockSetBack(t *testing.T) {
+	url, asked := server(t, func(int) string { return `{"rate": 0}` })
+	b := newBench(t, asks(url, func(m *v1alpha1.Metric) { m.Count = ptr.To(int32(5)) }))
+	b.look()
+	b.now = b.now.Add(-3 * time.Hour)
+	before := asked.Load()
+	b.look()
+	b.after(10 * time.Second)
+	if got := asked.Load() - before; got != 1 {
+		t.Errorf("asked %d times in the interval after", got)
 	}
 }

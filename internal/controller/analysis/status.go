@@ -137,6 +137,18 @@ func record(run *v1alpha1.AnalysisRun, o outcome) {
 	result.Measurements = result.Measurements[max(0, len(result.Measurements)-keptMeasurements):]
 }
 
+// notAhead brings times to come back to now: the clock was set back, and nothing would be measured until it is there again.
+func notAhead(s *v1alpha1.AnalysisRunStatus, now time.Time) {
+	if s.StartedAt.Time.After(now) {
+		s.StartedAt = &metav1.Time{Time: now}
+	}
+	for i := range s.Metrics {
+		if m := &s.Metrics[i]; m.LastAt != nil && m.LastAt.Time.After(now) {
+			m.LastAt = &metav1.MicroTime{Time: now.Truncate(time.Microsecond)}
+		}
+	}
+}
+
 // inShort is the first line of a message and, of a log below it, the last, which mostly sums it up. The measurement has it
 // all.
 func inShort(message string) string {

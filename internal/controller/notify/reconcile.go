@@ -23,7 +23,8 @@ import (
 // Reconciler looks after Notifiers.
 type Reconciler struct {
 	Kube *kube.Client
-	Now  func() time.Time
+	// Now is the time that waits go by; Calendar the one that messages are signed with, which may step.
+	Now, Calendar func() time.Time
 	// Queue says how messages are delivered; Now and Done are set here.
 	Queue notify.Options
 
@@ -41,7 +42,7 @@ const attempts = 10
 // New makes a Reconciler. Egress says what may be reached.
 func New(kubeClient *kube.Client, egress *metric.Egress, now func() time.Time) *Reconciler {
 	return &Reconciler{
-		Kube: kubeClient, Now: now, Queue: notify.Options{Attempts: attempts},
+		Kube: kubeClient, Now: now, Calendar: now, Queue: notify.Options{Attempts: attempts},
 		egress: egress, client: egress.Client(nil, metric.DefaultTimeout),
 		couriers: &couriers{of: map[types.NamespacedName]*courier{}}, landed: make(chan event.GenericEvent),
 	}

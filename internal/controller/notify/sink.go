@@ -81,7 +81,7 @@ func (s *sink) Send(ctx context.Context, m notify.Message) error {
 func (r *Reconciler) sinkOf(namespace string) func(context.Context, v1alpha1.NotifierSink) (notify.Sink, error) {
 	return func(ctx context.Context, spec v1alpha1.NotifierSink) (notify.Sink, error) {
 		return registry.Notify(spec, registry.NotifyWorld{
-			Client: r.client, Dial: r.egress.Dial, Secret: r.secrets(ctx, namespace), Now: r.Now,
+			Client: r.client, Dial: r.egress.Dial, Secret: r.secrets(ctx, namespace), Now: r.Calendar,
 		})
 	}
 }

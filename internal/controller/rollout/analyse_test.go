@@ -198,7 +198,7 @@ func TestTemplatesRefused(t *testing.T) {
 		}, "metric a: successCondition"},
 		"a secret for whom the argument names": {v1alpha1.StepAnalysis{Templates: names("a"), Args: []v1alpha1.AnalysisArgument{{Name: "path", Value: ptr.To("evil.example")}}}, []*v1alpha1.AnalysisTemplate{
 			template("a", func(s *v1alpha1.AnalysisTemplateSpec) {
-				s.Metrics[0].Provider.HTTP.URL = "https://{{args.path}}/"
+				s.Metrics[0].Provider.HTTP.URL = "https://{{ args.path }}/"
 				s.Metrics[0].Provider.HTTP.Connection = &v1alpha1.Connection{BearerToken: &v1alpha1.SecretKeyReference{Name: "api", Key: "token"}}
 			}),
 		}, "an argument stands in its address, and it has credentials"},

@@ -131,7 +131,7 @@ func (c *cluster) restart() {
 	})
 	c.r = &Reconciler{
 		Kube:   kube.New(cached, c.store, c.clock),
-		Events: c.events, Now: c.clock,
+		Events: c.events, Now: c.clock, Calendar: c.clock,
 		PolicyInForce: func() bool { return c.policy },
 		Watch:         func(schema.GroupVersionKind) error { return nil },
 	}

@@ -685,9 +685,10 @@ func decision(d *v1alpha1.Decision, rel *v1alpha1.Release) release.Decision {
 }
 
 // speaksOf says whether a Decision is on this release. One that is older was meant for another of its name, before the
-// Rollout was made anew.
+// Rollout was made anew. But an abort that names this one's plan is one: the API server's clock may have been set back.
 func speaksOf(d *v1alpha1.Decision, rel *v1alpha1.Release) bool {
-	return d.Spec.Release == rel.Name && !d.CreationTimestamp.Before(&rel.CreationTimestamp)
+	stops := d.Spec.Verb == v1alpha1.VerbAbort && d.Spec.PlanDigest == rel.Spec.PlanDigest
+	return d.Spec.Release == rel.Name && (stops || !d.CreationTimestamp.Before(&rel.CreationTimestamp))
 }
 
 func answered(rel *v1alpha1.Release, decision string) bool {

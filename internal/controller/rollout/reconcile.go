@@ -16,7 +16,8 @@ import (
 type Reconciler struct {
 	Kube   *kube.Client
 	Events events.EventRecorder
-	Now    func() time.Time
+	// Now is the time that waits go by; Calendar the one that release windows do, which may step.
+	Now, Calendar func() time.Time
 	// PolicyInForce says whether the API server holds new revisions; without it workloads are kept paused.
 	PolicyInForce func() bool
 	// RequestMetrics says whose metrics the builtins ask Prometheus for, as "ingress-nginx"; empty if nothing is known.

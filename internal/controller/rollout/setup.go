@@ -119,8 +119,23 @@ func Cache() cache.Options {
 			untyped(deployment.Kind):           {Transform: deployment.Condense},
 			untyped(deployment.ReplicaSetKind): {Transform: deployment.Condense},
 			&discoveryv1.EndpointSlice{}:       {Transform: condenseEndpoints},
+			&v1alpha1.Release{}:                {Transform: condenseRelease},
 		},
 	}
+}
+
+// condenseRelease leaves the templates of a release that has ended out: it measures nothing any more, and its record may be
+// kept for long. Its spec is never written.
+func condenseRelease(in any) (any, error) {
+	rel, ok := in.(*v1alpha1.Release)
+	if !ok {
+		return in, nil
+	}
+	rel.ManagedFields = nil
+	if rel.Status.Phase.Terminal() {
+		rel.Spec.Plan.Templates = nil
+	}
+	return rel, nil
 }
 
 // condenseEndpoints keeps which pods are ready, and nothing else.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -347,6 +348,21 @@ func TestRollbackIsWrittenBeforeItIsAnswered(t *testing.T) {
 	if c.get(d, name); d.Status.Outcome != "" {
 		t.Errorf("answered %+v, but the template is %v", d.Status, deployment.TemplateOf(c.deployment()).Images)
 	}
+}
+
+// TestAbortOfEarlierTime: when the API server's clock was set back, a release is still aborted.
+func TestAbortOfEarlierTime(t *testing.T) {
+	c := newCluster(t, team(canary(25, 50))...)
+	c.settle()
+	c.setImage("shop:v2")
+	c.settle()
+	rel := c.release("shop-1")
+	c.add(&v1alpha1.Decision{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "early", CreationTimestamp: metav1.NewTime(rel.CreationTimestamp.Add(-time.Hour))},
+		Spec:       v1alpha1.DecisionSpec{Release: rel.Name, Verb: v1alpha1.VerbAbort, User: "bob", PlanDigest: rel.Spec.PlanDigest},
+	})
+	c.settle()
+	c.expectEnd("an abort of an earlier time", v1alpha1.ReleaseAborted)
 }
 
 func TestDecisionOlderThanItsRelease(t *testing.T) {

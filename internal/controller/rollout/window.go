@@ -41,7 +41,7 @@ func (r *Reconciler) observeWindows(ctx context.Context, w *world) error {
 		parsed.Name = rw.Name
 		windows = append(windows, parsed)
 	}
-	if state := window.Look(windows, w.now); !state.Open {
+	if state := window.Look(windows, r.Calendar()); !state.Open {
 		w.shut = release.Shut{Window: "shut", Message: state.Reason, Opens: state.Until}
 	}
 	return nil

@@ -35,8 +35,8 @@ const (
 //
 //	a wait of an hour lasts between 55 and 66 minutes, whatever either clock is set to.
 //
-// With several API servers Now so tends to what most Dates say, and none of them makes it jump. The bound has two
-// exceptions. When for a minute every Date has been more than two hours off, all to the same side, the last one is taken as
+// With several API servers Now so tends to what most Dates say; a connection that is kept hears one of them alone, and goes
+// by that. The bound has two exceptions. When for a minute every Date has been more than two hours off, all to the same side, the last one is taken as
 // it is, forwards or backwards: what is remembered from before may then look older than it is, or be still to come, and the
 // mind begins a wait anew whose beginning is still to come. And a new process begins with the API server's clock as it is
 // then, so that what is left of a step of that clock counts at once.
@@ -85,6 +85,17 @@ func (c *Clock) Now() time.Time {
 		return c.wall().Round(0)
 	}
 	return c.read(c.elapsed())
+}
+
+// Calendar is the API server's time as it told it last, which steps when that is set. It is for what people and others
+// reckon by their own clocks: release windows, what is asked of a metric source, signatures. Waits go by Now.
+func (c *Clock) Calendar() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.heard {
+		return c.wall().Round(0)
+	}
+	return c.base.Add(c.elapsed() - c.at + c.behind)
 }
 
 func (c *Clock) read(elapsed time.Duration) time.Time {

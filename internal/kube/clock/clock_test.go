@@ -301,3 +301,21 @@ func BenchmarkNow(b *testing.B) {
 		c.Now()
 	}
 }
+
+// TestCalendar: what goes by others' clocks steps with the API server's, which waits do not.
+func TestCalendar(t *testing.T) {
+	w := newWorld()
+	if got := w.Calendar(); !got.Equal(noon) {
+		t.Errorf("before any response: %v", got)
+	}
+	w.asks(0, 0, 0)
+	w.server = time.Hour
+	w.asks(w.server, 0, 0)
+	w.passed += time.Minute
+	if off := w.Calendar().Sub(noon) - w.passed; (off - time.Hour).Abs() > time.Second {
+		t.Errorf("a step of an hour moves it by %v", off)
+	}
+	if w.off() > time.Minute/Pace {
+		t.Errorf("a step of an hour moves Now by %v in a minute", w.off())
+	}
+}

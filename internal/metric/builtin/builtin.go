@@ -57,10 +57,10 @@ var dialects = map[string]dialect{
 		unit:    1, window: time.Minute,
 	},
 	// Traefik names a Kubernetes Service namespace-service-port@provider; Prometheus' own label of that name makes it
-	// exported_service where honor_labels is off. shop-canary begins as shop does.
+	// exported_service where honor_labels is off. shop-canary begins as shop does, and so the port's name has no dash.
 	"traefik": {
 		requests: `traefik_service_requests_total`, failed: `code=~"5.."`,
-		labels:  `exported_service=~"{{namespace}}-{{version}}-.*@kubernetes.*",exported_service!~"{{namespace}}-{{version}}-.*canary-.*"`,
+		labels:  `exported_service=~"{{namespace}}-{{version}}-[^-@]+@kubernetes.*"`,
 		buckets: `traefik_service_request_duration_seconds_bucket`,
 		unit:    1000, window: time.Minute,
 	},

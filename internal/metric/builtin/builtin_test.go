@@ -112,7 +112,7 @@ func TestVersionsApart(t *testing.T) {
 	}
 	canary := map[string]map[string]string{
 		"ingress-nginx": {"namespace": "demo", "ingress": "shop", "service": "shop", "canary": "demo-shop-canary-http-web"},
-		"traefik":       {"exported_service": "demo-shop-canary-http-web@kubernetescrd"},
+		"traefik":       {"exported_service": "demo-shop-canary-http@kubernetescrd"},
 		"istio":         {"reporter": "source", "destination_service_namespace": "demo", "destination_service_name": "shop-canary"},
 		"playground":    {"namespace": "demo", "service": "shop-canary"},
 		"contour":       {"envoy_cluster_name": "demo_shop-canary_80"},
