@@ -2,29 +2,19 @@ package rollout
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/registry"
 	"github.com/sluice-dev/sluice/internal/release"
-	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -58,33 +48,6 @@ type world struct {
 	abandoned bool
 	// keptPaused: without an admission policy the workload stays paused, released or not.
 	keptPaused bool
-}
-
-// service is one Service in front of the workload.
-type service struct {
-	object   *corev1.Service
-	twin     *corev1.Service
-	hold     *v1alpha1.Hold
-	original map[string]string
-	routed   bool
-	// ready endpoints by ReplicaSet name, foreign those of other workloads.
-	ready     map[string]int
-	twinReady map[string]int
-	// readySince is when the twin was first seen to have a ready endpoint.
-	readySince time.Time
-	foreign    []string
-}
-
-// layer is one traffic layer.
-type layer struct {
-	name     string
-	settle   time.Duration
-	provider traffic.Provider
-	// propagation is how long the layer may take to learn of a canary's first endpoints.
-	propagation time.Duration
-	world       traffic.World
-	hold        *v1alpha1.Hold
-	state       traffic.State
 }
 
 // active is the release under way, or nil.
@@ -297,235 +260,6 @@ func (r *Reconciler) observeHolds(ctx context.Context, w *world) error {
 	return nil
 }
 
-// observeTraffic reads Services, endpoints and routes. Only a release, and the check before one, needs them.
-func (r *Reconciler) observeTraffic(ctx context.Context, w *world) error {
-	if w.deploy == nil && w.active() == nil || len(w.traffic()) == 0 {
-		return nil
-	}
-	if err := r.observeServices(ctx, w); err != nil {
-		return err
-	}
-	for _, t := range w.traffic() {
-		l, err := r.observeLayer(ctx, w, t)
-		if err != nil {
-			return err
-		}
-		if l != nil {
-			w.layers = append(w.layers, l)
-		}
-	}
-	for _, s := range w.services {
-		s.routed = slices.ContainsFunc(w.layers, func(l *layer) bool { return l.mentions(s.object.Name) })
-		if s.routed && s.twin != nil && !w.ours(s.twin) {
-			w.trouble = fmt.Sprintf("the Service %q, which a release needs for the canary of Service %q, exists already and is not Sluice's: rename or remove it", s.twin.Name, s.object.Name)
-		}
-	}
-	return nil
-}
-
-func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
-	list := &corev1.ServiceList{}
-	// There may be thousands, of which one is copied below.
-	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list Services: %w", err)
-	}
-	for i := range list.Items {
-		svc := &list.Items[i]
-		if svc.Labels[v1alpha1.LabelRollout] == w.rollout.Name || len(svc.Spec.Selector) == 0 {
-			continue
-		}
-		s := &service{object: svc, hold: w.holds[serviceTarget(svc.Name)]}
-		s.original = w.originalSelector(s.hold, svc.Spec.Selector)
-		if s.hold == nil && !labels.SelectorFromSet(s.original).Matches(w.podLabels()) {
-			continue
-		}
-		s.object, s.original = svc.DeepCopy(), maps.Clone(s.original)
-		if err := r.observeEndpoints(ctx, w, s); err != nil {
-			return err
-		}
-		w.services = append(w.services, s)
-	}
-	slices.SortFunc(w.services, func(a, b *service) int { return strings.Compare(a.object.Name, b.object.Name) })
-	return nil
-}
-
-// podLabels are those of the workload's pods; of a workload that is gone, those of the pods that it has left.
-func (w *world) podLabels() labels.Set {
-	if w.deploy == nil && len(w.sets) > 0 {
-		return deployment.TemplateOf(w.sets[0]).Labels
-	}
-	return w.template.Labels
-}
-
-// originalSelector is the team's own selector of a Service: the Hold's, or, when the team has edited the Service since
-// or somebody has removed the Hold, what it is now without our mark.
-func (w *world) originalSelector(h *v1alpha1.Hold, current map[string]string) map[string]string {
-	mark := current[v1alpha1.LabelPodTemplateHash]
-	if h == nil && mark == "" {
-		return current // As are nearly all Services of a namespace.
-	}
-	stable, canary := w.hashes()
-	if h == nil {
-		if mark == stable || mark == canary {
-			return narrowed(current, "")
-		}
-		return current
-	}
-	var o struct {
-		Selector map[string]string `json:"selector"`
-	}
-	if h.Spec.Original == nil || json.Unmarshal(h.Spec.Original.Raw, &o) != nil || o.Selector == nil {
-		return narrowed(current, "")
-	}
-	for _, hash := range []string{"", stable, canary} {
-		if equalSelectors(current, narrowed(o.Selector, hash)) {
-			return o.Selector
-		}
-	}
-	return narrowed(current, "")
-}
-
-func (r *Reconciler) observeEndpoints(ctx context.Context, w *world, s *service) error {
-	var err error
-	if s.ready, s.foreign, err = r.endpoints(ctx, w, s.object.Name); err != nil {
-		return err
-	}
-	twin := &corev1.Service{}
-	key := types.NamespacedName{Namespace: s.object.Namespace, Name: twinName(s.object.Name)}
-	switch err := r.Kube.Get(ctx, key, twin); {
-	case apierrors.IsNotFound(err):
-		return nil
-	case err != nil:
-		return fmt.Errorf("read Service %s: %w", key, err)
-	}
-	s.twin = twin
-	if s.twinReady, _, err = r.endpoints(ctx, w, twin.Name); err != nil {
-		return err
-	}
-	s.readySince = r.firstReady.since(twin.UID, len(s.twinReady) > 0, w.now)
-	return nil
-}
-
-// endpoints counts a Service's ready endpoints by ReplicaSet, and names those that are of no ReplicaSet of ours.
-func (r *Reconciler) endpoints(ctx context.Context, w *world, name string) (map[string]int, []string, error) {
-	list := &discoveryv1.EndpointSliceList{}
-	err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingFields{indexService: name})
-	if err != nil {
-		return nil, nil, fmt.Errorf("list EndpointSlices of Service %s: %w", name, err)
-	}
-	pods := map[string]bool{}
-	for i := range list.Items {
-		for _, e := range list.Items[i].Endpoints {
-			if e.TargetRef != nil && (e.Conditions.Ready == nil || *e.Conditions.Ready) {
-				pods[e.TargetRef.Name] = true
-			}
-		}
-	}
-	ready := map[string]int{}
-	var foreign []string
-	for pod := range pods {
-		i := slices.IndexFunc(w.sets, func(rs *unstructured.Unstructured) bool { return deployment.Names(rs, pod) })
-		if i >= 0 {
-			ready[w.sets[i].GetName()]++
-		} else {
-			foreign = append(foreign, pod)
-		}
-	}
-	slices.Sort(foreign)
-	return ready, foreign, nil
-}
-
-// errNotServed: the cluster does not know the kind of a traffic object.
-var errNotServed = errors.New("kind is not served")
-
-func (r *Reconciler) observeLayer(ctx context.Context, w *world, t v1alpha1.TrafficLayer) (*layer, error) {
-	provider, name := registry.Traffic(t)
-	if provider == nil {
-		return nil, nil
-	}
-	gvk := provider.Kind()
-	l := &layer{provider: provider, name: strings.ToLower(gvk.Kind) + "/" + name}
-	if p, ok := provider.(traffic.Propagating); ok {
-		l.propagation = p.Propagation()
-	}
-	if t.Ingress != nil && t.Ingress.Settle != nil {
-		l.settle = t.Ingress.Settle.Duration
-	}
-	route, err := r.route(ctx, gvk, w.rollout.Namespace, name)
-	switch {
-	case errors.Is(err, errNotServed):
-		w.trouble = fmt.Sprintf("spec.traffic names the %s %q, but this cluster does not serve %s: install its CRDs, or remove the layer", gvk.Kind, name, gvk.GroupVersion())
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case route == nil:
-		w.trouble = fmt.Sprintf("spec.traffic names the %s %q, which is not in namespace %s: create it, or correct the name", gvk.Kind, name, w.rollout.Namespace)
-	}
-	l.world = traffic.World{Route: route, Now: w.now, Backends: backends(w.services)}
-	if err := r.observeOurs(ctx, w, l, name); err != nil {
-		return nil, err
-	}
-	foreign := l.world.Beside != nil && !w.ours(l.world.Beside)
-	if foreign {
-		w.trouble = fmt.Sprintf("the %s %q, which this release needs, exists already and is not Sluice's: rename or remove it", gvk.Kind, l.world.Beside.GetName())
-	}
-	// Without the team's route only what is ours counts, which is still to be taken away.
-	if foreign || route == nil && l.hold == nil && l.world.Beside == nil {
-		return nil, nil
-	}
-	l.state = provider.Read(l.world)
-	return l, nil
-}
-
-// observeOurs reads what a release has added to a layer: the object beside the team's, and the Hold.
-func (r *Reconciler) observeOurs(ctx context.Context, w *world, l *layer, name string) (err error) {
-	gvk := l.provider.Kind()
-	if beside := l.provider.BesideName(name); beside != "" {
-		if l.world.Beside, err = r.route(ctx, gvk, w.rollout.Namespace, beside); err != nil {
-			return err
-		}
-	}
-	l.hold = w.holds[v1alpha1.HoldTarget{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind, Name: name}]
-	if l.hold != nil && l.hold.Spec.Original != nil {
-		if err := json.Unmarshal(l.hold.Spec.Original.Raw, &l.world.Original); err != nil {
-			return fmt.Errorf("read spec.original of Hold %s: %w", l.hold.Name, err)
-		}
-	}
-	return nil
-}
-
-// route reads a traffic object, and has its kind watched from then on. It returns nil if there is none.
-func (r *Reconciler) route(ctx context.Context, gvk schema.GroupVersionKind, namespace, name string) (*unstructured.Unstructured, error) {
-	if err := r.Watch(gvk); err != nil {
-		if meta.IsNoMatchError(err) {
-			return nil, errNotServed
-		}
-		return nil, fmt.Errorf("watch %s: %w", gvk.Kind, err)
-	}
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(gvk)
-	err := r.Kube.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, u)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s %s/%s: %w", gvk.Kind, namespace, name, err)
-	}
-	return u, nil
-}
-
-func backends(services []*service) []traffic.Backend {
-	out := make([]traffic.Backend, 0, len(services))
-	for _, s := range services {
-		b := traffic.Backend{Stable: s.object.Name, Canary: twinName(s.object.Name)}
-		for _, p := range s.object.Spec.Ports {
-			b.Ports = append(b.Ports, traffic.Port{Name: p.Name, Number: int64(p.Port)})
-		}
-		out = append(out, b)
-	}
-	return out
-}
-
 // stable is the ReplicaSet of the recorded stable revision, or nil.
 func (w *world) stable() *unstructured.Unstructured {
 	if rel := w.active(); rel != nil {
@@ -607,23 +341,6 @@ func (w *world) observed(rel *v1alpha1.Release) release.Observed {
 	return o
 }
 
-// turned says whether a Service leads to the new revision.
-func (w *world) turned() bool {
-	_, canary := w.hashes()
-	return slices.ContainsFunc(w.services, func(s *service) bool {
-		return canary != "" && s.object.Spec.Selector[v1alpha1.LabelPodTemplateHash] == canary
-	})
-}
-
-// propagation is the longest of the layers'.
-func (w *world) propagation() time.Duration {
-	var longest time.Duration
-	for _, l := range w.layers {
-		longest = max(longest, l.propagation)
-	}
-	return longest
-}
-
 // alone says whether every other ReplicaSet of the workload has no pods, and this one all it should.
 func (w *world) alone(canary *unstructured.Unstructured) bool {
 	uid := w.deploy.GetUID()
@@ -635,45 +352,6 @@ func (w *world) alone(canary *unstructured.Unstructured) bool {
 	}
 	t := deployment.ReadTrack(canary, uid)
 	return t.Desired == deployment.Replicas(w.deploy) && t.Ready >= t.Desired
-}
-
-func (s *service) observed(w *world) release.Service {
-	stable, canary := w.hashes()
-	out := release.Service{
-		Name: s.object.Name, Held: s.hold != nil, Routed: s.routed, Selects: release.SelectsAll,
-		ReadyStable: s.ready[nameOf(w.stable())], ReadyCanary: s.ready[nameOf(w.canary())],
-	}
-	switch s.object.Spec.Selector[v1alpha1.LabelPodTemplateHash] {
-	case "":
-	case stable:
-		out.Selects = release.SelectsStable
-	case canary:
-		out.Selects = release.SelectsCanary
-	}
-	if s.twin != nil && canary != "" && w.ours(s.twin) {
-		out.CanaryExists = s.twin.Spec.Selector[v1alpha1.LabelPodTemplateHash] == canary
-		out.CanaryReady = s.twinReady[nameOf(w.canary())]
-	}
-	return out
-}
-
-func (l *layer) observed(now time.Time) release.Layer {
-	// A layer that leads to none of the workload's Services, and never did or no longer does, has nothing to follow.
-	accepted := l.state.Accepted || !l.state.Routed && len(l.world.Backends) == 0
-	return release.Layer{
-		Name: l.name, Routed: l.state.Routed, Held: l.hold != nil,
-		Weight: l.state.Weight, Matches: l.state.Matches,
-		Settled: accepted && !now.Before(l.settledAt()),
-		Problem: l.state.Problem,
-	}
-}
-
-// settledAt is when a layer that reports nothing may be taken to have followed.
-func (l *layer) settledAt() time.Time {
-	if l.state.ChangedAt.IsZero() {
-		return time.Time{}
-	}
-	return l.state.ChangedAt.Add(l.settle)
 }
 
 func decision(d *v1alpha1.Decision, rel *v1alpha1.Release) release.Decision {
@@ -696,29 +374,6 @@ func answered(rel *v1alpha1.Release, decision string) bool {
 		func(a v1alpha1.DecisionAnswer) bool { return a.Decision == decision })
 }
 
-// mentions says whether the layer's route names a Service.
-func (l *layer) mentions(service string) bool {
-	return l.world.Route != nil && mentions(l.world.Route.Object["spec"], service)
-}
-
-// mentions says whether a route's spec names a Service anywhere.
-func mentions(v any, name string) bool {
-	switch x := v.(type) {
-	case map[string]any:
-		for k, child := range x {
-			if s, ok := child.(string); ok && k == "name" && s == name {
-				return true
-			}
-			if mentions(child, name) {
-				return true
-			}
-		}
-	case []any:
-		return slices.ContainsFunc(x, func(child any) bool { return mentions(child, name) })
-	}
-	return false
-}
-
 // ours says whether a release of this Rollout made the object.
 func (w *world) ours(o client.Object) bool {
 	return o.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name
@@ -736,40 +391,4 @@ func hashOf(rs *unstructured.Unstructured) string {
 		return ""
 	}
 	return deployment.PodTemplateHash(rs)
-}
-
-func twinName(service string) string { return service + "-canary" }
-
-func serviceTarget(name string) v1alpha1.HoldTarget {
-	return v1alpha1.HoldTarget{APIVersion: "v1", Kind: "Service", Name: name}
-}
-
-func targetOf(route *unstructured.Unstructured) v1alpha1.HoldTarget {
-	return v1alpha1.HoldTarget{APIVersion: route.GetAPIVersion(), Kind: route.GetKind(), Name: route.GetName()}
-}
-
-// narrowed is a selector with our mark set to hash, or, with an empty hash, taken off.
-func narrowed(selector map[string]string, hash string) map[string]string {
-	out := make(map[string]string, len(selector)+1)
-	for k, v := range selector {
-		if k != v1alpha1.LabelPodTemplateHash {
-			out[k] = v
-		}
-	}
-	if hash != "" {
-		out[v1alpha1.LabelPodTemplateHash] = hash
-	}
-	return out
-}
-
-func equalSelectors(a, b map[string]string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for k, v := range a {
-		if b[k] != v {
-			return false
-		}
-	}
-	return true
 }

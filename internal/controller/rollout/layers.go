@@ -1,0 +1,182 @@
+package rollout
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/registry"
+	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/traffic"
+)
+
+// This file looks at the traffic layers.
+
+// layer is one traffic layer.
+type layer struct {
+	name     string
+	settle   time.Duration
+	provider traffic.Provider
+	// propagation is how long the layer may take to learn of a canary's first endpoints.
+	propagation time.Duration
+	world       traffic.World
+	hold        *v1alpha1.Hold
+	state       traffic.State
+}
+
+// errNotServed: the cluster does not know the kind of a traffic object.
+var errNotServed = errors.New("kind is not served")
+
+func (r *Reconciler) observeLayer(ctx context.Context, w *world, t v1alpha1.TrafficLayer) (*layer, error) {
+	provider, name := registry.Traffic(t)
+	if provider == nil {
+		return nil, nil
+	}
+	gvk := provider.Kind()
+	l := &layer{provider: provider, name: strings.ToLower(gvk.Kind) + "/" + name}
+	if p, ok := provider.(traffic.Propagating); ok {
+		l.propagation = p.Propagation()
+	}
+	if t.Ingress != nil && t.Ingress.Settle != nil {
+		l.settle = t.Ingress.Settle.Duration
+	}
+	route, err := r.route(ctx, gvk, w.rollout.Namespace, name)
+	switch {
+	case errors.Is(err, errNotServed):
+		w.trouble = fmt.Sprintf("spec.traffic names the %s %q, but this cluster does not serve %s: install its CRDs, or remove the layer", gvk.Kind, name, gvk.GroupVersion())
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case route == nil:
+		w.trouble = fmt.Sprintf("spec.traffic names the %s %q, which is not in namespace %s: create it, or correct the name", gvk.Kind, name, w.rollout.Namespace)
+	}
+	l.world = traffic.World{Route: route, Now: w.now, Backends: backends(w.services)}
+	if err := r.observeOurs(ctx, w, l, name); err != nil {
+		return nil, err
+	}
+	foreign := l.world.Beside != nil && !w.ours(l.world.Beside)
+	if foreign {
+		w.trouble = fmt.Sprintf("the %s %q, which this release needs, exists already and is not Sluice's: rename or remove it", gvk.Kind, l.world.Beside.GetName())
+	}
+	// Without the team's route only what is ours counts, which is still to be taken away.
+	if foreign || route == nil && l.hold == nil && l.world.Beside == nil {
+		return nil, nil
+	}
+	l.state = provider.Read(l.world)
+	return l, nil
+}
+
+// observeOurs reads what a release has added to a layer: the object beside the team's, and the Hold.
+func (r *Reconciler) observeOurs(ctx context.Context, w *world, l *layer, name string) (err error) {
+	gvk := l.provider.Kind()
+	if beside := l.provider.BesideName(name); beside != "" {
+		if l.world.Beside, err = r.route(ctx, gvk, w.rollout.Namespace, beside); err != nil {
+			return err
+		}
+	}
+	l.hold = w.holds[v1alpha1.HoldTarget{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind, Name: name}]
+	if l.hold != nil && l.hold.Spec.Original != nil {
+		if err := json.Unmarshal(l.hold.Spec.Original.Raw, &l.world.Original); err != nil {
+			return fmt.Errorf("read spec.original of Hold %s: %w", l.hold.Name, err)
+		}
+	}
+	return nil
+}
+
+// route reads a traffic object, and has its kind watched from then on. It returns nil if there is none.
+func (r *Reconciler) route(ctx context.Context, gvk schema.GroupVersionKind, namespace, name string) (*unstructured.Unstructured, error) {
+	if err := r.Watch(gvk); err != nil {
+		if meta.IsNoMatchError(err) {
+			return nil, errNotServed
+		}
+		return nil, fmt.Errorf("watch %s: %w", gvk.Kind, err)
+	}
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(gvk)
+	err := r.Kube.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, u)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s %s/%s: %w", gvk.Kind, namespace, name, err)
+	}
+	return u, nil
+}
+
+func backends(services []*service) []traffic.Backend {
+	out := make([]traffic.Backend, 0, len(services))
+	for _, s := range services {
+		b := traffic.Backend{Stable: s.object.Name, Canary: twinName(s.object.Name)}
+		for _, p := range s.object.Spec.Ports {
+			b.Ports = append(b.Ports, traffic.Port{Name: p.Name, Number: int64(p.Port)})
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// propagation is the longest of the layers'.
+func (w *world) propagation() time.Duration {
+	var longest time.Duration
+	for _, l := range w.layers {
+		longest = max(longest, l.propagation)
+	}
+	return longest
+}
+
+func (l *layer) observed(now time.Time) release.Layer {
+	// A layer that leads to none of the workload's Services, and never did or no longer does, has nothing to follow.
+	accepted := l.state.Accepted || !l.state.Routed && len(l.world.Backends) == 0
+	return release.Layer{
+		Name: l.name, Routed: l.state.Routed, Held: l.hold != nil,
+		Weight: l.state.Weight, Matches: l.state.Matches,
+		Settled: accepted && !now.Before(l.settledAt()),
+		Problem: l.state.Problem,
+	}
+}
+
+// settledAt is when a layer that reports nothing may be taken to have followed.
+func (l *layer) settledAt() time.Time {
+	if l.state.ChangedAt.IsZero() {
+		return time.Time{}
+	}
+	return l.state.ChangedAt.Add(l.settle)
+}
+
+// mentions says whether the layer's route names a Service.
+func (l *layer) mentions(service string) bool {
+	return l.world.Route != nil && mentions(l.world.Route.Object["spec"], service)
+}
+
+// mentions says whether a route's spec names a Service anywhere.
+func mentions(v any, name string) bool {
+	switch x := v.(type) {
+	case map[string]any:
+		for k, child := range x {
+			if s, ok := child.(string); ok && k == "name" && s == name {
+				return true
+			}
+			if mentions(child, name) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(x, func(child any) bool { return mentions(child, name) })
+	}
+	return false
+}
+
+func targetOf(route *unstructured.Unstructured) v1alpha1.HoldTarget {
+	return v1alpha1.HoldTarget{APIVersion: route.GetAPIVersion(), Kind: route.GetKind(), Name: route.GetName()}
+}
