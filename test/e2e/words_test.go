@@ -88,15 +88,15 @@ func TestWordsByHand(t *testing.T) {
 		write(name, tt.more, tt.by)
 		wants(name, v1alpha1.DecisionRefused, tt.reason)
 	}
-	write("yes", seen, dave)
-	wants("yes", v1alpha1.DecisionApplied, "Approved")
-	write("yes-again", seen, dave)
-	wants("yes-again", v1alpha1.DecisionRefused, "AlreadyApproved")
+	write("first", seen, dave)
+	wants("first", v1alpha1.DecisionApplied, "Approved")
+	write("once-more", seen, dave)
+	wants("once-more", v1alpha1.DecisionRefused, "AlreadyApproved")
 	write("second", seen, erin)
 	w.ended("shop-1", v1alpha1.ReleaseSucceeded)
 	write("too-late", seen, dave)
 	wants("too-late", v1alpha1.DecisionRefused, "ReleaseEnded")
-	if out, err := w.tryKubectl("", append([]string{"patch", "decision/yes-again", "--type=merge", "-p", `{"spec":{"verb":"abort"}}`}, dave...)...); err == nil {
+	if out, err := w.tryKubectl("", append([]string{"patch", "decision/once-more", "--type=merge", "-p", `{"spec":{"verb":"abort"}}`}, dave...)...); err == nil {
 		t.Errorf("a Decision was changed: %s", out)
 	}
 	w.phase(v1alpha1.RolloutHealthy)
