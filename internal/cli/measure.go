@@ -16,29 +16,25 @@ import (
 // templatesOf reads the analysis templates that a Rollout of this namespace may name: those in the files, and then those in
 // the cluster. Without a cluster, one that is not in the files measures nothing.
 func templatesOf(c client.Client, namespace string, files *lint.Report) measure.Reader {
+	inCluster := measure.InCluster(namespace, func(ctx context.Context, key client.ObjectKey, into measure.Object) error {
+		err := c.Get(ctx, key, into)
+		if missing(err) {
+			return measure.ErrNotFound
+		}
+		return err
+	})
 	return func(ctx context.Context, ref v1alpha1.AnalysisTemplateReference) (v1alpha1.AnalysisTemplateSpec, error) {
 		spec, found := files.Template(namespace, ref)
 		if found || c == nil {
 			return spec, nil
 		}
-		one, all := &v1alpha1.AnalysisTemplate{}, &v1alpha1.ClusterAnalysisTemplate{}
-		var err error
-		if ref.Scope == v1alpha1.ScopeCluster {
-			err = c.Get(ctx, client.ObjectKey{Name: ref.Name}, all)
-			one.Spec = all.Spec
-		} else {
-			err = c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, one)
-		}
-		if missing(err) {
-			err = measure.ErrNotFound
-		}
-		return one.Spec, err
+		return inCluster(ctx, ref)
 	}
 }
 
 // measure tells what the analyses measure, and what of it cannot be measured.
 func (p *planned) measure(ctx context.Context, r *v1alpha1.Rollout, plan *v1alpha1.ReleasePlan, read measure.Reader) {
-	err := lint.Measured(ctx, r, plan, read)
+	err := measure.Prepare(ctx, r, plan, read, measure.AnyRequestMetrics())
 	if problem, ok := errors.AsType[*measure.Problem](err); ok {
 		p.Problems = append(p.Problems, problem.Error())
 		return
@@ -65,7 +61,7 @@ func asksBuiltin(plan *v1alpha1.ReleasePlan) bool {
 
 // metricLines is a line for each metric of an analysis.
 func metricLines(plan v1alpha1.ReleasePlan, at measure.At, r *v1alpha1.Rollout) []string {
-	metrics, err := measure.Metrics(plan, at, measure.Names(r, r.Name+"-1", plan.Steps[at.Step]), lint.AnyMetrics())
+	metrics, err := measure.Metrics(plan, at, measure.Names(r, r.Name+"-1", plan.Steps[at.Step]), measure.AnyRequestMetrics())
 	if err != nil {
 		return nil // Has been told.
 	}

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -29,6 +32,35 @@ var ErrNotFound = errors.New("there is no such template")
 
 // Reader reads a template as it is now.
 type Reader func(ctx context.Context, ref v1alpha1.AnalysisTemplateReference) (v1alpha1.AnalysisTemplateSpec, error)
+
+// Object is what a template is to whoever reads it from the API server.
+type Object interface {
+	metav1.Object
+	runtime.Object
+}
+
+// InCluster reads the templates that a Rollout of a namespace may name. Get reads an object, and returns ErrNotFound for one
+// that is not there; a ClusterAnalysisTemplate is in no namespace.
+func InCluster(namespace string, get func(ctx context.Context, key types.NamespacedName, into Object) error) Reader {
+	return func(ctx context.Context, ref v1alpha1.AnalysisTemplateReference) (v1alpha1.AnalysisTemplateSpec, error) {
+		if isCluster(ref.Scope) {
+			t := &v1alpha1.ClusterAnalysisTemplate{}
+			err := get(ctx, types.NamespacedName{Name: ref.Name}, t)
+			return t.Spec, err
+		}
+		t := &v1alpha1.AnalysisTemplate{}
+		err := get(ctx, types.NamespacedName{Namespace: namespace, Name: ref.Name}, t)
+		return t.Spec, err
+	}
+}
+
+// Prepare freezes a plan and checks it. The error is a *Problem where a person has to mend it.
+func Prepare(ctx context.Context, ro *v1alpha1.Rollout, plan *v1alpha1.ReleasePlan, read Reader, requestMetrics string) error {
+	if err := Freeze(ctx, plan, read); err != nil {
+		return err
+	}
+	return Check(*plan, ro, requestMetrics)
+}
 
 // mostFrozen bounds, in bytes, what the templates add to a Release. An object of more than 1.5 MiB is not stored.
 const mostFrozen = 512 << 10

@@ -57,6 +57,9 @@ func pauseOf(step v1alpha1.CanaryStep) time.Duration {
 // RequestMetrics are those that a builtin can ask for, in order.
 func RequestMetrics() []string { return builtin.Dialects() }
 
+// AnyRequestMetrics stands for those that the controller knows of, where it cannot be asked.
+func AnyRequestMetrics() string { return RequestMetrics()[0] }
+
 // Check finds what cannot be measured in a frozen plan, before anything moves. The error is a *Problem.
 func Check(plan v1alpha1.ReleasePlan, ro *v1alpha1.Rollout, requestMetrics string) error {
 	for _, a := range analyses(plan) {

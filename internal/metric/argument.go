@@ -71,19 +71,26 @@ func substituteIn(v any, path string, values map[string]string) (any, error) {
 // Names are those that stand in braces in a text, as Expand reads them.
 func Names(text string) []string {
 	var out []string
-	for {
-		_, rest, found := strings.Cut(text, "{{")
-		name, after, closed := strings.Cut(rest, "}}")
-		if !found || !closed {
-			return out
-		}
-		out, text = append(out, strings.TrimSpace(name)), after
-	}
+	_, _ = replace(text, func(name string) (string, error) { // A text that is broken is so when it is expanded.
+		out = append(out, name)
+		return "", nil
+	})
+	return out
 }
 
-// Expand puts values in place of their names in braces. It goes through the text once, so that a value is never looked
-// into.
+// Expand puts values in place of their names in braces.
 func Expand(text string, values map[string]string) (string, error) {
+	return replace(text, func(name string) (string, error) {
+		value, known := values[name]
+		if !known {
+			return "", fmt.Errorf("{{%s}} is not known; there are %s", Bounded(name, 64), strings.Join(slices.Sorted(maps.Keys(values)), ", "))
+		}
+		return value, nil
+	})
+}
+
+// replace goes through the text once, so that what is put in is never looked into.
+func replace(text string, by func(name string) (string, error)) (string, error) {
 	var b strings.Builder
 	for {
 		before, rest, found := strings.Cut(text, "{{")
@@ -95,10 +102,9 @@ func Expand(text string, values map[string]string) (string, error) {
 		if !closed {
 			return "", fmt.Errorf("{{ is not closed with }}")
 		}
-		value, known := values[strings.TrimSpace(name)]
-		if !known {
-			return "", fmt.Errorf("{{%s}} is not known; there are %s", Bounded(strings.TrimSpace(name), 64),
-				strings.Join(slices.Sorted(maps.Keys(values)), ", "))
+		value, err := by(strings.TrimSpace(name))
+		if err != nil {
+			return "", err
 		}
 		b.WriteString(value)
 		text = after

@@ -62,11 +62,11 @@ func (t *turn) canPointToStable(sv *Service) bool {
 func (t *turn) scale() Reason {
 	need := stepPods(t.current(), t.o.demand(), t.split())
 	want := need
-	if !t.split() {
-		want = podsAhead(&t.s, t.m.Step, t.o.demand())
-	}
-	if !t.split() || t.o.Stable.Ready < t.o.demand() {
-		want = max(want, t.o.Canary.Desired)
+	switch {
+	case !t.split():
+		want = max(podsAhead(&t.s, t.m.Step, t.o.demand()), t.o.Canary.Desired)
+	case t.o.Stable.Ready < t.o.demand():
+		want = max(need, t.o.Canary.Desired)
 	}
 	return t.scaleTo(want, need)
 }

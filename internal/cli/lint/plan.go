@@ -27,23 +27,12 @@ func (r *Report) Finish() {
 	}
 	for i := range r.Rollouts {
 		plan := translate.Plan(&r.Rollouts[i])
-		err := Measured(context.Background(), &r.Rollouts[i], &plan, r.orEmpty(r.Rollouts[i].Namespace))
+		err := measure.Prepare(context.Background(), &r.Rollouts[i], &plan, r.orEmpty(r.Rollouts[i].Namespace), measure.AnyRequestMetrics())
 		if p, ok := errors.AsType[*measure.Problem](err); ok {
 			r.Problems = append(r.Problems, r.documents[i].problem(p.Field, p.Message))
 		}
 	}
 }
-
-// Measured freezes a plan and finds what cannot be measured. Whose metrics a builtin asks for is the controller's to know.
-func Measured(ctx context.Context, ro *v1alpha1.Rollout, plan *v1alpha1.ReleasePlan, read measure.Reader) error {
-	if err := measure.Freeze(ctx, plan, read); err != nil {
-		return err
-	}
-	return measure.Check(*plan, ro, AnyMetrics())
-}
-
-// AnyMetrics stands for the request metrics that the controller knows of.
-func AnyMetrics() string { return measure.RequestMetrics()[0] }
 
 // orEmpty reads a template from the files. One that is not there measures nothing.
 func (r *Report) orEmpty(namespace string) measure.Reader {

@@ -419,16 +419,22 @@ func TestJob(t *testing.T) {
 	b.is(b.look(), v1alpha1.AnalysisSuccessful, "smoke was good in 1 of 1 measurement: completed")
 }
 
+// jobHasPod makes the pod of the Job, whose log can be read.
+func (b *bench) jobHasPod() {
+	b.Helper()
+	if err := b.store.Create(b.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "p", Labels: map[string]string{batchv1.JobNameLabel: b.job(1).Name}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "check"}}},
+	}); err != nil {
+		b.Fatal(err)
+	}
+}
+
 // TestJobFails keeps the end of the log.
 func TestJobFails(t *testing.T) {
 	b := newBench(t, jobMetric())
 	b.look()
-	if err := b.store.Create(t.Context(), &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "p", Labels: map[string]string{batchv1.JobNameLabel: b.job(1).Name}},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "check"}}},
-	}); err != nil {
-		t.Fatal(err)
-	}
+	b.jobHasPod()
 	b.ends(b.job(1), batchv1.JobFailed)
 	run := b.look()
 	b.is(run, v1alpha1.AnalysisFailed, "backoff limit: FAILED: 3 wrong") // The last line alone.
@@ -441,12 +447,7 @@ func TestJobFails(t *testing.T) {
 func TestALogThatHangsHoldsNobodyUp(t *testing.T) {
 	b := newBench(t, jobMetric())
 	b.look()
-	if err := b.store.Create(t.Context(), &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "p", Labels: map[string]string{batchv1.JobNameLabel: b.job(1).Name}},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "check"}}},
-	}); err != nil {
-		t.Fatal(err)
-	}
+	b.jobHasPod()
 	b.ends(b.job(1), batchv1.JobComplete)
 	b.r.Logs = func(ctx context.Context, _, _, _ string, _ int64) (string, error) {
 		if _, ends := ctx.Deadline(); !ends {

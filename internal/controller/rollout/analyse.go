@@ -147,30 +147,15 @@ func (c *carrier) values(step v1alpha1.CanaryStep) map[string]string {
 	return v
 }
 
-// freeze puts the templates that are named into the plan, and finds what cannot be measured, before anything moves.
-func (r *Reconciler) freeze(ctx context.Context, ro *v1alpha1.Rollout, plan *v1alpha1.ReleasePlan) error {
-	if err := measure.Freeze(ctx, plan, r.templates(ro.Namespace)); err != nil {
-		return err
-	}
-	return measure.Check(*plan, ro, r.RequestMetrics)
-}
-
 // templates reads those that Rollouts of a namespace may name.
 func (r *Reconciler) templates(namespace string) measure.Reader {
-	return func(ctx context.Context, ref v1alpha1.AnalysisTemplateReference) (v1alpha1.AnalysisTemplateSpec, error) {
-		one, all := &v1alpha1.AnalysisTemplate{}, &v1alpha1.ClusterAnalysisTemplate{}
-		var err error
-		if ref.Scope == v1alpha1.ScopeCluster {
-			err = r.Kube.Get(ctx, types.NamespacedName{Name: ref.Name}, all)
-			one.Spec = all.Spec
-		} else {
-			err = r.Kube.Get(ctx, types.NamespacedName{Namespace: namespace, Name: ref.Name}, one)
-		}
+	return measure.InCluster(namespace, func(ctx context.Context, key types.NamespacedName, into measure.Object) error {
+		err := r.Kube.Get(ctx, key, into)
 		if apierrors.IsNotFound(err) {
-			err = measure.ErrNotFound
+			return measure.ErrNotFound
 		}
-		return one.Spec, err
-	}
+		return err
+	})
 }
 
 // measures says whether a Rollout has anything measured, and so may depend on templates.
