@@ -6,7 +6,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/release"
 )
 
 // healthyPods looks at the new pods twice, at once and after one interval.
@@ -77,19 +76,9 @@ func TestACrashLoopIsFoundOut(t *testing.T) {
 func TestHealthyPodsPass(t *testing.T) {
 	w, before, load, stable := watched(t, passing(20))
 	w.setImage("green")
-	rel := w.ended("shop-1", v1alpha1.ReleaseSucceeded)
-	w.phase(v1alpha1.RolloutHealthy)
-	w.onlyPods("green", 4)
-	w.nothingLeft(before)
-	noneFailed(t, load.end())
+	run := w.passesByItself(before, load)
 	noneFailed(t, stable.end())
-	run := w.run("shop-1-step-1")
 	if m := run.Status.Metrics[0]; run.Status.Phase != v1alpha1.AnalysisSuccessful || m.Successful != 2 {
 		t.Errorf("the analysis is %s after %d good measurements: %s", run.Status.Phase, m.Successful, run.Status.Message)
-	}
-	for _, e := range rel.Status.Timeline {
-		if e.User != "" || e.Reason == release.ReasonAnalysisUnclear {
-			t.Errorf("somebody had to act: %+v", e)
-		}
 	}
 }

@@ -78,16 +78,7 @@ func comparingLatencies(t *testing.T, change func(*v1alpha1.Metric)) (*bench, *l
 		Compare:  &v1alpha1.Comparison{Quantile: &quantile, Unit: "s"},
 		Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusProvider{Address: s.URL, Query: "buckets of {{version}}"}},
 	}
-	if change != nil {
-		change(&m)
-	}
-	b := newBench(t, m)
-	run := b.run()
-	run.Spec.StableVersion, run.Spec.CanaryVersion = "shop", "shop-canary"
-	if err := b.store.Update(t.Context(), run); err != nil {
-		t.Fatal(err)
-	}
-	return b, l
+	return shopCompares(t, m, change), l
 }
 
 // as usual are the requests of a look to stable, of which 4 % take longer than half a second.

@@ -54,6 +54,12 @@ func comparing(t *testing.T, change func(*v1alpha1.Metric)) (*bench, *counters) 
 		Compare:  &v1alpha1.Comparison{Bad: "bad of {{version}}", ComparisonBounds: v1alpha1.ComparisonBounds{Tolerance: &tolerance}},
 		Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusProvider{Address: s.URL, Query: "all of {{version}}"}},
 	}
+	return shopCompares(t, m, change), c
+}
+
+// shopCompares is a run of one metric that compares shop-canary with shop.
+func shopCompares(t *testing.T, m v1alpha1.Metric, change func(*v1alpha1.Metric)) *bench {
+	t.Helper()
 	if change != nil {
 		change(&m)
 	}
@@ -63,7 +69,7 @@ func comparing(t *testing.T, change func(*v1alpha1.Metric)) (*bench, *counters) 
 	if err := b.store.Update(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
-	return b, c
+	return b
 }
 
 // TestCompareWorse: an error rate of which the stable version has a tenth is found out, whatever the constant would be.
