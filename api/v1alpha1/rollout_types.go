@@ -399,12 +399,14 @@ const (
 
 // Revision is one pod template of a workload.
 type Revision struct {
-	// hash tells the pod template apart from others of the workload.
+	// hash identifies the pod template: the SHA-256 of its JSON, 64 hex digits. The pod-template-hash label and Sluice's
+	// own mark do not count. Two revisions are the same only if their hashes are.
 	// +required
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:MaxLength=64
 	Hash string `json:"hash"`
-	// podTemplateHash is the value of the label pod-template-hash that the revision's pods bear.
+	// podTemplateHash is the value of the label pod-template-hash that the revision's pods bear. It selects pods and
+	// proves nothing.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	PodTemplateHash string `json:"podTemplateHash,omitempty"`

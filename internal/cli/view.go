@@ -122,13 +122,9 @@ func (s sources) addWorkload(ctx context.Context, v *view) {
 	}
 }
 
-// countIn finds the version's ReplicaSet: the release's own, or the one with the hash of its pods, which for a
-// revision that never ran before is the hash of its template.
+// countIn finds the version's ReplicaSet: the release's own, or the one with the label of its pods.
 func (ver *version) countIn(sets []appsv1.ReplicaSet) {
 	want := ver.revision.PodTemplateHash
-	if want == "" {
-		want = ver.revision.Hash
-	}
 	i := slices.IndexFunc(sets, func(rs appsv1.ReplicaSet) bool {
 		return (ver.release != "" && rs.Labels[v1alpha1.LabelRelease] == ver.release) || rs.Labels[v1alpha1.LabelPodTemplateHash] == want
 	})
@@ -207,7 +203,7 @@ func images(r v1alpha1.Revision) string {
 		out = append(out, i.Container+"="+i.Image)
 	}
 	if len(out) == 0 {
-		return r.Hash
+		return r.Hash[:min(len(r.Hash), 10)]
 	}
 	return strings.Join(out, ", ")
 }

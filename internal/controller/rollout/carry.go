@@ -142,11 +142,38 @@ func (c *carrier) scaleCanary(ctx context.Context, replicas int) error {
 	if err := c.r.Kube.Live.Get(ctx, client.ObjectKeyFromObject(c.w.deploy), whole); err != nil {
 		return fmt.Errorf("read Deployment %s: %w", c.w.deploy.GetName(), err)
 	}
-	next := deployment.Next(whole, ownerOf(c.rel), c.labels(), replicas)
+	next := deployment.Next(whole, ownerOf(c.rel), c.labels(), c.rel.Spec.To.PodTemplateHash, replicas)
 	if deployment.TemplateOf(next).Hash != c.rel.Spec.To.Hash {
 		return nil // Edited this very moment; the next decision sees it.
 	}
-	return ignoreExists(c.write.Create(ctx, next))
+	return c.create(ctx, next)
+}
+
+// create makes a ReplicaSet. One of this name that is there already is the result of an earlier attempt only if the
+// release controls it and it has the same template.
+func (c *carrier) create(ctx context.Context, rs *unstructured.Unstructured) error {
+	err := c.write.Create(ctx, rs)
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	there := untyped(deployment.ReplicaSetKind)
+	if err := c.r.Kube.Live.Get(ctx, client.ObjectKeyFromObject(rs), there); err != nil {
+		return fmt.Errorf("read ReplicaSet %s: %w", rs.GetName(), err)
+	}
+	if deployment.OwnedBy(there, c.rel.UID) && deployment.TemplateOf(there).Hash == c.rel.Spec.To.Hash {
+		return nil // The cache will show it.
+	}
+	return &obstacle{fmt.Sprintf("the ReplicaSet %q, which release %s needs for its pods, exists already and is not this release's, or somebody has edited it: remove it", rs.GetName(), c.rel.Name)}
+}
+
+// obstacle is what stands in the way of a write until a person removes it, in a sentence for people.
+type obstacle struct{ message string }
+
+func (o *obstacle) Error() string { return o.message }
+
+func isObstacle(err error) bool {
+	_, is := errors.AsType[*obstacle](err)
+	return is
 }
 
 func (c *carrier) ensureTwin(ctx context.Context, name string) error {

@@ -466,7 +466,7 @@ func (c *cluster) runDeployments() bool {
 		yes := true
 		current = deployment.Next(d, metav1.OwnerReference{
 			APIVersion: "apps/v1", Kind: "Deployment", Name: shop, UID: d.GetUID(), Controller: &yes,
-		}, nil, 0)
+		}, nil, deployment.Short(wanted, 0), 0)
 		current.SetName(current.GetName() + "k")
 		labels := current.GetLabels()
 		labels[v1alpha1.LabelPodTemplateHash] += "k"
@@ -661,7 +661,7 @@ func workload(image string) *unstructured.Unstructured {
 // ownSet is the ReplicaSet that the Deployment controller has made of a revision.
 func ownSet(image string, replicas int) *unstructured.Unstructured {
 	d := workload(image)
-	rs := deployment.Next(d, deployment.Owner(d), nil, replicas)
+	rs := deployment.Next(d, deployment.Owner(d), nil, deployment.Short(deployment.TemplateOf(d).Hash, 0), replicas)
 	rs.SetUID(types.UID("set-" + image))
 	rs.SetAnnotations(map[string]string{"deployment.kubernetes.io/revision": "1"})
 	labels := rs.GetLabels()

@@ -75,6 +75,8 @@ func (r *Reconciler) failed(ctx context.Context, write *kube.Writer, w *world, r
 	switch p, ok := errors.AsType[*measure.Problem](err); {
 	case ok:
 		r.troubles.set(rel.UID, p.Error())
+	case isObstacle(err):
+		r.troubles.set(rel.UID, err.Error())
 	case apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err):
 		r.troubles.set(rel.UID, refusal(err))
 	}

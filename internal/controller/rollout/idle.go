@@ -366,12 +366,16 @@ func historyLimit(ro *v1alpha1.Rollout) int {
 	return int(*ro.Spec.HistoryLimit)
 }
 
-// describe is a revision for people: its images, and its hash.
+// shownDigits is how much of a hash people are shown. Nothing that is compared is so short.
+const shownDigits = 10
+
+// describe is a revision for people: its first image, and the beginning of its hash.
 func describe(rev v1alpha1.Revision) string {
+	short := rev.Hash[:min(len(rev.Hash), shownDigits)]
 	if len(rev.Images) == 0 {
-		return rev.Hash
+		return short
 	}
-	return fmt.Sprintf("%s (%s)", rev.Images[0].Image, rev.Hash)
+	return fmt.Sprintf("%s (%s)", rev.Images[0].Image, short)
 }
 
 // pruneDecisions removes answered Decisions whose release's record is gone.

@@ -25,7 +25,7 @@ type world struct {
 	// deploy is the workload, nil if there is none.
 	deploy   *unstructured.Unstructured
 	template deployment.Template
-	// sets are the ReplicaSets of the workload and of its releases.
+	// sets are the ReplicaSets that the workload or one of its releases controls, by UID.
 	sets []*unstructured.Unstructured
 	// releases of the Rollout, newest first; taken is the highest number of one that is another's.
 	releases []*v1alpha1.Release
@@ -78,12 +78,13 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*wo
 	case err != nil:
 		return nil, fmt.Errorf("read Rollout %s: %w", key, err)
 	}
-	steps := []func(context.Context, *world) error{r.observeWorkload, r.observeReleases, r.observeDecisions, r.observeHolds, r.observeRuns, r.observeWindows}
+	steps := []func(context.Context, *world) error{r.observeReleases, r.observeWorkload, r.observeDecisions, r.observeHolds, r.observeRuns, r.observeWindows}
 	for _, step := range steps {
 		if err := step(ctx, w); err != nil {
 			return nil, err
 		}
 	}
+	w.modernise()
 	w.settled = w.lastReleased()
 	w.forgetReplaced()
 	return w, nil
@@ -146,34 +147,6 @@ func (w *world) lastReleased() *v1alpha1.Revision {
 	return recorded
 }
 
-// located is a revision with the pod-template-hash of the workload's ReplicaSet that has its template, where the one
-// that it names is not there: one that is full before one of the history.
-func (w *world) located(rev *v1alpha1.Revision) *v1alpha1.Revision {
-	if rev == nil || w.deploy == nil || w.set(rev) != nil {
-		return rev
-	}
-	most := -1
-	for _, rs := range w.sets {
-		if n := deployment.Replicas(rs); n > most && deployment.TemplateOf(rs).Hash == rev.Hash && deployment.OwnedBy(rs, w.deploy.GetUID()) {
-			rev.PodTemplateHash, most = deployment.PodTemplateHash(rs), n
-		}
-	}
-	return rev
-}
-
-// set is a revision's ReplicaSet, or nil.
-func (w *world) set(rev *v1alpha1.Revision) *unstructured.Unstructured {
-	if rev == nil {
-		return nil
-	}
-	for _, rs := range w.sets {
-		if deployment.PodTemplateHash(rs) == rev.PodTemplateHash {
-			return rs
-		}
-	}
-	return nil
-}
-
 // traffic is the layers that are followed now: the running release's, or else the Rollout's own.
 func (w *world) traffic() []v1alpha1.TrafficLayer {
 	if rel := w.active(); rel != nil {
@@ -186,24 +159,20 @@ func (r *Reconciler) observeWorkload(ctx context.Context, w *world) error {
 	d := &unstructured.Unstructured{}
 	d.SetGroupVersionKind(deployment.Kind)
 	key := types.NamespacedName{Namespace: w.rollout.Namespace, Name: w.rollout.Spec.Workload.Name}
-	err := r.Kube.Get(ctx, key, d)
-	by := []client.MatchingFields{{indexRollout: w.rollout.Name}}
-	switch {
+	switch err := r.Kube.Get(ctx, key, d); {
 	case err == nil:
 		w.deploy, w.template = d, deployment.TemplateOf(d)
-		by = append(by, client.MatchingFields{indexOwner: string(d.GetUID())})
 	case !apierrors.IsNotFound(err):
 		return fmt.Errorf("read Deployment %s: %w", key, err)
 	}
-	for _, by := range by {
+	for _, owner := range w.owners() {
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(deployment.ReplicaSetKind)
-		if err := r.Kube.List(ctx, list, client.InNamespace(key.Namespace), by); err != nil {
+		if err := r.Kube.List(ctx, list, client.InNamespace(key.Namespace), client.MatchingFields{indexOwner: string(owner)}); err != nil {
 			return fmt.Errorf("list ReplicaSets of %s: %w", key, err)
 		}
 		for i := range list.Items {
-			rs := &list.Items[i]
-			if rs.GetDeletionTimestamp() == nil && !slices.ContainsFunc(w.sets, func(o *unstructured.Unstructured) bool { return o.GetUID() == rs.GetUID() }) {
+			if rs := &list.Items[i]; rs.GetDeletionTimestamp() == nil {
 				w.sets = append(w.sets, rs)
 			}
 		}
@@ -260,14 +229,6 @@ func (r *Reconciler) observeHolds(ctx context.Context, w *world) error {
 	return nil
 }
 
-// stable is the ReplicaSet of the recorded stable revision, or nil.
-func (w *world) stable() *unstructured.Unstructured {
-	if rel := w.active(); rel != nil {
-		return w.set(&rel.Spec.From)
-	}
-	return w.set(w.settled)
-}
-
 // hashes are the labels that tell the pods of the two revisions apart. The record knows them even when a ReplicaSet is
 // gone.
 func (w *world) hashes() (stable, canary string) {
@@ -281,26 +242,6 @@ func (w *world) hashes() (stable, canary string) {
 		}
 	}
 	return stable, canary
-}
-
-// canary is the ReplicaSet of the revision that the running release brings, or nil: the release's own, or one of
-// the workload's history with the same template.
-func (w *world) canary() *unstructured.Unstructured {
-	rel := w.active()
-	if rel == nil {
-		return nil
-	}
-	var found *unstructured.Unstructured
-	for _, rs := range w.sets {
-		switch {
-		case deployment.TemplateOf(rs).Hash != rel.Spec.To.Hash:
-		case deployment.OwnedBy(rs, rel.UID):
-			return rs
-		case found == nil || rs.GetCreationTimestamp().Time.Before(found.GetCreationTimestamp().Time):
-			found = rs // As the Deployment controller does, the oldest.
-		}
-	}
-	return found
 }
 
 // observed is the world in the mind's words.

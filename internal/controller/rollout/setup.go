@@ -171,7 +171,6 @@ func index(ctx context.Context, ix client.FieldIndexer) error {
 		add(&v1alpha1.Rollout{}, indexTraffic, namesOfTraffic),
 		add(&v1alpha1.Hold{}, indexTarget, func(o client.Object) []string { return one(targetKey(o.(*v1alpha1.Hold).Spec.Target)) }),
 		add(untyped(deployment.Kind), indexRollout, byLabel),
-		add(untyped(deployment.ReplicaSetKind), indexRollout, byLabel),
 		add(untyped(deployment.ReplicaSetKind), indexOwner, byOwner),
 		add(&discoveryv1.EndpointSlice{}, indexService, func(o client.Object) []string { return one(o.GetLabels()[discoveryv1.LabelServiceName]) }),
 	} {
@@ -307,13 +306,14 @@ func (m *mapper) ofWorkload(ctx context.Context, o client.Object) []string {
 }
 
 func (m *mapper) ofReplicaSet(ctx context.Context, o client.Object) []string {
-	if n := byLabel(o); n != nil {
-		return n
-	}
-	if c := metav1.GetControllerOf(o); c != nil && c.Kind == deployment.Kind.Kind {
+	c := metav1.GetControllerOf(o)
+	switch {
+	case c == nil:
+		return nil
+	case c.Kind == deployment.Kind.Kind:
 		return m.rollouts(ctx, o.GetNamespace(), indexWorkload, c.Name)
 	}
-	return nil
+	return one(rolloutOf(c.Name)) // A release's.
 }
 
 func (m *mapper) ofService(ctx context.Context, o client.Object) []string {

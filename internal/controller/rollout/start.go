@@ -78,8 +78,12 @@ func firstOf(list []string, n int) []string {
 
 // start begins the release of the workload's template.
 func (r *Reconciler) start(ctx context.Context, write *kube.Writer, w *world, record func(*v1alpha1.RolloutStatus)) error {
-	rel := r.newRelease(w)
-	err := write.Create(ctx, rel)
+	to, err := r.next(ctx, w)
+	if err != nil {
+		return err
+	}
+	rel := r.newRelease(w, to)
+	err = write.Create(ctx, rel)
 	if apierrors.IsAlreadyExists(err) {
 		return nil // Made just now by ourselves; the cache will show it.
 	}
@@ -93,14 +97,13 @@ func (r *Reconciler) start(ctx context.Context, write *kube.Writer, w *world, re
 		v1alpha1.RolloutProgressing, release.Reason{Code: ReasonStarting, Message: message, Who: "Sluice"})
 }
 
-func (r *Reconciler) newRelease(w *world) *v1alpha1.Release {
+func (r *Reconciler) newRelease(w *world, to v1alpha1.Revision) *v1alpha1.Release {
 	number := w.rollout.Status.LastNumber + 1
 	if latest := w.latest(); latest != nil {
 		number = max(number, latest.Spec.Number+1)
 	}
 	number = max(number, w.taken+1)
 	from := *w.settled
-	to := v1alpha1.Revision{Hash: w.template.Hash, PodTemplateHash: w.template.Hash, Images: w.template.Images} // As deployment.Next labels the pods.
 	plan := *w.plan.DeepCopy()
 	cause, author := r.cause(w)
 	if cause == v1alpha1.CauseRollback {

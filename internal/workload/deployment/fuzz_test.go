@@ -59,8 +59,8 @@ spec:
   selector: {matchExpressions: [{key: app, operator: DoesNotExist}]}
   template: {metadata: {creationTimestamp: null}, spec: {containers: [{name: web, image: "shop:1"}]}}
 `)
-	rs := Next(d, owner, marks, 1)
-	if got, want := TemplateOf(rs).Hash, TemplateOf(d).Hash; got != want || PodTemplateHash(rs) != want {
+	rs := Next(d, owner, marks, "5d41402abc", 1)
+	if got, want := TemplateOf(rs).Hash, TemplateOf(d).Hash; got != want || PodTemplateHash(rs) != "5d41402abc" {
 		t.Errorf("the template of the ReplicaSet is %s with the label %s, the Deployment's %s", got, PodTemplateHash(rs), want)
 	}
 }
@@ -72,7 +72,7 @@ func useAll(whole, seen *unstructured.Unstructured) {
 	_, template, _ := unstructured.NestedMap(whole.Object, "spec", "template")
 	_, selector, _ := unstructured.NestedMap(whole.Object, "spec", "selector")
 	if template && selector { // The API server takes no Deployment without.
-		Next(whole, owner, labels, 1)
+		Next(whole, owner, labels, "5d41402abc", 1)
 	}
 	for _, o := range []*unstructured.Unstructured{whole, seen} {
 		Taken(o, owner, labels)

@@ -27,22 +27,24 @@ const (
 )
 
 // Next is the ReplicaSet of a Deployment's current template, beside it: named and labelled as the Deployment
-// controller would, owned by the Release. d must be whole, not condensed.
-func Next(d *unstructured.Unstructured, owner metav1.OwnerReference, labels map[string]string, replicas int) *unstructured.Unstructured {
+// controller would, owned by the Release. short is the value of its pod-template-hash label and the end of its name. d
+// must be whole, not condensed.
+func Next(d *unstructured.Unstructured, owner metav1.OwnerReference, labels map[string]string, short string, replicas int) *unstructured.Unstructured {
 	template, _, _ := unstructured.NestedMap(d.Object, "spec", "template")
-	h := ReadTemplate(template).Hash
+	unstructured.RemoveNestedField(template, "metadata", "creationTimestamp")
+	Plain(template)
 	// The API server takes a template without labels, where the selector asks only that some be missing.
 	podLabels, _, _ := unstructured.NestedStringMap(template, "metadata", "labels")
-	podLabels = with(podLabels, map[string]string{v1alpha1.LabelPodTemplateHash: h})
+	podLabels = with(podLabels, map[string]string{v1alpha1.LabelPodTemplateHash: short})
 	_ = unstructured.SetNestedStringMap(template, podLabels, "metadata", "labels")
 
 	selector, _, _ := unstructured.NestedMap(d.Object, "spec", "selector")
-	_ = unstructured.SetNestedField(selector, h, "matchLabels", v1alpha1.LabelPodTemplateHash)
+	_ = unstructured.SetNestedField(selector, short, "matchLabels", v1alpha1.LabelPodTemplateHash)
 
 	rs := &unstructured.Unstructured{Object: map[string]any{}}
 	rs.SetGroupVersionKind(ReplicaSetKind)
 	rs.SetNamespace(d.GetNamespace())
-	rs.SetName(d.GetName() + "-" + h)
+	rs.SetName(NameOf(d, short))
 	rs.SetLabels(with(podLabels, labels))
 	rs.SetOwnerReferences([]metav1.OwnerReference{owner})
 	rs.Object["spec"] = map[string]any{
@@ -53,6 +55,9 @@ func Next(d *unstructured.Unstructured, owner metav1.OwnerReference, labels map[
 	}
 	return rs
 }
+
+// NameOf is the name of a Deployment's ReplicaSet with this pod-template-hash label.
+func NameOf(d *unstructured.Unstructured, short string) string { return d.GetName() + "-" + short }
 
 // with is labels with more of them.
 func with(labels, more map[string]string) map[string]string {

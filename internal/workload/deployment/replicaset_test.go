@@ -21,12 +21,12 @@ var (
 func TestNext(t *testing.T) {
 	d := object(t, shop)
 	before := d.DeepCopy()
-	rs := Next(d, owner, marks, 3)
+	rs := Next(d, owner, marks, "5d41402abc", 3)
 	if diff := cmp.Diff(before, d); diff != "" {
 		t.Errorf("the Deployment was changed:\n%s", diff)
 	}
 	h := TemplateOf(d).Hash
-	if TemplateOf(rs).Hash != h || rs.GetName() != "shop-"+h || PodTemplateHash(rs) != h || Replicas(rs) != 3 || !OwnedBy(rs, "r-1") {
+	if TemplateOf(rs).Hash != h || rs.GetName() != "shop-5d41402abc" || PodTemplateHash(rs) != "5d41402abc" || Replicas(rs) != 3 || !OwnedBy(rs, "r-1") {
 		t.Errorf("%v", rs.Object)
 	}
 	for k, v := range marks {
@@ -46,7 +46,7 @@ func TestNext(t *testing.T) {
 		t.Errorf("template (-want +got):\n%s", diff)
 	}
 	selector, _, _ := unstructured.NestedStringMap(rs.Object, "spec", "selector", "matchLabels")
-	if diff := cmp.Diff(map[string]string{"app": "shop", v1alpha1.LabelPodTemplateHash: h}, selector); diff != "" {
+	if diff := cmp.Diff(map[string]string{"app": "shop", v1alpha1.LabelPodTemplateHash: "5d41402abc"}, selector); diff != "" {
 		t.Errorf("selector (-want +got):\n%s", diff)
 	}
 	if ready, _, _ := unstructured.NestedInt64(rs.Object, "spec", "minReadySeconds"); ready != 7 {
@@ -57,7 +57,7 @@ func TestNext(t *testing.T) {
 // TestHandOver: given to the Deployment and taken back again, a ReplicaSet is what it was, but for the size marks.
 func TestHandOver(t *testing.T) {
 	d := object(t, shop)
-	rs := Next(d, owner, marks, 4)
+	rs := Next(d, owner, marks, "5d41402abc", 4)
 	given := HandedOver(rs, d)
 	ref := metav1.GetControllerOf(given)
 	if ref == nil || ref.UID != "d-1" || ref.Kind != "Deployment" || ref.BlockOwnerDeletion == nil || !*ref.BlockOwnerDeletion || len(given.GetOwnerReferences()) != 1 {
@@ -84,7 +84,7 @@ func TestHandOver(t *testing.T) {
 // a trace.
 func TestFormer(t *testing.T) {
 	d := object(t, shop)
-	rs := HandedOver(Next(d, owner, marks, 4), d)
+	rs := HandedOver(Next(d, owner, marks, "5d41402abc", 4), d)
 	marked := Former(rs)
 	if mark, _, _ := unstructured.NestedString(marked.Object, "spec", "template", "metadata", "annotations", annotationFormer); mark == "" {
 		t.Error("no mark")
@@ -173,7 +173,7 @@ func TestReadTrack(t *testing.T) {
 		},
 		"cannot": {1, 3, map[string]any{"observedGeneration": int64(1), "replicas": int64(0), "conditions": failing}, release.Track{Exists: true, Desired: 3, Problem: "exceeded quota"}},
 	} {
-		rs := Next(object(t, shop), owner, marks, int(tt.size))
+		rs := Next(object(t, shop), owner, marks, "5d41402abc", int(tt.size))
 		rs.SetGeneration(tt.generation)
 		if tt.status != nil {
 			rs.Object["status"] = tt.status
@@ -186,7 +186,7 @@ func TestReadTrack(t *testing.T) {
 		t.Errorf("none: %+v", got)
 	}
 	d := object(t, shop)
-	if !ReadTrack(HandedOver(Next(d, owner, marks, 1), d), "d-1").Adopted {
+	if !ReadTrack(HandedOver(Next(d, owner, marks, "5d41402abc", 1), d), "d-1").Adopted {
 		t.Error("the Deployment's own is not seen as adopted")
 	}
 }
@@ -194,12 +194,12 @@ func TestReadTrack(t *testing.T) {
 func TestOwnRollout(t *testing.T) {
 	d := object(t, shop)
 	own := func(name string, size, pods int64) *unstructured.Unstructured {
-		rs := HandedOver(Next(d, owner, nil, int(size)), d)
+		rs := HandedOver(Next(d, owner, nil, "5d41402abc", int(size)), d)
 		rs.SetName(name)
 		rs.Object["status"] = map[string]any{"replicas": pods}
 		return rs
 	}
-	foreign := Next(d, owner, marks, 2)
+	foreign := Next(d, owner, marks, "5d41402abc", 2)
 	for name, tt := range map[string]struct {
 		generation int64
 		sets       []*unstructured.Unstructured

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,8 +28,8 @@ const cachedTemplate = "sluice.dev/cached-template"
 
 // Template is what is needed of a pod template.
 type Template struct {
-	// Hash tells templates apart. It leaves the pod-template-hash label and our own mark out, so that a
-	// Deployment's template and its ReplicaSet's have the same.
+	// Hash identifies the template: its whole SHA-256, 64 hex digits. The pod-template-hash label and our own mark do
+	// not count, so that a Deployment's template and its ReplicaSet's have the same.
 	Hash   string                    `json:"hash"`
 	Labels map[string]string         `json:"labels,omitempty"`
 	Images []v1alpha1.ContainerImage `json:"images,omitempty"`
@@ -68,11 +69,13 @@ func Condense(in any) (any, error) {
 
 // TemplateOf is what is needed of an object's pod template, condensed or not.
 func TemplateOf(obj *unstructured.Unstructured) Template {
-	var t Template
-	if s, ok := obj.GetAnnotations()[cachedTemplate]; ok && json.Unmarshal([]byte(s), &t) == nil {
-		return t
+	raw, whole, _ := unstructured.NestedMap(obj.Object, "spec", "template")
+	if s, ok := obj.GetAnnotations()[cachedTemplate]; ok && !whole { // Of a whole object it may be anybody's.
+		var t Template
+		if json.Unmarshal([]byte(s), &t) == nil {
+			return t
+		}
 	}
-	raw, _, _ := unstructured.NestedMap(obj.Object, "spec", "template")
 	return ReadTemplate(raw)
 }
 
@@ -129,16 +132,29 @@ func rank(raw map[string]any, container string) int {
 	return 0
 }
 
-// hash is ten letters and digits that may stand in a label and in a name, as Kubernetes' own
-// pod-template-hash does.
+// hash is the SHA-256 of a template, 64 hex digits. Nothing shorter may be compared: whoever may edit a workload can
+// search two templates of the same short hash within seconds.
 func hash(template map[string]any) string {
-	raw, err := json.Marshal(template) // Map keys are sorted.
+	raw, err := json.Marshal(template) // Map keys are sorted, so equal templates give equal bytes.
 	if err != nil {
 		return ""
 	}
 	sum := sha256.Sum256(raw)
-	return rand.SafeEncodeString(hex.EncodeToString(sum[:])[:10])
+	return hex.EncodeToString(sum[:])
 }
+
+// Short is a template's name: ten letters and digits for a label and for a ReplicaSet's name, as Kubernetes' own
+// pod-template-hash. It proves nothing. Two templates may have the same; then another salt gives another name.
+func Short(hash string, salt int) string {
+	if salt > 0 {
+		sum := sha256.Sum256([]byte(hash + "/" + strconv.Itoa(salt)))
+		hash = hex.EncodeToString(sum[:])
+	}
+	return rand.SafeEncodeString(hash[:min(len(hash), shortLength)])
+}
+
+// shortLength is the length of a Short.
+const shortLength = 10
 
 // references finds the ConfigMaps and Secrets that a template names, wherever they stand.
 func references(raw map[string]any) []v1alpha1.SharedObject {
@@ -222,7 +238,7 @@ func Selector(d *unstructured.Unstructured) (*metav1.LabelSelector, error) {
 	return &s, nil
 }
 
-// PodTemplateHash is the hash label that a ReplicaSet's pods bear.
+// PodTemplateHash is the hash label that a ReplicaSet's pods bear. It selects pods; what the template is, only its Hash says.
 func PodTemplateHash(rs *unstructured.Unstructured) string {
 	return rs.GetLabels()[v1alpha1.LabelPodTemplateHash]
 }

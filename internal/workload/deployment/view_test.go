@@ -115,8 +115,11 @@ func TestTemplate(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if len(got.Hash) != 10 || strings.Trim(got.Hash, "bcdfghjklmnpqrstvwxz2456789") != "" {
-		t.Errorf("hash %q", got.Hash)
+	if len(got.Hash) != 64 || strings.Trim(got.Hash, "0123456789abcdef") != "" {
+		t.Errorf("hash %q, want a whole SHA-256", got.Hash)
+	}
+	if a, b := Short(got.Hash, 0), Short(got.Hash, 1); a == b || len(a) != 10 || len(b) != 10 || strings.Trim(a+b, "bcdfghjklmnpqrstvwxz2456789") != "" {
+		t.Errorf("short names %q and %q", a, b)
 	}
 	other := got
 	other.Refs = []v1alpha1.SharedObject{{Kind: "ConfigMap", Name: "two"}, {Kind: "Secret", Name: "two"}}
