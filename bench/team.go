@@ -58,7 +58,7 @@ func (t team) objects() []client.Object {
 	traffic := v1alpha1.TrafficLayer{Ingress: &v1alpha1.IngressReference{Name: t.name}}
 	route := t.ingress(at)
 	if t.layer == "httproute" {
-		traffic = v1alpha1.TrafficLayer{HTTPRoute: &v1alpha1.TrafficReference{Name: t.name}}
+		traffic = v1alpha1.TrafficLayer{HTTPRoute: &v1alpha1.HTTPRouteReference{Name: t.name}}
 		route = t.httpRoute()
 	}
 	return []client.Object{

@@ -163,6 +163,8 @@ func TestTemplateSchema(t *testing.T) {
 		"count 0":              {up(", count: 0"), []string{"spec.metrics[0].count", "greater than or equal to 1"}},
 		"good in a row of one": {up(", consecutiveSuccessLimit: 3"), []string{"consecutiveSuccessLimit: needs an interval, or there is one measurement only"}},
 		"failureLimit -1":      {up(", failureLimit: -1"), []string{"spec.metrics[0].failureLimit", "greater than or equal to 0"}},
+		"waitForData":          {spec: up(", interval: 10s, waitForData: 2m")},
+		"waitForData 25h":      {up(", waitForData: 25h"), []string{"waitForData: must be between 0s and 24h"}},
 		"initialDelay -1s":     {up(", initialDelay: -1s"), []string{"initialDelay: must be between 0s and 168h"}},
 		"compared":             {spec: up(", interval: 10s, compare: {bad: errors, tolerance: 0.5}")},
 		"compared once":        {up(", compare: {bad: errors}"), []string{"compare: needs provider.prometheus and an interval"}},

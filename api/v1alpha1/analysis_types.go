@@ -178,6 +178,12 @@ type Metric struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=10000
 	ConsecutiveErrorLimit *int32 `json:"consecutiveErrorLimit,omitempty"`
+	// waitForData is how long after the analysis began an answer without any data is waited for; until then it counts
+	// for nothing. A new version has no data before its first requests were counted and collected. Default none: no data
+	// is an error at once. Builtins set it by the interval at which Prometheus collects.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="waitForData: must be between 0s and 24h"
+	WaitForData *metav1.Duration `json:"waitForData,omitempty"`
 	// consecutiveSuccessLimit ends the metric early, as a success, after so many good measurements in a row.
 	// +optional
 	// +kubebuilder:validation:Minimum=1

@@ -76,6 +76,13 @@ type ReleaseSpec struct {
 	// cause says how the release came to be.
 	// +optional
 	Cause ReleaseCause `json:"cause,omitempty"`
+	// canarySuffix is what the name of each canary Service has after the Service's own. Default "-canary". Where a
+	// gateway keeps sessions by a cookie it is "-canary-N", N the release's number: such a cookie names the Service that
+	// a session belongs to, and one of an earlier release must not lead to this one's new version.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^-canary(-[0-9]+)?$`
+	CanarySuffix string `json:"canarySuffix,omitempty"`
 	// shared lists the ConfigMaps and Secrets that both revisions name: changing their content changes
 	// both versions at once, and an abort does not bring it back.
 	// +optional
@@ -258,6 +265,21 @@ type VersionReplicas struct {
 	CanaryDesired int32 `json:"canaryDesired"`
 }
 
+// LayerMemory is what a traffic layer had when a release looked last.
+type LayerMemory struct {
+	// name of the layer, as "ingress/shop".
+	// +required
+	// +kubebuilder:validation:MaxLength=300
+	Name string `json:"name"`
+	// version changes with each change of the layer's object; it is empty where Sluice has none there.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Version string `json:"version,omitempty"`
+	// since is when this version was first seen to be stored and accepted.
+	// +required
+	Since metav1.MicroTime `json:"since"`
+}
+
 // ReleaseMemory is the cursor of a release and the times that it counts from.
 type ReleaseMemory struct {
 	// step is the index of the current step, from 0.
@@ -319,6 +341,13 @@ type ReleaseMemory struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	OverriddenBy string `json:"overriddenBy,omitempty"`
+	// layers is what the traffic layers had when the release looked last, and since when: a gateway is given its time
+	// from then. Only of the layers that the release has changed.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Layers []LayerMemory `json:"layers,omitempty"`
 	// drainFrom is when the version that goes was first seen to get no more requests.
 	// +optional
 	DrainFrom *metav1.MicroTime `json:"drainFrom,omitempty"`

@@ -126,7 +126,7 @@ type TrafficLayer struct {
 	// httpRoute is an HTTPRoute of the Gateway API. Sluice adds the canary backend and its weight to every
 	// rule that names the workload's Service, and puts the rules back at the end.
 	// +optional
-	HTTPRoute *TrafficReference `json:"httpRoute,omitempty"`
+	HTTPRoute *HTTPRouteReference `json:"httpRoute,omitempty"`
 }
 
 // IngressReference names an Ingress in the Rollout's namespace.
@@ -136,20 +136,55 @@ type IngressReference struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
-	// settle is how long the Ingress controller is given to follow a change, since it does not report when
-	// it has. Default 3.5s, for ingress-nginx, which syncs at most every 3.3s.
+	// controller says by what annotations the Ingress controller divides requests. nginx: it reads ingress-nginx's
+	// canary annotations, nginx.ingress.kubernetes.io/canary-*. Default: by spec.controller of the IngressClass; an
+	// Ingress of a controller that Sluice does not know to read them is refused.
+	// +optional
+	// +kubebuilder:validation:Enum=nginx
+	Controller string `json:"controller,omitempty"`
+	// confirm says how Sluice makes sure that a step is in force, see TrafficConfirmation.
+	// +optional
+	Confirm TrafficConfirmation `json:"confirm,omitempty"`
+	// settle is how long the Ingress controller is given to follow each change, the removal of the canary included,
+	// since it does not report when it has. It counts from when the API server has stored the change. The drain is at
+	// least as long. Default 7s, for ingress-nginx as it ships: one sync every 3.3s (--sync-rate-limit 0.3), up to 2.5s
+	// for the sync itself, and 1s until its workers have taken the result over. Raise it where the controller syncs
+	// less often: 1/limit + 3.5s.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="traffic.ingress.settle: must be between 0s and 10m"
 	Settle *metav1.Duration `json:"settle,omitempty"`
 }
 
-// TrafficReference names one traffic object in the Rollout's namespace.
-type TrafficReference struct {
-	// name of the object.
+// TrafficConfirmation says how it is made sure that a step is in force. Requests: after settle, by the gateway's request
+// metrics too, where the controller knows them (--request-metrics and --prometheus-address): the share of requests that
+// reaches the new version is compared with the weight, and a difference keeps the step waiting. Too few requests, or no
+// answer, let it go on after a while. Settle: by time alone. Default Requests.
+//
+// +kubebuilder:validation:Enum=Requests;Settle
+type TrafficConfirmation string
+
+// The confirmations.
+const (
+	ConfirmByRequests TrafficConfirmation = "Requests"
+	ConfirmBySettle   TrafficConfirmation = "Settle"
+)
+
+// HTTPRouteReference names an HTTPRoute in the Rollout's namespace.
+type HTTPRouteReference struct {
+	// name of the HTTPRoute.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
+	// confirm says how Sluice makes sure that a step is in force, see TrafficConfirmation.
+	// +optional
+	Confirm TrafficConfirmation `json:"confirm,omitempty"`
+	// settle is how long the gateway is given to follow each change after it has reported Accepted, since that says
+	// that the route is valid, and not that it is in force. The drain is at least as long. Default: by the controller
+	// that reports in the route's status, 4s for Traefik, 5s for one that Sluice knows nothing of.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="traffic.httpRoute.settle: must be between 0s and 10m"
+	Settle *metav1.Duration `json:"settle,omitempty"`
 }
 
 // CanaryStrategy releases a new revision beside the stable one.

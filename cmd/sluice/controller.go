@@ -32,7 +32,7 @@ func runController(ctx context.Context, cfg *rest.Config, o cli.ControllerOption
 		LeaderElect: o.LeaderElect, LeaseNamespace: home(cfg),
 		MetricsAddress: o.MetricsAddress, ProbeAddress: o.ProbeAddress, Namespace: o.Namespace,
 		MetricHosts: o.MetricHosts, NotifyHosts: o.NotifyHosts, APIServer: apiServer(cfg), AllowLoopback: o.AllowLoopback,
-		PrometheusAddress: o.PrometheusAddress, RequestMetrics: o.RequestMetrics,
+		PrometheusAddress: o.PrometheusAddress, RequestMetrics: o.RequestMetrics, ScrapeInterval: o.ScrapeInterval,
 	})
 }
 

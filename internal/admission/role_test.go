@@ -141,6 +141,7 @@ func TestControllerRights(t *testing.T) {
 		"/configmaps":                          nil,
 		"discovery.k8s.io/endpointslices":      {"get", "list", "watch"},
 		"networking.k8s.io/ingresses":          {"get", "list", "watch", "create", "patch", "update", "delete"},
+		"networking.k8s.io/ingressclasses":     {"get"},
 		"gateway.networking.k8s.io/httproutes": {"get", "list", "watch", "patch", "update"},
 		"autoscaling/horizontalpodautoscalers": {"get", "list", "watch"},
 		"events.k8s.io/events":                 {"create", "patch"},

@@ -20,6 +20,11 @@ const (
 	Cancelled    Phase = "Cancelled"
 )
 
+// WaitsForData says whether an answer without data, asked for at a time, counts for nothing, in a run that began at started.
+func (m Metric) WaitsForData(started, at time.Time) bool {
+	return at.Before(started.Add(m.WaitForData))
+}
+
 // Ended says whether a metric is measured no more.
 func (p Phase) Ended() bool { return p != "" && p != Pending && p != Running }
 
@@ -32,6 +37,8 @@ type Metric struct {
 	Count int
 	// FailureLimit, InconclusiveLimit and ConsecutiveErrorLimit are borne; one more ends the metric.
 	FailureLimit, InconclusiveLimit, ConsecutiveErrorLimit int
+	// WaitForData is how long after the run began an answer without data counts for nothing.
+	WaitForData time.Duration
 	// ConsecutiveSuccessLimit ends the metric early; 0 means never.
 	ConsecutiveSuccessLimit int
 	// DryRun: it is measured and recorded, but does not count.
@@ -80,6 +87,9 @@ func (r Result) Take(m Metric, x Measurement) Result {
 	case Inconclusive:
 		r.Inconclusive++
 		r.ConsecutiveSuccesses, r.ConsecutiveErrors = 0, 0
+	case Pending: // There is no data yet.
+		r.Message = x.Message
+		return r
 	default: // What is no measurement is an error, whatever it calls itself.
 		r.Errors++
 		r.ConsecutiveErrors++

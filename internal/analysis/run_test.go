@@ -136,3 +136,31 @@ func TestNothingIsTakenForSuccess(t *testing.T) {
 		}
 	})
 }
+
+// TestFaultC6NoDataIsWaitedFor: an answer without data counts for nothing while it is waited for, and is an error afterwards.
+func TestFaultC6NoDataIsWaitedFor(t *testing.T) {
+	started := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	m := Metric{Name: "rate", Interval: 10 * time.Second, Count: 1, ConsecutiveErrorLimit: 1, WaitForData: time.Minute}
+	r := Result{Name: m.Name}
+	at := started
+	for range 20 {
+		phase := Error
+		if m.WaitsForData(started, at) {
+			phase = Pending
+		}
+		r = r.Take(m, Measurement{At: at, Phase: phase, Message: "no data"})
+		if r.Phase.Ended() {
+			break
+		}
+		if got := Look([]Metric{m}, []Result{r}, started, at, false).Wake; !got.Equal(at.Add(m.Interval)) {
+			t.Fatalf("looks again at %s after %s", got, at)
+		}
+		at = at.Add(m.Interval)
+	}
+	if r.Phase != Error || at.Sub(started) != 70*time.Second || r.Errors != 2 {
+		t.Errorf("%s after %s with %d errors", r.Phase, at.Sub(started), r.Errors)
+	}
+	if got := (Result{Name: m.Name}).Take(m, Measurement{At: started, Phase: Pending}).Take(m, Measurement{At: at, Phase: Successful}); got.Phase != Successful {
+		t.Errorf("with data at last: %s", got.Phase)
+	}
+}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
@@ -24,6 +25,8 @@ type ControllerOptions struct {
 	AllowLoopback            bool
 	// PrometheusAddress is asked where a metric names none, RequestMetrics says whose metrics are found there.
 	PrometheusAddress, RequestMetrics string
+	// ScrapeInterval is how often that Prometheus collects them; 0 has it learned.
+	ScrapeInterval time.Duration
 	// Verbosity of the log: 0 for what was done, 1 for every decision too.
 	Verbosity int
 }
@@ -60,6 +63,7 @@ Outside of the cluster it has to be the user whom the admission policies know as
 	f.BoolVar(&o.AllowLoopback, "metric-hosts-loopback", false, "Let measurements ask, and Notifiers send to, this very machine; for the playground only")
 	f.StringVar(&o.PrometheusAddress, "prometheus-address", "", "Prometheus to ask where a metric names none, as http://prometheus.monitoring:9090")
 	f.StringVar(&o.RequestMetrics, "request-metrics", "", "Whose request metrics that Prometheus has, for analysis.builtin: "+strings.Join(measure.RequestMetrics(), ", "))
+	f.DurationVar(&o.ScrapeInterval, "scrape-interval", 0, "How often that Prometheus collects the request metrics; learned from them if not given, and 1m where that fails")
 	f.IntVarP(&o.Verbosity, "verbosity", "v", 0, "Log level: 0 what was done, 1 every decision too")
 	return c
 }

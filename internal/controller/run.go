@@ -38,11 +38,13 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/admission"
 	"github.com/sluice-dev/sluice/internal/controller/analysis"
+	"github.com/sluice-dev/sluice/internal/controller/meter"
 	"github.com/sluice-dev/sluice/internal/controller/notify"
 	"github.com/sluice-dev/sluice/internal/controller/rollout"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/kube/clock"
 	"github.com/sluice-dev/sluice/internal/metric"
+	"github.com/sluice-dev/sluice/internal/registry"
 )
 
 // Options say how the controllers run.
@@ -60,6 +62,8 @@ type Options struct {
 	AllowLoopback                       bool
 	// PrometheusAddress is asked where a metric names none, RequestMetrics says whose metrics are found there.
 	PrometheusAddress, RequestMetrics string
+	// ScrapeInterval is how often that Prometheus collects them; 0 has it learned.
+	ScrapeInterval time.Duration
 }
 
 // leaseName is the Lease by which one of several controllers is the one that acts.
@@ -84,11 +88,18 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 		Kube:   kube.New(mgr.GetClient(), mgr.GetAPIReader(), now.Now),
 		Events: mgr.GetEventRecorder("sluice"), Now: now.Now, Calendar: now.Calendar, PolicyInForce: policy.inForce.Load, RequestMetrics: o.RequestMetrics,
 	}
+	o.APIServer = append(slices.Clone(o.APIServer), behindService(ctx, mgr.GetAPIReader())...)
+	egress, err := metricEgress(o)
+	if err != nil {
+		return err
+	}
+	if err := setupMeter(mgr, o, now, egress, r); err != nil {
+		return err
+	}
 	if err := r.Setup(ctx, mgr, changed); err != nil {
 		return err
 	}
-	o.APIServer = append(slices.Clone(o.APIServer), behindService(ctx, mgr.GetAPIReader())...)
-	if err := setupAnalysis(ctx, mgr, o, now); err != nil {
+	if err := setupAnalysis(ctx, mgr, o, now, egress); err != nil {
 		return err
 	}
 	if err := setupNotify(mgr, o, now); err != nil {
@@ -125,15 +136,33 @@ func behindService(ctx context.Context, live client.Reader) []string {
 	return out
 }
 
-// setupAnalysis adds the controller of AnalysisRuns. What it remembers of its writes is its own.
-func setupAnalysis(ctx context.Context, mgr manager.Manager, o Options, now *clock.Clock) error {
+// metricEgress says what may be measured.
+func metricEgress(o Options) (*metric.Egress, error) {
 	if u, err := url.Parse(o.PrometheusAddress); err == nil && u.Host != "" {
 		o.MetricHosts = append(slices.Clone(o.MetricHosts), u.Host) // Whoever names it means it to be asked.
 	}
-	egress, err := metric.NewEgress(metric.EgressOptions{Hosts: o.MetricHosts, APIServer: o.APIServer, AllowLoopback: o.AllowLoopback})
-	if err != nil {
-		return err
+	return metric.NewEgress(metric.EgressOptions{Hosts: o.MetricHosts, APIServer: o.APIServer, AllowLoopback: o.AllowLoopback})
+}
+
+// setupMeter adds what counts the gateway's requests, where it is known whose metrics Prometheus has.
+func setupMeter(mgr manager.Manager, o Options, now *clock.Clock, egress *metric.Egress, r *rollout.Reconciler) error {
+	if o.PrometheusAddress == "" || o.RequestMetrics == "" {
+		return nil
 	}
+	source, _ := registry.Metric(v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusProvider{}})
+	m := &meter.Meter{
+		Of: o.RequestMetrics, Source: source, Egress: egress, Address: o.PrometheusAddress,
+		Calendar: now.Calendar, Fixed: o.ScrapeInterval,
+	}
+	r.Meter = m
+	if err := mgr.Add(m); err != nil {
+		return fmt.Errorf("add the meter: %w", err)
+	}
+	return nil
+}
+
+// setupAnalysis adds the controller of AnalysisRuns. What it remembers of its writes is its own.
+func setupAnalysis(ctx context.Context, mgr manager.Manager, o Options, now *clock.Clock, egress *metric.Egress) error {
 	pods, err := corev1client.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
 		return fmt.Errorf("make the client for logs: %w", err)

@@ -55,7 +55,7 @@ func InCluster(namespace string, get func(ctx context.Context, key types.Namespa
 }
 
 // Prepare freezes a plan and checks it. The error is a *Problem where a person has to mend it.
-func Prepare(ctx context.Context, ro *v1alpha1.Rollout, plan *v1alpha1.ReleasePlan, read Reader, requestMetrics string) error {
+func Prepare(ctx context.Context, ro *v1alpha1.Rollout, plan *v1alpha1.ReleasePlan, read Reader, requestMetrics Requests) error {
 	if err := Freeze(ctx, plan, read); err != nil {
 		return err
 	}

@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/utils/ptr"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
+
+// counted are the request metrics of these tests.
+var counted = Requests{Of: "playground", Collection: time.Second}
 
 type (
 	reference = v1alpha1.AnalysisTemplateReference
@@ -82,7 +86,7 @@ func TestFreeze(t *testing.T) {
 		t.Errorf("templates (-want +got):\n%s", diff)
 	}
 	clear(all)
-	if err := Check(plan, shop(), "playground"); err != nil {
+	if err := Check(plan, shop(), counted); err != nil {
 		t.Fatal(err)
 	}
 	for at, want := range map[At][]string{
@@ -93,7 +97,7 @@ func TestFreeze(t *testing.T) {
 	} {
 		values := Names(shop(), "shop-1", plan.Steps[0])
 		values["canaryService"] = "web-canary"
-		metrics, err := Metrics(plan, at, values, "playground")
+		metrics, err := Metrics(plan, at, values, counted)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +174,7 @@ func TestCheckRefuses(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			err := Check(plan, shop(), "playground")
+			err := Check(plan, shop(), counted)
 			if _, ok := errors.AsType[*Problem](err); !ok || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("it says %v; want %q", err, test.says)
 			}

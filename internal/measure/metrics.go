@@ -20,7 +20,7 @@ const templateDepth = 5
 
 // Metrics are those of one analysis of a frozen plan, with every argument filled in. Values stand for the built-in names,
 // see Names; requestMetrics says whose metrics a builtin asks for. The error is a *Problem.
-func Metrics(plan v1alpha1.ReleasePlan, at At, values map[string]string, requestMetrics string) ([]v1alpha1.Metric, error) {
+func Metrics(plan v1alpha1.ReleasePlan, at At, values map[string]string, requestMetrics Requests) ([]v1alpha1.Metric, error) {
 	i := slices.IndexFunc(analyses(plan), func(a analysis) bool {
 		return a.Background == at.Background && (at.Background || a.Step == at.Step)
 	})
@@ -37,7 +37,7 @@ func Metrics(plan v1alpha1.ReleasePlan, at At, values map[string]string, request
 	if a.Builtin == "" {
 		return g.metrics, nil
 	}
-	m, err := builtin.Metric(requestMetrics, a.StepAnalysis, at.Background, pauseOf(plan.Steps[at.Step]))
+	m, err := builtin.Metric(requestMetrics.Of, a.StepAnalysis, at.Background, pauseOf(plan.Steps[at.Step]), requestMetrics.Collection)
 	if err != nil {
 		return nil, wrong(a.field+".builtin", "%s", strings.TrimPrefix(err.Error(), "builtin: "))
 	}
@@ -58,10 +58,18 @@ func pauseOf(step v1alpha1.CanaryStep) time.Duration {
 func RequestMetrics() []string { return builtin.Dialects() }
 
 // AnyRequestMetrics stands for those that the controller knows of, where it cannot be asked.
-func AnyRequestMetrics() string { return RequestMetrics()[0] }
+func AnyRequestMetrics() Requests { return Requests{Of: RequestMetrics()[0]} }
+
+// Requests are the request metrics that a builtin asks for.
+type Requests struct {
+	// Of is whose they are, as "ingress-nginx"; empty if that is not known.
+	Of string
+	// Collection is how often Prometheus collects them; 0 if that is not known.
+	Collection time.Duration
+}
 
 // Check finds what cannot be measured in a frozen plan, before anything moves. The error is a *Problem.
-func Check(plan v1alpha1.ReleasePlan, ro *v1alpha1.Rollout, requestMetrics string) error {
+func Check(plan v1alpha1.ReleasePlan, ro *v1alpha1.Rollout, requestMetrics Requests) error {
 	for _, a := range analyses(plan) {
 		values := Names(ro, ro.Name+"-1", plan.Steps[a.Step])
 		if _, err := Metrics(plan, a.At, values, requestMetrics); err != nil {

@@ -12,7 +12,7 @@ import (
 func Traffic(l v1alpha1.TrafficLayer) (traffic.Provider, string) {
 	switch {
 	case l.Ingress != nil:
-		return ingress.New(), l.Ingress.Name
+		return ingress.Of(l.Ingress.Controller), l.Ingress.Name
 	case l.HTTPRoute != nil:
 		return gatewayapi.New(), l.HTTPRoute.Name
 	}

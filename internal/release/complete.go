@@ -199,11 +199,11 @@ func (t *turn) drain(version string) Reason {
 	if t.m.DrainFrom.IsZero() {
 		t.m.DrainFrom = t.now
 	}
-	end := t.m.DrainFrom.Add(t.s.DrainDelay)
+	end := t.m.DrainFrom.Add(t.drainDelay())
 	if !t.now.Before(end) {
 		return Reason{}
 	}
-	return t.until(ReasonDraining, version+" finishes the requests under way", "time", t.m.DrainFrom, end)
+	return t.until(ReasonDraining, version+" finishes the requests under way", byPassing, t.m.DrainFrom, end)
 }
 
 // handOver gives the new ReplicaSet to the workload. This is remembered first.

@@ -38,6 +38,7 @@ func newTurn(s Spec, o Observed, m Memory, now time.Time) *turn {
 	t := &turn{s: s, o: o.lasting(), m: m, now: now.UTC().Truncate(time.Microsecond)}
 	t.broken = m.problem(s)
 	t.m = m.sane(s, t.now)
+	t.lookAtLayers()
 	return t
 }
 

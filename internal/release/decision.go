@@ -15,6 +15,8 @@ type Outcome struct {
 	// Answers to decisions, one for each that was looked at. They must be stored in one write with the
 	// memory, and a decision that was answered there must not be shown again: so each is applied exactly once.
 	Answers []Answer
+	// Ask is what the gateway's metrics are to be asked; nil for nothing. It is asked until it is nil, or another.
+	Ask *ShareQuestion
 	// Wake is the next moment at which time alone changes the decision; zero if none does.
 	Wake time.Time
 }
@@ -131,6 +133,8 @@ type Memory struct {
 	Approvals []Approved
 	// OverriddenBy is who lets the release go on although a window is shut.
 	OverriddenBy string
+	// Layers is what the layers had when the release looked last; only of those that it has changed.
+	Layers []LayerSeen
 	// DrainFrom is when the version that goes was first seen to get no more requests.
 	DrainFrom time.Time
 	// HandedOver: the canary's ReplicaSet was given to the workload; in an abort, and was not seen to be taken back.

@@ -74,12 +74,12 @@ func (t *turn) end(why EndReason, user, message string) {
 	t.happened(string(why), user, "%s", message)
 	m := Memory{
 		Phase: Aborting, Step: t.m.Step, StartedAt: t.m.StartedAt, StepStartedAt: t.now,
-		End: why, EndMessage: message,
+		End: why, EndMessage: message, Layers: t.m.Layers,
 		// Also if it was just to be taken back for another reason.
 		HandedOver: t.m.Phase == Completing && t.o.Canary.Adopted,
 	}
 	if t.neverServed() {
-		m.DrainFrom = t.m.StartedAt.Add(-t.s.DrainDelay)
+		m.DrainFrom = t.m.StartedAt.Add(-t.drainDelay())
 	}
 	t.m = m
 	t.out.Actions = nil

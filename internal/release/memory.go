@@ -3,6 +3,7 @@ package release
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -58,6 +59,12 @@ func (m Memory) notAhead(now time.Time) Memory {
 	for _, at := range []*time.Time{&m.StartedAt, &m.StepStartedAt, &m.StepReachedAt, &m.PausedAt, &m.AskedAt, &m.DrainFrom} {
 		if at.After(now) {
 			*at = now
+		}
+	}
+	m.Layers = slices.Clone(m.Layers)
+	for i := range m.Layers {
+		if m.Layers[i].Since.After(now) {
+			m.Layers[i].Since = now
 		}
 	}
 	return m

@@ -12,6 +12,10 @@ type Observed struct {
 	Services []Service
 	// Layers, in the order of Spec.Layers.
 	Layers []Layer
+	// Metered: the gateway's own metrics can be asked what share of the requests reaches the new version. Served is what
+	// they have said.
+	Metered bool
+	Served  Served
 	// Removing: the Rollout is being deleted, or Sluice uninstalled.
 	Removing bool
 	// Analyses that have been begun for this release.
@@ -94,10 +98,18 @@ type Layer struct {
 	Held    bool
 	Weight  int
 	Matches []Match
-	// Settled: the layer reports (or its settle time has shown) that what it has now is in force.
+	// Version changes with each change of what the layer has. It is empty where there is no object of Sluice's.
+	Version string
+	// Settled: the layer reports that it has taken what it has now, or it is one that reports nothing.
 	Settled bool
+	// Settle is how long the layer needs to follow after that; 0 where what it reports is in force.
+	Settle time.Duration
 	// Problem says why it is not, if that is known.
 	Problem string
+
+	// settledAt is when the time of Settle is over, settling that only this is waited for; see settle.go.
+	settledAt time.Time
+	settling  bool
 }
 
 // Decision is one person's unanswered word.

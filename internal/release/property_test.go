@@ -97,7 +97,9 @@ func drawObserved(t *rapid.T, s Spec) Observed {
 		if layer.Routed {
 			layer.Weight = rapid.SampledFrom([]int{0, 20, 50, 100}).Draw(t, "layerWeight")
 			layer.Held = rapid.Bool().Draw(t, "layerHeld")
+			layer.Version = rapid.SampledFrom([]string{"1", "2"}).Draw(t, "layerVersion")
 		}
+		layer.Settle = time.Duration(rapid.SampledFrom([]int{0, 0, 3, 7}).Draw(t, "settle")) * time.Second
 		o.Layers = append(o.Layers, layer)
 	}
 	for range rapid.SampledFrom([]int{0, 0, 1, 2, 4}).Draw(t, "analyses") {
@@ -155,6 +157,11 @@ func drawMemory(t *rapid.T, s Spec, now time.Time) Memory {
 		End:      rapid.SampledFrom([]EndReason{NotEnding, NotEnding, AbortedByUser, NewerRevision, RolloutRemoved, AnalysisFailed}).Draw(t, "end"),
 		PausedAt: ago("pausedAt"), EndMessage: rapid.SampledFrom([]string{"", "", "the analysis failed"}).Draw(t, "endMessage"),
 	}
+	for _, l := range s.Layers {
+		if rapid.Bool().Draw(t, "layerSeen") {
+			m.Layers = append(m.Layers, LayerSeen{Layer: l, Version: rapid.SampledFrom([]string{"", "1", "2"}).Draw(t, "seenVersion"), Since: ago("seenSince")})
+		}
+	}
 	drawGateMemory(t, &m)
 	m.AskedAt = ago("askedAt")
 	return m
@@ -211,6 +218,7 @@ func TestAnyWorld(t *testing.T) {
 func TestAnyRelease(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(drawSpec(t), rapid.IntRange(0, 6).Draw(t, "replicas"))
+		w.settle = time.Duration(rapid.SampledFrom([]int{0, 0, 2, 4}).Draw(t, "settle")) * time.Second
 		for range rapid.IntRange(0, 60).Draw(t, "seconds") {
 			if rapid.IntRange(0, 3).Draw(t, "calm") == 0 {
 				disturb(t, w)
@@ -294,6 +302,8 @@ func disturb(t *rapid.T, w *world) {
 		w.stuck = true
 	case 8:
 		if len(w.o.Layers) > 0 && w.o.Layers[0].Routed {
+			w.changes++
+			w.o.Layers[0].Version = fmt.Sprint(w.changes)
 			w.o.Layers[0].Weight = rapid.SampledFrom([]int{0, 100}).Draw(t, "overwrite")
 		}
 	case 9:

@@ -67,6 +67,7 @@ const (
 	byKubernetes = "Kubernetes"
 	byGateway    = "the traffic layer"
 	byTime       = "time, or anyone who may promote"
+	byPassing    = "time"
 	byPromoter   = "anyone who may promote"
 	byResumer    = "anyone who may resume or promote"
 	byOverrider  = "time, or anyone who may override"
@@ -102,7 +103,7 @@ func (t *turn) bounded(r Reason) (_ Reason, passed bool) {
 
 // clock is when the wait began that the progress deadline bounds. A drain is no such wait.
 func (t *turn) clock() time.Time {
-	if drained := t.m.DrainFrom.Add(t.s.DrainDelay); !t.m.DrainFrom.IsZero() && drained.After(t.m.StepStartedAt) {
+	if drained := t.m.DrainFrom.Add(t.drainDelay()); !t.m.DrainFrom.IsZero() && drained.After(t.m.StepStartedAt) {
 		return drained
 	}
 	return t.m.StepStartedAt

@@ -19,6 +19,9 @@ type world struct {
 	hung   map[string]bool
 	limit  map[string]int // at most so many pods of a version get ready
 	stuck  bool
+	// settle is how long the layers need to follow, changes counts how often they were changed.
+	settle  time.Duration
+	changes int
 	// asleep: the Deployment controller does nothing.
 	asleep bool
 	// disturbed: somebody else has changed the world since the last tick.
@@ -49,7 +52,7 @@ func (w *world) tick() Outcome {
 	w.kubelet(&w.o.Stable, w.spec.From)
 	w.kubelet(&w.o.Canary, w.spec.To)
 	for i := range w.o.Layers {
-		w.o.Layers[i].Settled = !w.hung[w.o.Layers[i].Name]
+		w.o.Layers[i].Settled, w.o.Layers[i].Settle = !w.hung[w.o.Layers[i].Name], w.settle
 	}
 	w.show()
 	out := Decide(w.spec, w.o, w.memory, w.now)
@@ -138,7 +141,8 @@ func (w *world) carryOut(a Action) {
 		w.service(a.Service).CanaryExists = false
 	case Route:
 		l := w.layer(a.Layer)
-		*l = Layer{Name: l.Name, Routed: true, Held: true, Weight: a.Weight, Matches: a.Matches}
+		w.changes++
+		*l = Layer{Name: l.Name, Routed: true, Held: true, Weight: a.Weight, Matches: a.Matches, Version: fmt.Sprint(w.changes)}
 	case Unroute:
 		l := w.layer(a.Layer)
 		*l = Layer{Name: l.Name}

@@ -24,6 +24,8 @@ type Spec struct {
 	ProgressDeadline time.Duration
 	// ReleaseDeadline is the longest time for the whole release.
 	ReleaseDeadline time.Duration
+	// Settle is the longest time that the plan gives a layer to follow a change; see Layer.Settle.
+	Settle time.Duration
 	// DrainDelay is kept between the last request sent to a version and the end of its pods.
 	DrainDelay time.Duration
 }

@@ -10,7 +10,7 @@ import (
 var (
 	layeredStep = []gate{
 		(*turn).ours, together((*turn).protect, (*turn).narrow), together((*turn).twins, (*turn).scale), (*turn).endpoints,
-		(*turn).routes, (*turn).routesInForce, (*turn).untroubled,
+		(*turn).routes, (*turn).routesInForce, (*turn).served, (*turn).untroubled,
 	}
 	splitStep = []gate{(*turn).ours, (*turn).scale, (*turn).untroubled}
 
@@ -212,6 +212,7 @@ func (t *turn) routes() Reason {
 		if l.Weight > step.Weight && !t.stableTakes(step.Weight, false) {
 			return t.stableNotReady(t.o.stableReady())
 		}
+		t.remember(l)
 		t.do(Route{Layer: l.Name, Weight: step.Weight, Matches: step.Matches})
 	}
 	if waits == "" {
@@ -226,7 +227,11 @@ func (t *turn) routesInForce() Reason {
 		return awaiting(ReasonRouteNotInForce, "whoever may create it", "%s is not there", t.s.Layers[len(t.o.Layers)])
 	}
 	for i := range t.o.Layers {
-		if l := &t.o.Layers[i]; !l.Settled {
+		l := &t.o.Layers[i]
+		switch {
+		case l.settling:
+			return t.settling(l)
+		case !l.Settled:
 			return awaiting(ReasonRouteNotInForce, byGateway, "%s has not reported that %d %% are in force%s", l.Name, l.Weight, problemOf(l.Problem))
 		}
 	}

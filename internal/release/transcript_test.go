@@ -37,6 +37,7 @@ func (p *play) command(t *testing.T, d *datadriven.TestData) string {
 	switch d.Cmd {
 	case "release":
 		p.w = newWorld(specOf(t, d), number(t, d, "replicas", 4))
+		p.w.settle = duration(t, d, "settle", 0)
 	case "tick":
 		return w.describe(w.tick())
 	case "run":
@@ -141,9 +142,11 @@ func (p *play) overwrite(t *testing.T, d *datadriven.TestData) {
 	}
 	l := p.w.layer(text(d, "layer"))
 	if d.HasArg("undone") {
-		l.Routed, l.Weight, l.Matches = false, 0, nil
+		l.Routed, l.Weight, l.Matches, l.Version = false, 0, nil, ""
 		return
 	}
+	p.w.changes++
+	l.Version = fmt.Sprint(p.w.changes)
 	l.Weight = number(t, d, "weight", 0)
 }
 

@@ -76,6 +76,10 @@ func (v *validation) times() {
 	if v.s.DrainDelay < 0 {
 		v.add("spec.drainDelay", fmt.Sprintf("%s is negative", v.s.DrainDelay), "set it to 0s or more")
 	}
+	if v.s.Settle > 0 && v.s.Settle >= v.s.ProgressDeadline && v.s.ProgressDeadline > 0 {
+		v.add("spec.traffic[].settle", fmt.Sprintf("%s is not less than spec.progressDeadline (%s), so that no step could come into force in time",
+			v.s.Settle, v.s.ProgressDeadline), "raise progressDeadline, or lower settle")
+	}
 	switch v.s.OnFailure {
 	case FailureAborts, FailurePauses:
 	default:

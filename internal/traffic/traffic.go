@@ -48,6 +48,10 @@ type World struct {
 	Original map[string]any
 	// Backends of the workload.
 	Backends []Backend
+	// Class is that of Route, for layers that are Classed; nil if nobody has looked.
+	Class *Class
+	// Others are all objects of Route's kind that can be seen, in all namespaces, for layers that are Contended.
+	Others []*unstructured.Unstructured
 	// Now is the time of the decision.
 	Now time.Time
 }
@@ -79,11 +83,12 @@ type State struct {
 	// Routed: the layer has a canary route, or Sluice still has its hands on the team's object.
 	Routed bool
 	Split
-	// Accepted: the object is as Apply would leave it for this Split, and the layer reports that it is in
-	// force. Of layers that report nothing only the first is asked; they give ChangedAt.
+	// Accepted: the object is as Apply would leave it for this Split, and the layer reports that it has taken it. Of
+	// layers that report nothing only the first is asked.
 	Accepted bool
-	// ChangedAt is when the route was last changed by us, where the layer does not report.
-	ChangedAt time.Time
+	// Version changes with each change of the object that steers requests, and with nothing else. It is empty where
+	// there is none of Sluice's.
+	Version string
 	// Problem says why Accepted is false; it is empty otherwise.
 	Problem string
 }
@@ -113,4 +118,39 @@ type Provider interface {
 type Propagating interface {
 	// Propagation is how long the layer may take to learn of a new endpoint.
 	Propagation() time.Duration
+}
+
+// Settling is implemented by layers that are not in force as soon as they say so.
+type Settling interface {
+	// Settle is how long the layer may take to follow a change after it was accepted, where the Rollout does not say.
+	Settle(w World) time.Duration
+}
+
+// Class is the class of an object and the controller behind it.
+type Class struct {
+	// Name that the object gives; empty if it names none.
+	Name string
+	// Controller is what reads objects of that class; empty if there is no such class.
+	Controller string
+	// Unreadable: there is no right to look.
+	Unreadable bool
+}
+
+// Classed is implemented by layers whose objects name the controller that reads them by a class.
+type Classed interface {
+	// Class is the name of the object's class; empty if it names none.
+	Class(route *unstructured.Unstructured) string
+}
+
+// Contended is implemented by layers that heed one divider of the same requests alone, also where an object of another
+// name asks for it.
+type Contended interface {
+	// Contention says who else divides the same requests, with the remedy; empty if nobody does.
+	Contention(w World) string
+}
+
+// Sticky is implemented by layers that may keep a session where it is by a cookie that names its Service.
+type Sticky interface {
+	// Sticky says whether the team's object asks for that.
+	Sticky(w World) bool
 }

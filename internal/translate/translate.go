@@ -24,9 +24,10 @@ const (
 	DefaultReleaseDeadline  = 7 * 24 * time.Hour
 	DefaultDrainDelay       = 5 * time.Second
 	DefaultHistoryLimit     = 10
-	// DefaultIngressSettle is how long an Ingress controller that reports nothing is given to follow a
-	// change. ingress-nginx syncs at most every 3.3 s (--sync-rate-limit 0.3).
-	DefaultIngressSettle = 3500 * time.Millisecond
+	// DefaultIngressSettle is how long an Ingress controller that reports nothing is given to follow a change. For
+	// ingress-nginx as it ships: at most one sync every 3.3 s (--sync-rate-limit 0.3), up to 2.5 s for the sync itself
+	// (5.8 s at most were measured from write to post), and its workers look for the result each second.
+	DefaultIngressSettle = 7 * time.Second
 )
 
 // Plan is what a release of this Rollout follows, with every default filled in.
@@ -72,10 +73,8 @@ func Spec(p v1alpha1.ReleasePlan, from, to string) release.Spec {
 	}
 	for _, l := range p.Traffic {
 		s.Layers = append(s.Layers, LayerName(l))
-		// A layer that reports nothing is only known to have followed when its time is over.
-		if l.Ingress != nil && l.Ingress.Settle != nil {
-			s.DrainDelay = max(s.DrainDelay, l.Ingress.Settle.Duration)
-		}
+		s.Settle = max(s.Settle, settleOf(l))
+		s.DrainDelay = max(s.DrainDelay, s.Settle) // Gateways learn of endpoints as late as of routes.
 	}
 	for _, st := range p.Steps {
 		s.Steps = append(s.Steps, step(st))
@@ -84,6 +83,17 @@ func Spec(p v1alpha1.ReleasePlan, from, to string) release.Spec {
 		s.Background, s.BackgroundFrom = true, backgroundFrom(p)
 	}
 	return s
+}
+
+// settleOf is the time that a layer is given by the plan; 0 where the plan leaves it to the layer.
+func settleOf(l v1alpha1.TrafficLayer) time.Duration {
+	switch {
+	case l.Ingress != nil && l.Ingress.Settle != nil:
+		return l.Ingress.Settle.Duration
+	case l.HTTPRoute != nil && l.HTTPRoute.Settle != nil:
+		return l.HTTPRoute.Settle.Duration
+	}
+	return 0
 }
 
 // LayerName is the name by which the mind and people speak of a layer: "ingress/shop".

@@ -17,7 +17,7 @@ func shop() *v1alpha1.Rollout {
 		Workload: v1alpha1.WorkloadReference{Kind: "Deployment", Name: "shop"},
 		Traffic: []v1alpha1.TrafficLayer{
 			{Ingress: &v1alpha1.IngressReference{Name: "web"}},
-			{HTTPRoute: &v1alpha1.TrafficReference{Name: "api"}},
+			{HTTPRoute: &v1alpha1.HTTPRouteReference{Name: "api"}},
 		},
 		Canary: v1alpha1.CanaryStrategy{Steps: []v1alpha1.CanaryStep{
 			{Name: "smoke", Weight: ptr.To(int32(0)), Match: []v1alpha1.RequestMatch{{
@@ -67,7 +67,7 @@ func TestSpec(t *testing.T) {
 	got := Spec(Plan(shop()), "a", "b")
 	want := release.Spec{
 		From: "a", To: "b", OnFailure: release.FailurePolicy(v1alpha1.FailureAbort),
-		ProgressDeadline: 10 * time.Minute, ReleaseDeadline: 7 * 24 * time.Hour, DrainDelay: 5 * time.Second,
+		ProgressDeadline: 10 * time.Minute, ReleaseDeadline: 7 * 24 * time.Hour, DrainDelay: 7 * time.Second, Settle: 7 * time.Second,
 		Layers: []string{"ingress/web", "httproute/api"},
 		Steps: []release.Step{
 			{Name: "smoke", Matches: []release.Match{{

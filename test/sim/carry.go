@@ -130,7 +130,7 @@ func (h *hands) route(w *World, r Release, layer string, s Split) {
 	k := layerKey(layer)
 	if k == ingressKey {
 		if i, ok := at[Ingress](&h.view.table, k); !ok || i.Split != s || w.Fumble.Restless {
-			h.add(k, func(any) any { return Ingress{Split: s, ChangedAt: h.tick(w)} })
+			h.add(k, func(any) any { return Ingress{Split: s} })
 		}
 		return
 	}

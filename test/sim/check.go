@@ -155,6 +155,7 @@ var writeChecks = []struct {
 	{"S4", turnWithCapacity},
 	{"S5", partition},
 	{"S7", verifiedBeforeAdvance},
+	{"S7", inForceWhenReached},
 	{"S8", noWayBackFromAbort},
 	{"S9", oneAnswer},
 	{"S11", releaseFromPromoted},

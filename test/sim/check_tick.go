@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/sluice-dev/sluice/internal/release"
 )
@@ -231,7 +232,7 @@ func waitEnds(w *World) string {
 	if m := r.Memory; !ok || m.Phase.Terminal() || w.checks.excuse.blindFrom > 0 {
 		return ""
 	}
-	since, wait := w.checks.drainAt, r.Spec.DrainDelay
+	since, wait := w.checks.drainAt, max(r.Spec.DrainDelay, time.Duration(w.follows())*time.Second)
 	if code == release.ReasonPausedForTime {
 		since, wait = w.checks.reachedAt, r.Spec.Steps[r.Memory.Step].Pause.Duration
 	}

@@ -245,6 +245,23 @@ func verifiedBeforeAdvance(w *World, ch Change) string {
 	return ""
 }
 
+// inForceWhenReached is S7: a step is said to be in force only when the data plane serves it.
+func inForceWhenReached(w *World, ch Change) string {
+	before, after, ok := releases(ch)
+	m := after.Memory
+	if !ok || m.StepReachedAt.IsZero() || m.StepReachedAt.Equal(before.Memory.StepReachedAt) || m.End != release.NotEnding || w.meddled() {
+		return ""
+	}
+	step := after.Spec.Steps[m.Step]
+	want := Split{step.Weight, matchIndex(step.Matches)}
+	for _, layer := range after.Spec.Layers {
+		if has := w.inForce(layer); has != want {
+			return fmt.Sprintf("%s is said to be in force while %s sends %+v, not %+v", step.Name, layer, has, want)
+		}
+	}
+	return ""
+}
+
 // inForce is what the data plane does, whatever the objects say.
 func (w *World) inForce(layer string) Split {
 	if layer == "ingress" {

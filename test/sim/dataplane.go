@@ -63,10 +63,10 @@ func (w *World) propagate(k Key, v any) {
 		}
 	case KIngress:
 		i, _ := v.(Ingress)
-		w.plane.ingress.push(w.plane.after(nginx, due(3)), i)
+		w.plane.ingress.push(w.plane.after(nginx, due(3)+w.SlowRoutes), i)
 	case KRoute:
 		r, _ := v.(Route)
-		w.plane.route.push(w.plane.after(gateway, due(4)), r)
+		w.plane.route.push(w.plane.after(gateway, due(4)+w.SlowRoutes), r)
 	}
 }
 
@@ -114,6 +114,9 @@ func (w *World) dataPlane() {
 	w.plane.route.deliver(w.Tick)
 	r, ok := at[Route](&w.store.table, routeKey)
 	reports := w.plane.route.now.Generation
+	if w.EarlyAccepted {
+		reports = r.Generation
+	}
 	if w.late(dueStatus, ok && r.Observed < reports, w.ControllerLag) {
 		r.Observed = reports
 		w.put(Gateway, routeKey, r)

@@ -44,7 +44,7 @@ type write struct {
 
 func (h *hands) start(w *World) {
 	h.clock = w.newClock()
-	h.view = view{gone: h.tick(w)}
+	h.view = view{}
 	h.view.relist(w)
 	if lag := w.Fumble.StaleStart; lag > 0 {
 		h.view.rewind(w, lag)
@@ -164,9 +164,6 @@ func (h *hands) decide(w *World, r Release) {
 }
 
 func (h *hands) nextWake(w *World, wake time.Time) int {
-	if s := w.settles(&h.view); !s.IsZero() && (wake.IsZero() || s.Before(wake)) {
-		wake = s
-	}
 	if wake.IsZero() {
 		return 0
 	}

@@ -116,7 +116,21 @@ func orderMutants() []Mutant {
 		})},
 		{Name: "advance without looking", Row: "36", Mind: lies(func(_ release.Spec, o *release.Observed, _ *release.Memory) {
 			for i := range o.Layers {
-				o.Layers[i].Settled = true
+				o.Layers[i].Settled, o.Layers[i].Settle = true, 0
+			}
+		})},
+		{Name: "a removal counts as in force at once", Row: "C1", Mind: lies(func(_ release.Spec, o *release.Observed, _ *release.Memory) {
+			for i := range o.Layers {
+				if !o.Layers[i].Routed {
+					o.Layers[i].Settle = 0
+				}
+			}
+		})},
+		{Name: "Accepted counts as in force", Row: "C7", Mind: lies(func(_ release.Spec, o *release.Observed, _ *release.Memory) {
+			for i := range o.Layers {
+				if o.Layers[i].Name == "route" {
+					o.Layers[i].Settle = 0
+				}
 			}
 		})},
 		{Name: "canary pods before the Service is narrowed", Row: "13", Mind: lies(func(_ release.Spec, o *release.Observed, m *release.Memory) {
@@ -232,6 +246,12 @@ func handMutants() []Mutant {
 			return last.Spec.To
 		}}},
 		{Name: "forgets that it drains", Row: "54", Fumble: Fumble{Memory: func(m *release.Memory) { m.DrainFrom = time.Time{} }}},
+		{Name: "the time to follow counts from before the write", Row: "C3", Fumble: Fumble{Memory: func(m *release.Memory) {
+			m.Layers = slices.Clone(m.Layers)
+			for i := range m.Layers {
+				m.Layers[i].Since = m.Layers[i].Since.Add(-5 * time.Second)
+			}
+		}}},
 		{Name: "acts by the machine's clock, however it is set", Row: "L8", Fumble: Fumble{RawClock: true}},
 		{Name: "begins by the machine's clock", Row: "L8", Fumble: Fumble{OwnStart: true}},
 		{Name: "writes the workload's replicas", Row: "25", Fumble: Fumble{Replicas: true}},

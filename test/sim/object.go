@@ -165,10 +165,7 @@ type Split struct {
 }
 
 // Ingress is the canary Ingress beside the team's own.
-type Ingress struct {
-	Split
-	ChangedAt int
-}
+type Ingress struct{ Split }
 
 // Route is the team's HTTPRoute. A zero Split is the team's own rules.
 type Route struct {

@@ -49,6 +49,10 @@ func randomConfig(r *rand.Rand, seed uint64) Config {
 	if r.IntN(2) == 0 {
 		randomGates(r, &c)
 	}
+	if r.IntN(3) == 0 {
+		c.SlowRoutes = 1 + r.IntN(8)
+	}
+	c.EarlyAccepted = r.IntN(2) == 0
 	return c
 }
 

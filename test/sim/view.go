@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/sluice-dev/sluice/internal/release"
@@ -18,8 +19,6 @@ type view struct {
 	missed [Kinds]bool
 	// wrote is the version of our own last write to each object, as far as this process knows.
 	wrote [Kinds][]int
-	// gone is when the canary Ingress was seen to be gone, or this process began.
-	gone int
 }
 
 // relist reads everything as it is now.
@@ -88,9 +87,6 @@ func (v *view) rewind(w *World, events int) {
 }
 
 func (v *view) see(w *World, k Kind, e *Event) {
-	if k == KIngress && e.Value == nil {
-		v.gone = w.hands.tick(w)
-	}
 	v.set(Key{k, e.N}, e.Object)
 }
 
@@ -221,35 +217,27 @@ func observeService(v *view, n int, from, to Version) (release.Service, bool) {
 }
 
 func (w *World) observeLayer(v *view, name string) release.Layer {
+	settle := time.Duration(w.follows()) * time.Second
 	if name == "ingress" {
 		i, ok := at[Ingress](&v.table, ingressKey)
 		if !ok {
-			return release.Layer{Name: name, Settled: w.hands.tick(w) >= v.gone+settleAfter}
+			return release.Layer{Name: name, Settled: true, Settle: settle}
 		}
 		return release.Layer{
 			Name: name, Routed: true, Weight: i.Weight, Matches: matchTable[i.Match],
-			Settled: w.hands.tick(w) >= i.ChangedAt+settleAfter,
+			Version: strconv.Itoa(v.get(ingressKey).RV), Settled: true, Settle: settle,
 		}
 	}
 	r := must[Route](&v.table, routeKey)
 	_, held := at[Hold](&v.table, routeHoldKey)
 	return release.Layer{
 		Name: name, Routed: r.Split != Split{}, Held: held, Weight: r.Weight, Matches: matchTable[r.Match],
-		Settled: r.Observed >= r.Generation,
+		Version: strconv.Itoa(r.Generation), Settled: r.Observed >= r.Generation, Settle: settle,
 	}
 }
 
-// settles is when time alone will make the ingress layer settled; zero if it is, or nothing is known.
-func (w *World) settles(v *view) time.Time {
-	since := v.gone
-	if i, ok := at[Ingress](&v.table, ingressKey); ok {
-		since = i.ChangedAt
-	}
-	if since+settleAfter > w.hands.tick(w) {
-		return timeOf(since + settleAfter)
-	}
-	return time.Time{}
-}
+// follows is how long a layer is given to follow, in ticks.
+func (w *World) follows() int { return settleAfter + w.SlowRoutes }
 
 // openDecisions are those on the release that have neither an answer nor taken effect.
 func openDecisions(v *view, r Release) (open []release.Decision) {

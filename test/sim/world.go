@@ -28,6 +28,10 @@ type Config struct {
 	// The longest delays, in ticks: of watches, of endpoints and controllers, of gateways and nodes, of pods
 	// until they are ready.
 	WatchLag, ControllerLag, PlaneLag, ReadyDelay int
+	// SlowRoutes is how much later gateways follow routes than endpoints, in ticks. EarlyAccepted has the one of the
+	// HTTPRoute report before it follows.
+	SlowRoutes    int  `json:",omitempty"`
+	EarlyAccepted bool `json:",omitempty"`
 	// Surge is the Deployment's maxSurge.
 	Surge int
 	// Agent re-applies the manifests, Meddler touches other fields, every so many ticks; 0 is never.

@@ -36,7 +36,9 @@ func (r *Reconciler) ask(ctx context.Context, write *kube.Writer, run *v1alpha1.
 		if m.Compare != nil {
 			return r.compareOnce(ctx, run, m, now)
 		}
-		return outcome{metric: m.Name, at: now, measurement: r.measure(ctx, run, m, now)}
+		o = outcome{metric: m.Name, at: now}
+		o.measurement, o.noData = r.measure(ctx, run, m, now)
+		return o
 	}, func() { r.bringBack(run) })
 	return nil
 }
@@ -83,25 +85,30 @@ func hostOf(kind, address string) string {
 	return kind
 }
 
-// measure asks once, and says what the answer means.
-func (r *Reconciler) measure(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, now time.Time) v1alpha1.Measurement {
-	out := v1alpha1.Measurement{At: metav1.NewTime(now), Phase: v1alpha1.AnalysisError}
+// measure asks once, and says what the answer means, and whether it had no data.
+func (r *Reconciler) measure(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, now time.Time) (out v1alpha1.Measurement, noData bool) {
+	out = v1alpha1.Measurement{At: metav1.NewTime(now), Phase: v1alpha1.AnalysisError}
 	condition, err := metric.Compile(m.SuccessCondition, m.FailureCondition)
 	if err != nil {
 		out.Message = metric.Bounded(err.Error(), messageLimit)
-		return out
+		return out, false
 	}
 	result, err := r.value(ctx, run, m, r.Calendar())
 	if err != nil {
 		out.Message = metric.Bounded(err.Error(), messageLimit)
-		return out
+		return out, isNoData(err)
 	}
 	out.Value = metric.Text(result.Value)
 	out.Phase, out.Message = condition.Judge(result.Value, result.Status)
 	if result.Note != "" {
 		out.Message = metric.Bounded(out.Message+" ("+result.Note+")", messageLimit)
 	}
-	return out
+	return out, false
+}
+
+func isNoData(err error) bool {
+	_, is := errors.AsType[metric.NoData](err)
+	return is
 }
 
 func (r *Reconciler) value(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, now time.Time) (metric.Result, error) {

@@ -40,7 +40,7 @@ func (r *Reconciler) compareOnce(ctx context.Context, run *v1alpha1.AnalysisRun,
 	o := outcome{metric: m.Name, at: now, measurement: v1alpha1.Measurement{At: metav1.NewTime(now), Phase: v1alpha1.AnalysisError}}
 	read, err := r.readCounters(ctx, run, m, r.Calendar())
 	if err != nil {
-		o.measurement.Message = metric.Bounded(err.Error(), messageLimit)
+		o.measurement.Message, o.noData = metric.Bounded(err.Error(), messageLimit), isNoData(err)
 		return o
 	}
 	o.read = &read

@@ -16,6 +16,8 @@ type outcome struct {
 	// at is when it was asked for.
 	at          time.Time
 	measurement v1alpha1.Measurement
+	// noData: the source has answered, and had nothing to say.
+	noData bool
 	// read are the counters of a comparison, which are weighed when they are written down; nil for other metrics.
 	read *reading
 }

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -34,7 +35,7 @@ func ruleOf(m *v1alpha1.Metric) pure.Metric {
 	return pure.Metric{
 		Name: m.Name, InitialDelay: duration(m.InitialDelay), Interval: duration(m.Interval), Count: number(m.Count, 0),
 		FailureLimit: number(m.FailureLimit, 0), InconclusiveLimit: number(m.InconclusiveLimit, inconclusiveLimit(m)),
-		ConsecutiveErrorLimit:   number(m.ConsecutiveErrorLimit, defaultErrorLimit),
+		WaitForData: duration(m.WaitForData), ConsecutiveErrorLimit: number(m.ConsecutiveErrorLimit, defaultErrorLimit),
 		ConsecutiveSuccessLimit: number(m.ConsecutiveSuccessLimit, 0), DryRun: m.DryRun,
 	}
 }
@@ -125,6 +126,9 @@ func record(run *v1alpha1.AnalysisRun, o outcome) {
 	if m.Compare != nil && o.read != nil {
 		judge(result, m.Compare, &o)
 	}
+	if o.noData {
+		withoutData(run, ruleOf(m), &o)
+	}
 	said := o.measurement.Value
 	if o.measurement.Message != "" && said != "" {
 		said += ": "
@@ -135,6 +139,16 @@ func record(run *v1alpha1.AnalysisRun, o outcome) {
 	result.Job = ""
 	result.Measurements = append(result.Measurements, o.measurement)
 	result.Measurements = result.Measurements[max(0, len(result.Measurements)-keptMeasurements):]
+}
+
+// withoutData says of an answer without data whether it is waited for. What is waited for is no error.
+func withoutData(run *v1alpha1.AnalysisRun, m pure.Metric, o *outcome) {
+	started := run.Status.StartedAt.Time
+	if !m.WaitsForData(started, o.at) {
+		return
+	}
+	o.measurement.Phase = v1alpha1.AnalysisPending
+	o.measurement.Message = metric.Bounded(fmt.Sprintf("%s; that is waited for until %s after the analysis began", o.measurement.Message, m.WaitForData), messageLimit)
 }
 
 // notAhead brings times to come back to now: the clock was set back, and nothing would be measured until it is there again.

@@ -88,7 +88,7 @@ func (c *carrier) analyse(ctx context.Context, id release.AnalysisID) error {
 	}
 	step := plan.Steps[id.Step]
 	values := c.values(step)
-	metrics, err := measure.Metrics(plan, measure.At{Step: id.Step, Background: id.Background}, values, c.r.RequestMetrics)
+	metrics, err := measure.Metrics(plan, measure.At{Step: id.Step, Background: id.Background}, values, c.r.requests())
 	if err != nil {
 		return fmt.Errorf("begin the analysis: %w", err)
 	}
@@ -138,7 +138,7 @@ func (c *carrier) values(step v1alpha1.CanaryStep) map[string]string {
 	v["stableHash"], v["canaryHash"] = stable, canary
 	for _, s := range c.w.services {
 		if v["service"] == "" || s.routed {
-			v["service"], v["canaryService"] = s.object.Name, twinName(s.object.Name)
+			v["service"], v["canaryService"] = s.object.Name, c.w.twinName(s.object.Name)
 		}
 		if s.routed {
 			break

@@ -191,14 +191,14 @@ func (c *carrier) ensureTwin(ctx context.Context, name string) error {
 		after.OwnerReferences = []metav1.OwnerReference{ownerOf(c.rel)} // It may be left of an earlier release.
 		return c.write.Patch(ctx, s.twin, after)
 	}
-	return ignoreExists(c.write.Create(ctx, twin(s.object, selector, c.labels(), ownerOf(c.rel))))
+	return ignoreExists(c.write.Create(ctx, twin(s.object, c.w.twinName(name), selector, c.labels(), ownerOf(c.rel))))
 }
 
 // twin is a Service like the team's for the pods of the canary.
-func twin(s *corev1.Service, selector, labels map[string]string, owner metav1.OwnerReference) *corev1.Service {
+func twin(s *corev1.Service, name string, selector, labels map[string]string, owner metav1.OwnerReference) *corev1.Service {
 	out := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: s.Namespace, Name: twinName(s.Name), Labels: labels, OwnerReferences: []metav1.OwnerReference{owner},
+			Namespace: s.Namespace, Name: name, Labels: labels, OwnerReferences: []metav1.OwnerReference{owner},
 		},
 		Spec: corev1.ServiceSpec{
 			Type: corev1.ServiceTypeClusterIP, Selector: selector,

@@ -29,10 +29,12 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	memory := readMemory(rel, w.now)
 	observed := w.observed(rel)
 	r.askPods(ctx, w, memory, &observed)
+	r.observeServed(w, rel, &observed)
 	if t := r.troubles.of(rel.UID); observed.Trouble == "" {
 		observed.Trouble = t
 	}
 	out := release.Decide(spec, observed, memory, w.now)
+	r.askServed(w, rel, out)
 
 	status := r.project(w, rel, spec, out)
 	if r.due(rel, status, memory, out, w.now) {
@@ -129,9 +131,6 @@ func (r *Reconciler) wake(w *world, rel *v1alpha1.Release, out release.Outcome) 
 		}
 	}
 	earliest(out.Wake)
-	for _, l := range w.layers {
-		earliest(l.settledAt())
-	}
 	for _, s := range w.services {
 		earliest(s.readySince.Add(w.propagation()))
 	}

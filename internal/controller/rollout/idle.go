@@ -165,7 +165,7 @@ func (r *Reconciler) checkSpec(ctx context.Context, write *kube.Writer, w *world
 		return r.stall(ctx, write, w, ReasonSpecRefused, "%s", problem)
 	}
 	w.plan = translate.Plan(w.rollout)
-	err := measure.Prepare(ctx, w.rollout, &w.plan, r.templates(w.rollout.Namespace), r.RequestMetrics)
+	err := measure.Prepare(ctx, w.rollout, &w.plan, r.templates(w.rollout.Namespace), r.requests())
 	if p, ok := errors.AsType[*measure.Problem](err); ok {
 		return r.stall(ctx, write, w, ReasonSpecRefused, "%v", p)
 	}

@@ -25,7 +25,8 @@ import (
 
 // layer is one traffic layer.
 type layer struct {
-	name     string
+	name string
+	// settle is how long the layer is given to follow a change.
 	settle   time.Duration
 	provider traffic.Provider
 	// propagation is how long the layer may take to learn of a canary's first endpoints.
@@ -48,9 +49,6 @@ func (r *Reconciler) observeLayer(ctx context.Context, w *world, t v1alpha1.Traf
 	if p, ok := provider.(traffic.Propagating); ok {
 		l.propagation = p.Propagation()
 	}
-	if t.Ingress != nil && t.Ingress.Settle != nil {
-		l.settle = t.Ingress.Settle.Duration
-	}
 	route, err := r.route(ctx, gvk, w.rollout.Namespace, name)
 	switch {
 	case errors.Is(err, errNotServed):
@@ -61,8 +59,11 @@ func (r *Reconciler) observeLayer(ctx context.Context, w *world, t v1alpha1.Traf
 	case route == nil:
 		w.trouble = fmt.Sprintf("spec.traffic names the %s %q, which is not in namespace %s: create it, or correct the name", gvk.Kind, name, w.rollout.Namespace)
 	}
-	l.world = traffic.World{Route: route, Now: w.now, Backends: backends(w.services)}
+	l.world = traffic.World{Route: route, Now: w.now, Backends: w.backends()}
 	if err := r.observeOurs(ctx, w, l, name); err != nil {
+		return nil, err
+	}
+	if err := r.observeReaders(ctx, w, l); err != nil {
 		return nil, err
 	}
 	foreign := l.world.Beside != nil && !w.ours(l.world.Beside)
@@ -73,7 +74,7 @@ func (r *Reconciler) observeLayer(ctx context.Context, w *world, t v1alpha1.Traf
 	if foreign || route == nil && l.hold == nil && l.world.Beside == nil {
 		return nil, nil
 	}
-	l.state = provider.Read(l.world)
+	l.state, l.settle = provider.Read(l.world), settleOf(t, provider, l.world)
 	return l, nil
 }
 
@@ -114,10 +115,10 @@ func (r *Reconciler) route(ctx context.Context, gvk schema.GroupVersionKind, nam
 	return u, nil
 }
 
-func backends(services []*service) []traffic.Backend {
-	out := make([]traffic.Backend, 0, len(services))
-	for _, s := range services {
-		b := traffic.Backend{Stable: s.object.Name, Canary: twinName(s.object.Name)}
+func (w *world) backends() []traffic.Backend {
+	out := make([]traffic.Backend, 0, len(w.services))
+	for _, s := range w.services {
+		b := traffic.Backend{Stable: s.object.Name, Canary: w.twinName(s.object.Name)}
 		for _, p := range s.object.Spec.Ports {
 			b.Ports = append(b.Ports, traffic.Port{Name: p.Name, Number: int64(p.Port)})
 		}
@@ -135,23 +136,28 @@ func (w *world) propagation() time.Duration {
 	return longest
 }
 
-func (l *layer) observed(now time.Time) release.Layer {
+func (l *layer) observed() release.Layer {
 	// A layer that leads to none of the workload's Services, and never did or no longer does, has nothing to follow.
 	accepted := l.state.Accepted || !l.state.Routed && len(l.world.Backends) == 0
 	return release.Layer{
 		Name: l.name, Routed: l.state.Routed, Held: l.hold != nil,
-		Weight: l.state.Weight, Matches: l.state.Matches,
-		Settled: accepted && !now.Before(l.settledAt()),
-		Problem: l.state.Problem,
+		Weight: l.state.Weight, Matches: l.state.Matches, Version: l.state.Version,
+		Settled: accepted, Settle: l.settle, Problem: l.state.Problem,
 	}
 }
 
-// settledAt is when a layer that reports nothing may be taken to have followed.
-func (l *layer) settledAt() time.Time {
-	if l.state.ChangedAt.IsZero() {
-		return time.Time{}
+// settleOf is how long a layer is given to follow a change: what the Rollout says, or what the layer needs.
+func settleOf(t v1alpha1.TrafficLayer, provider traffic.Provider, w traffic.World) time.Duration {
+	switch {
+	case t.Ingress != nil && t.Ingress.Settle != nil:
+		return t.Ingress.Settle.Duration
+	case t.HTTPRoute != nil && t.HTTPRoute.Settle != nil:
+		return t.HTTPRoute.Settle.Duration
 	}
-	return l.state.ChangedAt.Add(l.settle)
+	if s, ok := provider.(traffic.Settling); ok {
+		return s.Settle(w)
+	}
+	return 0
 }
 
 // mentions says whether the layer's route names a Service.

@@ -277,7 +277,7 @@ func (w *world) observed(rel *v1alpha1.Release) release.Observed {
 		o.Services = append(o.Services, seen)
 	}
 	for _, l := range w.layers {
-		o.Layers = append(o.Layers, l.observed(w.now))
+		o.Layers = append(o.Layers, l.observed())
 	}
 	return o
 }

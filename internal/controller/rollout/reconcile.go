@@ -5,10 +5,14 @@ import (
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
+	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
 )
 
@@ -22,19 +26,29 @@ type Reconciler struct {
 	PolicyInForce func() bool
 	// RequestMetrics says whose metrics the builtins ask Prometheus for, as "ingress-nginx"; empty if nothing is known.
 	RequestMetrics string
+	// Meter counts the requests that the gateway sends; nil if nothing is known of them.
+	Meter RequestMeter
 	// Watch has a kind of traffic object watched from then on; a kind that the cluster does not serve gives a
 	// NoMatch error. It is called again and again.
 	Watch func(schema.GroupVersionKind) error
 
+	// woken has Rollouts looked at again of which something has come in.
+	woken chan event.GenericEvent
+
 	once       sync.Once
+	shares     *shares
 	waits      *waits
 	troubles   *troubles
 	firstReady *sightings
+	classes    *classes
 }
 
 // Reconcile takes one Rollout one decision further.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	r.once.Do(func() { r.waits, r.troubles, r.firstReady = newWaits(passing), newTroubles(), newSightings() })
+	r.once.Do(func() {
+		r.waits, r.troubles, r.firstReady = newWaits(passing), newTroubles(), newSightings()
+		r.classes, r.shares = newClasses(), newShares()
+	})
 	key := req.NamespacedName
 	behind, err := r.Kube.Fresh(ctx, key)
 	if err != nil {
@@ -61,6 +75,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return r.drive(ctx, write, w, rel)
 	}
 	return r.idle(ctx, write, w)
+}
+
+// wakeUp has a Rollout looked at again.
+func (r *Reconciler) wakeUp(key types.NamespacedName) {
+	if r.woken != nil {
+		r.woken <- event.GenericEvent{Object: &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}}
+	}
 }
 
 // staleDelay is how long to wait for the cache when no event comes.

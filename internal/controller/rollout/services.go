@@ -133,7 +133,7 @@ func (r *Reconciler) observeEndpoints(ctx context.Context, w *world, s *service)
 		return err
 	}
 	twin := &corev1.Service{}
-	key := types.NamespacedName{Namespace: s.object.Namespace, Name: twinName(s.object.Name)}
+	key := types.NamespacedName{Namespace: s.object.Namespace, Name: w.twinName(s.object.Name)}
 	switch err := r.Kube.Get(ctx, key, twin); {
 	case apierrors.IsNotFound(err):
 		return nil
@@ -204,8 +204,6 @@ func (s *service) observed(w *world) release.Service {
 	}
 	return out
 }
-
-func twinName(service string) string { return service + "-canary" }
 
 func serviceTarget(name string) v1alpha1.HoldTarget {
 	return v1alpha1.HoldTarget{APIVersion: "v1", Kind: "Service", Name: name}

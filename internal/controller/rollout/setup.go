@@ -64,6 +64,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 	if err != nil {
 		return fmt.Errorf("make controller: %w", err)
 	}
+	r.woken = make(chan event.GenericEvent)
 	m := &mapper{reader: mgr.GetClient()}
 	deploy, sets := untyped(deployment.Kind), untyped(deployment.ReplicaSetKind)
 	sources := []source.Source{
@@ -80,6 +81,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 		source.Kind[client.Object](mgr.GetCache(), &corev1.Service{}, by(m.ofService, 0)),
 		source.Kind[client.Object](mgr.GetCache(), &discoveryv1.EndpointSlice{}, by(m.ofEndpoints, 0)),
 		source.Channel(changed, &handler.EnqueueRequestForObject{}),
+		source.Channel(r.woken, &handler.EnqueueRequestForObject{}),
 	}
 	for _, s := range sources {
 		if err := c.Watch(s); err != nil {
@@ -326,6 +328,9 @@ func (m *mapper) ofEndpoints(ctx context.Context, o client.Object) []string {
 
 func (m *mapper) ofRoute(ctx context.Context, o client.Object) []string {
 	kind := o.GetObjectKind().GroupVersionKind().Kind
+	if contends(o) {
+		return namesOf(m.all(ctx, o.GetNamespace(), func(ro *v1alpha1.Rollout) bool { return len(ro.Spec.Traffic) > 0 }))
+	}
 	return append(byLabel(o), m.rollouts(ctx, o.GetNamespace(), indexTraffic, kind+"/"+o.GetName())...)
 }
 

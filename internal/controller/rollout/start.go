@@ -125,7 +125,8 @@ func (r *Reconciler) newRelease(w *world, to v1alpha1.Revision) *v1alpha1.Releas
 		Spec: v1alpha1.ReleaseSpec{
 			Rollout: w.rollout.Name, Number: number, From: from, To: to, Plan: plan,
 			PlanDigest: translate.Digest(plan, from, to), Author: author, Cause: cause,
-			Shared: deployment.Shared(deployment.TemplateOf(w.stable()), w.template),
+			CanarySuffix: w.suffixOf(number),
+			Shared:       deployment.Shared(deployment.TemplateOf(w.stable()), w.template),
 		},
 	}
 }

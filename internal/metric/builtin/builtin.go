@@ -7,6 +7,7 @@ package builtin
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -28,8 +29,8 @@ type dialect struct {
 	// buckets is a histogram of how long they took, in units of so many milliseconds: 1 or 1000.
 	buckets string
 	unit    float64
-	// window is the least time over which a rate is taken: a few scrapes.
-	window time.Duration
+	// ingress and httpRoute: it counts what comes by these.
+	ingress, httpRoute bool
 }
 
 // dialects by the name that --request-metrics takes.
@@ -46,7 +47,7 @@ var dialects = map[string]dialect{
 			`canary="",exported_namespace="{{namespace}}",exported_service="{{version}}"`,
 		},
 		buckets: `nginx_ingress_controller_request_duration_seconds_bucket`,
-		unit:    1000, window: time.Minute,
+		unit:    1000, ingress: true,
 	},
 	// Istio's standard metrics, for its VirtualServices and for its implementation of the Gateway API. A request is reported
 	// at both ends; who sends it, or a waypoint, knows to which Service.
@@ -54,7 +55,7 @@ var dialects = map[string]dialect{
 		requests: `istio_requests_total`, failed: `response_code=~"5.."`,
 		labels:  `reporter=~"source|waypoint",destination_service_namespace="{{namespace}}",destination_service_name="{{version}}"`,
 		buckets: `istio_request_duration_milliseconds_bucket`,
-		unit:    1, window: time.Minute,
+		unit:    1, httpRoute: true,
 	},
 	// Traefik names a Kubernetes Service namespace-service-port@provider; Prometheus' own label of that name makes it
 	// exported_service where honor_labels is off. shop-canary begins as shop does, and so the port's name has no dash.
@@ -62,7 +63,7 @@ var dialects = map[string]dialect{
 		requests: `traefik_service_requests_total`, failed: `code=~"5.."`,
 		labels:  `exported_service=~"{{namespace}}-{{version}}-[^-@]+@kubernetes.*"`,
 		buckets: `traefik_service_request_duration_seconds_bucket`,
-		unit:    1000, window: time.Minute,
+		unit:    1000, httpRoute: true,
 	},
 	// Two implementations of the Gateway API on Envoy, which name its clusters after the Services: Contour as
 	// namespace_service_port, kgateway with kube_ before it. Envoy counts each completed request in one of the classes.
@@ -74,7 +75,7 @@ var dialects = map[string]dialect{
 		requests: `sluice_gateway_requests_total`, failed: `code=~"5.."`,
 		labels:  `namespace="{{namespace}}",service="{{version}}"`,
 		buckets: `sluice_gateway_request_duration_seconds_bucket`,
-		unit:    1000, window: 10 * time.Second,
+		unit:    1000, ingress: true, httpRoute: true,
 	},
 }
 
@@ -84,7 +85,7 @@ func envoy(cluster string) dialect {
 		requests: `envoy_cluster_upstream_rq_xx`, failed: `envoy_response_code_class="5"`,
 		labels:  `envoy_cluster_name=~"` + cluster + `"`,
 		buckets: `envoy_cluster_upstream_rq_time_bucket`,
-		unit:    1, window: time.Minute,
+		unit:    1, httpRoute: true,
 	}
 }
 
@@ -106,6 +107,19 @@ func with(name string, labels ...string) string {
 // Dialects are the names that --request-metrics takes.
 func Dialects() []string { return slices.Sorted(maps.Keys(dialects)) }
 
+// The times that follow from how often Prometheus collects: it has a new series at the second collection after the first
+// request, and a rate over less than four of them is at times of nothing.
+const (
+	collectionsOfRate  = 4
+	collectionsAtFirst = 2
+	// collectionsWaited and leastWait are how long no data is waited for.
+	collectionsWaited = 6
+	leastWait         = 2 * time.Minute
+)
+
+// DefaultCollection is how often Prometheus collects unless it is told otherwise. It stands in where nothing is known.
+const DefaultCollection = time.Minute
+
 const (
 	defaultInterval = 10 * time.Second
 	defaultCount    = 3
@@ -113,8 +127,8 @@ const (
 )
 
 // Metric is the measurement that a builtin stands for. Pause is the step's timed pause, or 0; an open measurement goes
-// on until it is concluded.
-func Metric(name string, a *v1alpha1.StepAnalysis, open bool, pause time.Duration) (v1alpha1.Metric, error) {
+// on until it is concluded. Collection is how often Prometheus collects the metrics, 0 where that is not known.
+func Metric(name string, a *v1alpha1.StepAnalysis, open bool, pause, collection time.Duration) (v1alpha1.Metric, error) {
 	d, known := dialects[name]
 	if !known {
 		return v1alpha1.Metric{}, fmt.Errorf("builtin: the controller does not know whose metrics to ask for: start it with --request-metrics (%s) and --prometheus-address, or name templates instead",
@@ -124,10 +138,14 @@ func Metric(name string, a *v1alpha1.StepAnalysis, open bool, pause time.Duratio
 	if a.Interval != nil {
 		interval = a.Interval.Duration
 	}
+	if collection <= 0 {
+		collection = DefaultCollection
+	}
 	m := v1alpha1.Metric{
 		Name: a.Builtin, Interval: &metav1.Duration{Duration: interval}, Count: a.Count, FailureLimit: a.FailureLimit,
 		// What was asked before the first requests have been counted says nothing.
-		InitialDelay: &metav1.Duration{Duration: interval},
+		InitialDelay: &metav1.Duration{Duration: max(interval, collectionsAtFirst*collection)},
+		WaitForData:  &metav1.Duration{Duration: max(leastWait, collectionsWaited*collection)},
 	}
 	if a.Compare == nil && m.Count == nil && !open && pause < defaultCount*interval {
 		m.Count = ptr.To(int32(defaultCount))
@@ -136,7 +154,7 @@ func Metric(name string, a *v1alpha1.StepAnalysis, open bool, pause time.Duratio
 		d.compare(&m, a, open)
 		return m, nil
 	}
-	query, condition := d.question(a, max(interval, d.window))
+	query, condition := d.question(a, max(interval, collectionsOfRate*collection))
 	m.SuccessCondition = condition
 	m.Provider = asking(strings.ReplaceAll(query, version, "{{canaryService}}"))
 	return m, nil
@@ -174,7 +192,7 @@ func (d dialect) compare(m *v1alpha1.Metric, a *v1alpha1.StepAnalysis, open bool
 
 // question is what to ask, and what answer is good.
 func (d dialect) question(a *v1alpha1.StepAnalysis, window time.Duration) (query, condition string) {
-	over := fmt.Sprintf("[%ds]", int(window.Seconds()))
+	over := fmt.Sprintf("[%ds]", int(math.Ceil(window.Seconds())))
 	if a.Builtin == v1alpha1.BuiltinLatency {
 		query = fmt.Sprintf("histogram_quantile(%s, sum by (le) (rate(%s%s))) * %g", quantile(a), with(d.buckets, d.labels), over, d.unit)
 		return query, fmt.Sprintf("value <= double(%s)", bound(a.Max))

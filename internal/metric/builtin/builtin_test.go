@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +30,7 @@ func TestMetric(t *testing.T) {
 			{Builtin: v1alpha1.BuiltinSuccessRate, Min: decimal(t, "99.5")},
 			{Builtin: v1alpha1.BuiltinLatency, Max: decimal(t, "300"), Quantile: decimal(t, "0.99")},
 		} {
-			m, err := Metric(dialect, &a, false, 0)
+			m, err := Metric(dialect, &a, false, 0, time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -62,7 +63,7 @@ func TestCompare(t *testing.T) {
 		for _, name := range []string{v1alpha1.BuiltinSuccessRate, v1alpha1.BuiltinLatency} {
 			a := &v1alpha1.StepAnalysis{Builtin: name, Compare: &v1alpha1.ComparisonBounds{Tolerance: decimal(t, "0.5")}}
 			for _, open := range []bool{false, true} {
-				m, err := Metric(dialect, a, open, 0)
+				m, err := Metric(dialect, a, open, 0, time.Second)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -86,7 +87,7 @@ func TestCompareLatency(t *testing.T) {
 	for dialect, unit := range map[string]string{"istio": "ms", "ingress-nginx": "s", "playground": "s", "traefik": "s", "contour": "ms", "kgateway": "ms"} {
 		for want, quantile := range map[string]*v1alpha1.Decimal{"0.95": nil, "0.5": decimal(t, "0.5")} {
 			a := &v1alpha1.StepAnalysis{Builtin: v1alpha1.BuiltinLatency, Quantile: quantile, Compare: &v1alpha1.ComparisonBounds{}}
-			m, err := Metric(dialect, a, false, 0)
+			m, err := Metric(dialect, a, false, 0, time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,7 +174,7 @@ func TestCount(t *testing.T) {
 		"no pause": {false, 0, true}, "a short pause": {false, 30 * time.Second, true}, "a long pause": {false, time.Minute, false},
 		"background": {true, 0, false},
 	} {
-		m, err := Metric("istio", a, tt.open, tt.pause)
+		m, err := Metric("istio", a, tt.open, tt.pause, time.Second)
 		if err != nil || (m.Count != nil) != tt.ends {
 			t.Errorf("%s: count %v, %v", name, m.Count, err)
 		}
@@ -181,8 +182,35 @@ func TestCount(t *testing.T) {
 }
 
 func TestUnknownDialect(t *testing.T) {
-	_, err := Metric("", &v1alpha1.StepAnalysis{Builtin: v1alpha1.BuiltinSuccessRate}, false, 0)
+	_, err := Metric("", &v1alpha1.StepAnalysis{Builtin: v1alpha1.BuiltinSuccessRate}, false, 0, 0)
 	if err == nil || !strings.Contains(err.Error(), "--request-metrics (contour, ingress-nginx, istio, kgateway, playground, traefik)") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestFaultC6Windows: what is asked for follows how often Prometheus collects. A rate over less than a few collections is of
+// nothing, a new version has no rate before the second one, and where it is not known how often that is, the longest
+// usual time is taken.
+func TestFaultC6Windows(t *testing.T) {
+	for _, c := range []struct{ collection, window, first, waits time.Duration }{
+		{time.Second, 10 * time.Second, 10 * time.Second, 2 * time.Minute},
+		{15 * time.Second, time.Minute, 30 * time.Second, 2 * time.Minute},
+		{30 * time.Second, 2 * time.Minute, time.Minute, 3 * time.Minute},
+		{time.Minute, 4 * time.Minute, 2 * time.Minute, 6 * time.Minute},
+		{0, 4 * time.Minute, 2 * time.Minute, 6 * time.Minute},
+	} {
+		a := &v1alpha1.StepAnalysis{Builtin: v1alpha1.BuiltinSuccessRate, Min: decimal(t, "99")}
+		for _, dialect := range Dialects() {
+			m, err := Metric(dialect, a, false, 0, c.collection)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if over := "[" + strconv.Itoa(int(c.window.Seconds())) + "s]"; !strings.Contains(m.Provider.Prometheus.Query, over) {
+				t.Errorf("%s, collected every %s: want a rate over %s: %s", dialect, c.collection, over, m.Provider.Prometheus.Query)
+			}
+			if m.InitialDelay.Duration != c.first || m.WaitForData.Duration != c.waits {
+				t.Errorf("%s, collected every %s: first look after %s, no data is waited for during %s", dialect, c.collection, m.InitialDelay.Duration, m.WaitForData.Duration)
+			}
+		}
 	}
 }

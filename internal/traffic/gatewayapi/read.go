@@ -15,7 +15,7 @@ func (p Provider) Read(w traffic.World) traffic.State {
 	}
 	t := newTwins(w)
 	rules := rulesOf(w.Route)
-	state := traffic.State{Routed: w.Original != nil || t.anyCanary(rules)}
+	state := traffic.State{Routed: w.Original != nil || t.anyCanary(rules), Version: version(w.Route)}
 	weight, matches, problem := t.readRules(rules)
 	state.Split = traffic.Split{Weight: int(weight), Matches: matches}
 	switch {

@@ -86,6 +86,9 @@ func steersCanary(key string) bool {
 	return key == canaryOn || key == cookieFirst || strings.HasPrefix(key, canaryOn+"-")
 }
 
+// IsCanary says whether annotations make an Ingress a canary.
+func IsCanary(annotations map[string]string) bool { return isCanary(annotations) }
+
 // isCanary says whether the annotations make an Ingress a canary.
 func isCanary(annotations map[string]string) bool {
 	on, err := strconv.ParseBool(annotations[canaryOn])

@@ -20,9 +20,12 @@ var (
 )
 
 // Check refuses an Ingress that cannot have a canary, and matches that annotations cannot say.
-func (Provider) Check(w traffic.World, splits []traffic.Split) error {
+func (p Provider) Check(w traffic.World, splits []traffic.Split) error {
 	if w.Route == nil {
 		return errors.New("spec.traffic[].ingress: there is no such Ingress; create it or correct the name")
+	}
+	if err := p.checkClass(w); err != nil {
+		return err
 	}
 	if err := checkRoute(w); err != nil {
 		return err

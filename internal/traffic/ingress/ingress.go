@@ -18,12 +18,23 @@ const ChangedAt = "sluice.dev/changed-at"
 const suffix = "-canary"
 
 // Provider is the layer; it has no state.
-type Provider struct{}
+type Provider struct {
+	// controller is what the Rollout says of the Ingress controller.
+	controller string
+}
 
 // New returns the layer.
 func New() traffic.Provider { return Provider{} }
 
-var _ traffic.Provider = Provider{}
+// Of returns the layer where the Rollout says what annotations the controller reads: "nginx", or "" for no word.
+func Of(controller string) traffic.Provider { return Provider{controller: controller} }
+
+var (
+	_ traffic.Provider  = Provider{}
+	_ traffic.Contended = Provider{}
+	_ traffic.Classed   = Provider{}
+	_ traffic.Sticky    = Provider{}
+)
 
 // Kind of the team's object.
 func (Provider) Kind() schema.GroupVersionKind {
@@ -63,10 +74,7 @@ func (p Provider) Read(w traffic.World) traffic.State {
 		return traffic.State{Accepted: problem == "", Problem: problem}
 	}
 	annotations := w.Beside.GetAnnotations()
-	state := traffic.State{Routed: true, Split: readSplit(annotations), Accepted: true}
-	if at, err := time.Parse(time.RFC3339Nano, annotations[ChangedAt]); err == nil {
-		state.ChangedAt = at
-	}
+	state := traffic.State{Routed: true, Split: readSplit(annotations), Accepted: true, Version: version(w.Beside)}
 	if !p.Apply(w, state.Split).Empty() {
 		state.Accepted = false
 		state.Problem = fmt.Sprintf("Ingress %s is not what Ingress %s asks for, as one of them was changed; Sluice writes it again",

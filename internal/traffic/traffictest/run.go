@@ -225,12 +225,11 @@ func (s step) matches() []release.Match {
 
 // state is a traffic.State to look at.
 type state struct {
-	Routed    bool   `json:"routed"`
-	Weight    int    `json:"weight"`
-	Match     any    `json:"match,omitempty"`
-	Accepted  bool   `json:"accepted"`
-	ChangedAt string `json:"changedAt,omitempty"`
-	Problem   string `json:"problem,omitempty"`
+	Routed   bool   `json:"routed"`
+	Weight   int    `json:"weight"`
+	Match    any    `json:"match,omitempty"`
+	Accepted bool   `json:"accepted"`
+	Problem  string `json:"problem,omitempty"`
 }
 
 func shown(s traffic.State) state {
@@ -248,9 +247,6 @@ func shown(s traffic.State) state {
 	}
 	if len(matches) > 0 {
 		out.Match = matches
-	}
-	if !s.ChangedAt.IsZero() {
-		out.ChangedAt = s.ChangedAt.Format("2006-01-02T15:04:05.999999999Z07:00")
 	}
 	return out
 }

@@ -1,0 +1,38 @@
+package gatewayapi_test
+
+import (
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/sluice-dev/sluice/internal/traffic"
+	"github.com/sluice-dev/sluice/internal/traffic/gatewayapi"
+)
+
+// TestFaultC7Settle: Accepted says that a route is valid, and not that it is served, so that each gateway is given its time
+// after it: the slowest of a route's counts, and one that nobody has measured gets a safe one.
+func TestFaultC7Settle(t *testing.T) {
+	for _, c := range []struct {
+		by   []string
+		want time.Duration
+	}{
+		{nil, 5 * time.Second},
+		{[]string{"traefik.io/gateway-controller"}, 4 * time.Second},
+		{[]string{"nobody.example/knows"}, 5 * time.Second},
+		{[]string{"traefik.io/gateway-controller", "nobody.example/knows"}, 5 * time.Second},
+	} {
+		var parents []any
+		for _, name := range c.by {
+			parents = append(parents, map[string]any{"controllerName": name})
+		}
+		w := traffic.World{Route: &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"parents": parents}}}}
+		settling, ok := gatewayapi.New().(traffic.Settling)
+		if !ok {
+			t.Fatal("no Settling")
+		}
+		if got := settling.Settle(w); got != c.want {
+			t.Errorf("%v: %s, want %s", c.by, got, c.want)
+		}
+	}
+}
