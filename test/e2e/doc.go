@@ -10,7 +10,7 @@
 //	SLUICE_E2E_GATEWAY_REF  namespace/name of the Gateway for HTTPRoutes (default default/playground)
 //	SLUICE_E2E_RATE         requests a second of each test (default 200; must be given for a gateway elsewhere than
 //	                        on this machine)
-//	SLUICE_E2E_SETTLE       spec.traffic[].ingress.settle of the tests (default 500ms, for the playground's gateway)
+//	SLUICE_E2E_SETTLE       spec.traffic[].ingress.settle of the tests (default 2s, for the playground's gateway; 7s elsewhere)
 //	SLUICE_BINARY           the sluice to test (default: built from this tree)
 //
 // Tests that need a controller of a special kind start a playground for themselves and are skipped elsewhere.

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 	if !parallel {
 		_ = flag.Set("test.parallel", atOnce)
 	}
+	playground.Flags = sharedHabits
 	if foreign() {
 		_ = os.Setenv("SLUICE_PLAYGROUND_KUBECONFIG", os.Getenv("SLUICE_E2E_KUBECONFIG"))
 		_ = os.Setenv("SLUICE_PLAYGROUND_GATEWAY", os.Getenv("SLUICE_E2E_GATEWAY"))
@@ -146,10 +147,15 @@ func settle() string {
 		return s
 	}
 	if foreign() {
-		return "3500ms"
+		return "7s"
 	}
-	return "500ms"
+	return "2s"
 }
+
+// sharedHabits are those of ingress-nginx and Traefik at a third of their time, so that every release of the suite meets
+// a gateway that follows late, in batches, and reports before it serves; TestFaultCGateways has them as they are. The
+// longest way is a second until the next reading and 300 ms until it is in force.
+var sharedHabits = []string{"--gateway-sync-every", "1s", "--gateway-delay", "300ms", "--gateway-early-accepted"}
 
 const (
 	// long bounds what takes pods, a release or a controller's start; short what takes one reconcile.

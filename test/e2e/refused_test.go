@@ -63,11 +63,11 @@ func TestRefusedByTheController(t *testing.T) {
 			return o
 		}, "WorkloadNotFound", []string{"spec.workload", `"nope"`, "create it, or correct the name"}},
 		"UnknownIngress": {func(_ *world, o objects) objects {
-			eachIngress(only(o, "Rollout"), func(in map[string]any) { in["name"] = "nope" })
+			eachLayer(only(o, "Rollout"), func(in map[string]any) { in["name"] = "nope" })
 			return o
 		}, "SpecRefused", []string{"spec.traffic", "nope", "create it, or correct the name"}},
 		"IngressOfAnotherService": {func(w *world, o objects) objects {
-			eachIngress(only(o, "Rollout"), func(in map[string]any) { in["name"] = "other" })
+			eachLayer(only(o, "Rollout"), func(in map[string]any) { in["name"] = "other" })
 			return append(o, w.objects(`{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: other}, spec: {ingressClassName: nginx, rules: [{host: other.canary.demo, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: assets, port: {number: 80}}}}]}}]}}`)...)
 		}, "SpecRefused", []string{"spec.traffic[].ingress.name", "has no backend of the workload's Services (shop), only of assets"}},
 		"ServiceOfOtherPodsToo": {func(_ *world, o objects) objects {

@@ -132,7 +132,7 @@ func quicken(o *unstructured.Unstructured) {
 		if _, ok, _ := unstructured.NestedString(o.Object, "spec", "drainDelay"); !ok {
 			set(o, "1s", "spec", "drainDelay")
 		}
-		eachIngress(o, func(in map[string]any) {
+		eachLayer(o, func(in map[string]any) {
 			if _, ok := in["settle"]; !ok {
 				in["settle"] = settle()
 			}
@@ -157,12 +157,12 @@ func patient(o *unstructured.Unstructured) {
 	set(o, containers, "spec", "template", "spec", "containers")
 }
 
-func eachIngress(o *unstructured.Unstructured, do func(map[string]any)) {
+func eachLayer(o *unstructured.Unstructured, do func(map[string]any)) {
 	layers, _, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "traffic")
 	list, _ := layers.([]any)
 	for _, l := range list {
-		if in, ok := l.(map[string]any)["ingress"].(map[string]any); ok {
-			do(in)
+		for _, ref := range l.(map[string]any) {
+			do(ref.(map[string]any))
 		}
 	}
 }

@@ -39,6 +39,9 @@ type Cluster struct {
 	binary, dir string
 }
 
+// Flags are further flags of sluice-playground up for the package's cluster; they are to be set before the first Start.
+var Flags []string
+
 var shared struct {
 	once    sync.Once
 	cluster *Cluster
@@ -104,7 +107,7 @@ func open() (*Cluster, *process, error) {
 		c, err := newCluster(binary, kubeconfig, os.Getenv("SLUICE_PLAYGROUND_GATEWAY"), "")
 		return c, nil, err
 	}
-	p, err := launch(binary)
+	p, err := launch(binary, Flags...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sluice-dev/sluice/playground/internal/controlplane"
+	"github.com/sluice-dev/sluice/playground/internal/gateway"
 )
 
 // minScrapeInterval keeps Prometheus from being the load that it measures.
@@ -18,22 +19,26 @@ const minScrapeInterval = 100 * time.Millisecond
 
 // upFlags are what the user said.
 type upFlags struct {
-	dir, kubeconfig             string
-	api, gateway, gatewayAdmin  string
-	prometheus                  string
-	scrapeInterval              time.Duration
-	auditLog                    string
-	ephemeral, noMutating       bool
-	nodes                       int
-	featureGates, runtimeConfig string
-	apiServerArgs               []string
+	dir, kubeconfig                string
+	api, gatewayAddr, gatewayAdmin string
+	prometheus                     string
+	scrapeInterval                 time.Duration
+	habits                         gateway.Habits
+	auditLog                       string
+	ephemeral, noMutating          bool
+	nodes                          int
+	featureGates, runtimeConfig    string
+	apiServerArgs                  []string
 }
 
 func (f *upFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.dir, "dir", "", "directory for everything that the cluster keeps (required, unless --ephemeral)")
 	fs.StringVar(&f.kubeconfig, "kubeconfig", "", "where to write the admin's kubeconfig (default DIR/kubeconfig)")
-	fs.StringVar(&f.gateway, "gateway", "127.0.0.1:8080", "address of the gateway; port 0 takes a free one")
+	fs.StringVar(&f.gatewayAddr, "gateway", "127.0.0.1:8080", "address of the gateway; port 0 takes a free one")
 	fs.StringVar(&f.gatewayAdmin, "gateway-admin", "127.0.0.1:0", "address of the gateway's /metrics and /debug/routes; port 0 takes a free one")
+	fs.DurationVar(&f.habits.SyncEvery, "gateway-sync-every", 0, "least time between two readings of the gateway: 3.3s as ingress-nginx has, 2s as Traefik has; 0 follows each change at once")
+	fs.DurationVar(&f.habits.Delay, "gateway-delay", 0, "time from a reading of the gateway until requests go by it")
+	fs.BoolVar(&f.habits.EarlyAccepted, "gateway-early-accepted", false, "report HTTPRoutes as accepted before they are in force, as Traefik does")
 	fs.StringVar(&f.prometheus, "prometheus", "127.0.0.1:0", "address of Prometheus' HTTP API; port 0 takes a free one, an empty address leaves Prometheus out")
 	fs.DurationVar(&f.scrapeInterval, "scrape-interval", time.Second, "how often Prometheus asks the gateway and each pod")
 	fs.StringVar(&f.api, "api", "", "address of the API server (default: a free port, the same each time)")
@@ -54,6 +59,9 @@ func (f upFlags) complete() (upFlags, error) {
 	if f.scrapeInterval < minScrapeInterval {
 		return f, fmt.Errorf("--scrape-interval %s: want at least %s", f.scrapeInterval, minScrapeInterval)
 	}
+	if f.habits.SyncEvery < 0 || f.habits.Delay < 0 {
+		return f, errors.New("--gateway-sync-every and --gateway-delay: want 0s or more")
+	}
 	if err := f.checkAddresses(); err != nil {
 		return f, err
 	}
@@ -67,7 +75,7 @@ func (f upFlags) complete() (upFlags, error) {
 }
 
 func (f upFlags) checkAddresses() error {
-	for name, address := range map[string]string{"--gateway": f.gateway, "--gateway-admin": f.gatewayAdmin, "--prometheus": f.prometheus} {
+	for name, address := range map[string]string{"--gateway": f.gatewayAddr, "--gateway-admin": f.gatewayAdmin, "--prometheus": f.prometheus} {
 		if name == "--prometheus" && address == "" {
 			continue
 		}

@@ -112,7 +112,7 @@ func serviceOptions(cp *controlplane.ControlPlane, f upFlags, log *slog.Logger) 
 			TLS: kubeletTLS, Log: log.With("part", "node"),
 		},
 		gateway: gateway.Options{
-			Config: configs[gatewayUser], Listen: f.gateway, AdminListen: f.gatewayAdmin, Dial: pods.DialContext,
+			Config: configs[gatewayUser], Listen: f.gatewayAddr, AdminListen: f.gatewayAdmin, Dial: pods.DialContext, Habits: f.habits,
 			Log: log.With("part", "gateway"),
 		},
 		prometheus: prometheus.Options{

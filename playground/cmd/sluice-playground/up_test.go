@@ -53,7 +53,7 @@ func TestUpRefusesBeforeItStartsAnything(t *testing.T) {
 	}{
 		"no directory":                 {func(f *upFlags) { f.dir = "" }, []string{"--dir", "--ephemeral"}},
 		"no nodes":                     {func(f *upFlags) { f.nodes = 0 }, []string{"--nodes", "at least 1"}},
-		"gateway is taken":             {func(f *upFlags) { f.gateway = taken.Addr().String() }, []string{"--gateway", taken.Addr().String(), "127.0.0.1:0"}},
+		"gateway is taken":             {func(f *upFlags) { f.gatewayAddr = taken.Addr().String() }, []string{"--gateway", taken.Addr().String(), "127.0.0.1:0"}},
 		"metrics are taken":            {func(f *upFlags) { f.gatewayAdmin = taken.Addr().String() }, []string{"--gateway-admin", taken.Addr().String()}},
 		"Prometheus' address is taken": {func(f *upFlags) { f.prometheus = taken.Addr().String() }, []string{"--prometheus", taken.Addr().String()}},
 		"no pause between scrapes":     {func(f *upFlags) { f.scrapeInterval = 0 }, []string{"--scrape-interval", "at least 100ms"}},

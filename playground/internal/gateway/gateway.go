@@ -20,8 +20,12 @@
 // address, whatever `tls` sections, listener ports and ssl-redirect say; a canary
 // applies to exactly the host and path of its own Ingress, as ingress-nginx
 // documents, while its implementation attaches it to the main Service and port
-// and so to other hosts and paths of that Service as well; session affinity is
-// not served.
+// and so to other hosts and paths of that Service as well; session affinity keeps
+// a session with a Service, and not with one pod of it.
+//
+// By itself it follows a change within some ten milliseconds and says so when it
+// has. Habits have it behave like the real ones: late, in batches, and with
+// reports that come before the deed.
 //
 // Only cmd/sluice-playground may import it.
 package gateway
@@ -53,9 +57,25 @@ type Options struct {
 	// ControllerName is the controllerName of the GatewayClasses to serve,
 	// "sluice.dev/playground" when empty.
 	ControllerName string
+	Habits         Habits
 	Log            *slog.Logger
 	// Ready is called once, when the first table is in force.
 	Ready func(addr, adminAddr string)
+}
+
+// Habits are those of real gateways in following what is written. The zero value
+// follows at once.
+type Habits struct {
+	// SyncEvery is the least time from one reading of the world to the next, as
+	// of ingress-nginx (--sync-rate-limit, 3.3 s) and Traefik
+	// (providersThrottleDuration, 2 s).
+	SyncEvery time.Duration
+	// Delay is the time from a reading until requests go by it: a reload, and
+	// workers that look once a second.
+	Delay time.Duration
+	// EarlyAccepted has HTTPRoutes reported as accepted when they are seen, as
+	// Traefik does, and not when they are in force.
+	EarlyAccepted bool
 }
 
 const (

@@ -163,6 +163,9 @@ func modifyResponse(resp *http.Response) error {
 			f.Response.Apply(resp.Header)
 		}
 	}
+	if c.Session != "" {
+		resp.Header.Add("Set-Cookie", c.Session+"; Path=/; HttpOnly")
+	}
 	if _, ok := resp.Header[servedBy]; !ok {
 		resp.Header[servedBy] = []string{c.Backend.Namespace + "/" + c.Backend.Service}
 	}

@@ -216,7 +216,10 @@ func (w *watcher) run(ctx context.Context) error {
 		return err
 	}
 	w.changed.Store(0) // what was there before us is no change
-	w.build()
+	w.build(ctx)
+	if w.options.Habits.EarlyAccepted {
+		w.status.update(route.Translate(w.world()))
+	}
 	close(w.ready)
 	go w.status.run(ctx)
 	go w.problems.run(ctx)
@@ -224,24 +227,39 @@ func (w *watcher) run(ctx context.Context) error {
 }
 
 func (w *watcher) follow(ctx context.Context) error {
-	pause := minDebounce
+	pause, h, last := minDebounce, w.options.Habits, time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-w.wake:
 		}
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, pause) {
 			return nil
-		case <-time.After(pause):
 		}
-		pause = min(max(minDebounce, 2*w.build()), maxDebounce)
+		if h.EarlyAccepted {
+			w.status.update(route.Translate(w.world()))
+		}
+		if !sleep(ctx, time.Until(last.Add(h.SyncEvery))) { // What comes meanwhile is in the same batch.
+			return nil
+		}
+		last = time.Now()
+		pause = min(max(minDebounce, 2*w.build(ctx)), maxDebounce)
 	}
 }
 
-// build puts the present world in force and gives the time that it took.
-func (w *watcher) build() time.Duration {
+// sleep returns false if the context ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// build puts the present world in force and gives the time that it took to read it.
+func (w *watcher) build(ctx context.Context) time.Duration {
 	w.building.Store(true)
 	select { // what has woken us by now is in the stores
 	case <-w.wake:
@@ -250,15 +268,20 @@ func (w *watcher) build() time.Duration {
 	since := w.changed.Swap(0)
 	start := time.Now()
 	result := route.Translate(w.world())
+	took := time.Since(start)
+	if d := w.options.Habits.Delay; d > 0 && !sleep(ctx, d) {
+		return took
+	}
 	w.proxy.table.Store(result.Table)
 	w.building.Store(false)
-	took := time.Since(start)
 	lag := took
 	if since != 0 {
 		lag = time.Since(time.Unix(0, since))
 	}
 	w.metrics.swapped(lag, took)
-	w.status.update(result)
+	if !w.options.Habits.EarlyAccepted { // Otherwise they have been told, perhaps of something newer.
+		w.status.update(result)
+	}
 	w.problems.update(result.Problems)
 	return took
 }

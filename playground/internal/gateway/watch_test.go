@@ -28,11 +28,16 @@ type watched struct {
 
 func newWatched(t *testing.T, kinds ...string) *watched {
 	t.Helper()
+	return newWatchedWith(t, Habits{}, kinds...)
+}
+
+func newWatchedWith(t *testing.T, h Habits, kinds ...string) *watched {
+	t.Helper()
 	// Not NewClientset: it guesses that several Gateways are "gatewaies".
 	w := &watched{core: fake.NewClientset(), gateway: gatewayfake.NewSimpleClientset(), metrics: newMetrics()}
 	w.serve(kinds...)
 	w.proxy = newProxy((&net.Dialer{}).DialContext, rand.IntN, w.metrics, slog.New(slog.DiscardHandler))
-	o := Options{Log: slog.New(slog.DiscardHandler)}.withDefaults()
+	o := Options{Log: slog.New(slog.DiscardHandler), Habits: h}.withDefaults()
 	watcher, err := newWatcher(o, clients{w.core, w.gateway}, w.proxy, w.metrics, &net.TCPAddr{})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"cmp"
 	"fmt"
 	"net/textproto"
 	"regexp"
@@ -22,12 +23,16 @@ const (
 	canaryHeaderValue = "canary-by-header-value"
 	canaryPattern     = "canary-by-header-pattern"
 	canaryCookie      = "canary-by-cookie"
+
+	affinity          = "affinity"
+	sessionCookie     = "session-cookie-name"
+	defaultCookieName = "INGRESSCOOKIE"
 )
 
 // unserved are annotations that change where a request goes and that this
 // gateway does not know; to ignore them in silence would mislead.
 var unserved = []string{
-	"affinity", "auth-url", "auth-type", "backend-protocol", "mirror-target", "permanent-redirect",
+	"auth-url", "auth-type", "backend-protocol", "mirror-target", "permanent-redirect",
 	"rewrite-target", "server-alias", "temporal-redirect", "upstream-hash-by", "upstream-vhost", "use-regex",
 }
 
@@ -84,7 +89,7 @@ func (t *translator) mainIngress(ing *networkingv1.Ingress) {
 			t.ingressProblem(ing, "UnservedAnnotation", "annotation %s%s is not served by this gateway and is ignored", annotationPrefix, name)
 		}
 	}
-	header := t.readTimeout(ing)
+	header, session := t.readTimeout(ing), t.session(ing)
 	t.eachPath(ing, func(host string, p networkingv1.HTTPIngressPath) {
 		s := t.siteOf(host)
 		path, kind := pathOf(p)
@@ -94,7 +99,7 @@ func (t *translator) mainIngress(ing *networkingv1.Ingress) {
 		}
 		s.locations = append(s.locations, &location{
 			host: host, path: path, kind: kind, source: ingressSource(ing),
-			main: t.ingressBackend(ing, p.Backend), header: header,
+			main: t.ingressBackend(ing, p.Backend), header: header, session: session,
 		})
 	})
 }
@@ -197,6 +202,20 @@ func (t *translator) ingressBackend(ing *networkingv1.Ingress, b networkingv1.In
 		t.ingressProblem(ing, "BackendNotFound", "%s; requests for it get 503", be.Missing)
 	}
 	return be
+}
+
+// session is the name of the cookie by which sessions stay with a Service; empty
+// if they do not.
+func (t *translator) session(ing *networkingv1.Ingress) string {
+	switch v := ing.Annotations[annotationPrefix+affinity]; v {
+	case "":
+		return ""
+	case "cookie":
+		return cmp.Or(ing.Annotations[annotationPrefix+sessionCookie], defaultCookieName)
+	default:
+		t.ingressProblem(ing, "InvalidAnnotation", "annotation %s%s is %q; ingress-nginx knows \"cookie\" only", annotationPrefix, affinity, v)
+		return ""
+	}
 }
 
 func (t *translator) readTimeout(ing *networkingv1.Ingress) time.Duration {

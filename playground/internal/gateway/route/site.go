@@ -1,8 +1,10 @@
 package route
 
 import (
+	"hash/fnv"
 	"net/http"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -32,6 +34,8 @@ type location struct {
 	main   *Backend
 	canary *canary
 	header time.Duration
+	// session is the cookie that names the Service that a session is with.
+	session string
 }
 
 // canary is the other backend that a canary Ingress adds to a location.
@@ -60,18 +64,45 @@ func hasSegments(path, prefix string) bool {
 
 // choose picks main or canary. As in ingress-nginx the canary is not even
 // looked at when the main backend has no endpoints, and the main backend takes
-// everything when the canary has none.
+// everything when the canary has none. A session that has begun stays where it
+// is, whatever header, cookie and weight say.
 func (l *location) choose(r *http.Request, intn IntN) Choice {
 	c := Choice{Source: l.source, Host: l.host, Backend: l.main, Timeouts: Timeouts{Header: l.header}}
 	if len(l.main.Endpoints) == 0 {
 		c.Status, c.Why = http.StatusServiceUnavailable, noEndpoints(l.main)
 		return c
 	}
-	if l.canary == nil || len(l.canary.backend.Endpoints) == 0 || !l.canary.policy.admits(r, intn) {
-		return c
+	if l.admits(r, intn) {
+		c.Source, c.Backend, c.Canary = l.canary.source, l.canary.backend, true
 	}
-	c.Source, c.Backend, c.Canary = l.canary.source, l.canary.backend, true
+	if l.session != "" {
+		c.Session = l.session + "=" + sessionKey(c.Backend)
+	}
 	return c
+}
+
+func (l *location) admits(r *http.Request, intn IntN) bool {
+	if l.canary == nil || len(l.canary.backend.Endpoints) == 0 {
+		return false
+	}
+	if l.session != "" {
+		switch cookie(r.Header["Cookie"], l.session) {
+		case sessionKey(l.main):
+			return false
+		case sessionKey(l.canary.backend):
+			return true
+		}
+	}
+	return l.canary.policy.admits(r, intn)
+}
+
+// sessionKey is what the session's cookie has of a backend: like ingress-nginx',
+// a digest of its name, so that it outlives the backend and fits the next one of
+// that name.
+func sessionKey(b *Backend) string {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(b.BackendKey.String()))
+	return strconv.FormatUint(h.Sum64(), 16)
 }
 
 func noEndpoints(b *Backend) string {

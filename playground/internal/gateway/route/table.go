@@ -32,6 +32,7 @@ type Choice struct {
 	Host    string   // the host pattern that matched, "" for none
 	Backend *Backend // also set with a Status that says that it has no endpoints
 	Canary  bool     // an Ingress' canary took it
+	Session string   // the cookie that keeps the session with Backend, NAME=VALUE; "" for none
 	Status  int
 	Why     string
 	// Filters of the rule, then of the chosen backendRef. Either may be nil.
