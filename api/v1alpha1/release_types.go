@@ -142,6 +142,9 @@ type ReleasePlan struct {
 	// onFailure as in the Rollout.
 	// +required
 	OnFailure FailurePolicy `json:"onFailure"`
+	// onStableDown as in the Rollout.
+	// +optional
+	OnStableDown StableDownPolicy `json:"onStableDown,omitempty"`
 	// onAbort as in the Rollout.
 	// +required
 	OnAbort AbortPolicy `json:"onAbort"`
@@ -351,6 +354,9 @@ type ReleaseMemory struct {
 	// drainFrom is when the version that goes was first seen to get no more requests.
 	// +optional
 	DrainFrom *metav1.MicroTime `json:"drainFrom,omitempty"`
+	// downSince is since when no pod of the stable revision has been ready, where onStableDown makes that count.
+	// +optional
+	DownSince *metav1.MicroTime `json:"downSince,omitempty"`
 	// handedOver is set once the new ReplicaSet has been given to the workload.
 	// +optional
 	HandedOver bool `json:"handedOver,omitempty"`

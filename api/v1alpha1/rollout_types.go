@@ -68,6 +68,13 @@ type RolloutSpec struct {
 	// +optional
 	OnFailure FailurePolicy `json:"onFailure,omitempty"`
 
+	// onStableDown says what happens when no pod of the stable revision is ready while a new one is released, so that the
+	// share of the requests that the steps leave to it fails: wait (the default) takes the steps as ever, and says so;
+	// promote goes past the steps to come when that has lasted for 30 seconds and pods of the new revision are ready, as
+	// `sluice promote --full` does. It goes past no approval and no shut release window.
+	// +optional
+	OnStableDown StableDownPolicy `json:"onStableDown,omitempty"`
+
 	// onAbort says what becomes of the workload's pod template after an abort: keep (the default) leaves it
 	// as the team wrote it, held and not running; revert writes the stable template back.
 	// +optional
@@ -325,6 +332,17 @@ const (
 	FailurePause FailurePolicy = "pause"
 )
 
+// StableDownPolicy says what happens when the stable revision serves nothing while a new one is released.
+//
+// +kubebuilder:validation:Enum=wait;promote
+type StableDownPolicy string
+
+// The policies for a stable revision that serves nothing.
+const (
+	StableDownWait    StableDownPolicy = "wait"
+	StableDownPromote StableDownPolicy = "promote"
+)
+
 // AbortPolicy says what becomes of the workload's pod template after an abort.
 //
 // +kubebuilder:validation:Enum=keep;revert
@@ -387,15 +405,18 @@ type RolloutStatus struct {
 
 // RolloutPhase sums a Rollout's state up in one word.
 //
-// +kubebuilder:validation:Enum=Pending;Healthy;Progressing;Paused;Completing;Aborting;Rejected;Stalled;Removing
+// +kubebuilder:validation:Enum=Pending;Healthy;Degraded;Progressing;Paused;Completing;Aborting;Rejected;Stalled;Removing
 type RolloutPhase string
 
 // The phases of a Rollout.
 const (
 	// RolloutPending: the workload is not taken over yet.
 	RolloutPending RolloutPhase = "Pending"
-	// RolloutHealthy: the stable revision is what the pod template says; nothing is under way.
+	// RolloutHealthy: the stable revision is what the pod template says, and enough of its pods serve; nothing is under way.
 	RolloutHealthy RolloutPhase = "Healthy"
+	// RolloutDegraded: the stable revision is what the pod template says and nothing is under way, but too few of its
+	// pods serve.
+	RolloutDegraded RolloutPhase = "Degraded"
 	// RolloutProgressing: a release is under way.
 	RolloutProgressing RolloutPhase = "Progressing"
 	// RolloutPaused: a release waits for time or for people.
@@ -412,24 +433,33 @@ const (
 	RolloutRemoving RolloutPhase = "Removing"
 )
 
+// AtRest says whether the stable revision is what the pod template says, and nothing is under way.
+func (p RolloutPhase) AtRest() bool { return p == RolloutHealthy || p == RolloutDegraded }
+
 // Condition types of a Rollout.
 const (
-	// ConditionReady: the workload is under control and its stable revision is what the template says.
+	// ConditionReady: the workload is under control, its stable revision is what the template says, and its pods serve.
 	ConditionReady = "Ready"
 	// ConditionReconciling: a release or a take-over is under way (kstatus).
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled: nothing moves until a person acts (kstatus).
 	ConditionStalled = "Stalled"
-	// ConditionHeld says how new revisions are held: reason AdmissionPolicy or KeptPaused.
+	// ConditionHeld says whether new revisions are held. True: by the means that the reason names, AdmissionPolicy or
+	// KeptPaused. False: a new revision would run at once, for the reason that the message gives.
 	ConditionHeld = "Held"
 )
 
-// Reasons of the Held condition.
+// Reasons of the Held condition. Where it is False because the workload is not taken over, the reason is that of the
+// Rollout's wait, as WorkloadNotFound.
 const (
 	// ReasonAdmissionPolicy: the API server holds a new revision in the very write that makes it.
 	ReasonAdmissionPolicy = "AdmissionPolicy"
 	// ReasonKeptPaused: the cluster has no mutating admission policies, so the workload is kept paused.
 	ReasonKeptPaused = "KeptPaused"
+	// ReasonNotTakenOver: the workload does not bear this Rollout's label.
+	ReasonNotTakenOver = "NotTakenOver"
+	// ReasonResumed: the cluster has no mutating admission policies, and somebody has resumed the workload.
+	ReasonResumed = "Resumed"
 )
 
 // Revision is one pod template of a workload.

@@ -1722,6 +1722,10 @@ func (in *ReleaseMemory) DeepCopyInto(out *ReleaseMemory) {
 		in, out := &in.DrainFrom, &out.DrainFrom
 		*out = (*in).DeepCopy()
 	}
+	if in.DownSince != nil {
+		in, out := &in.DownSince, &out.DownSince
+		*out = (*in).DeepCopy()
+	}
 	if in.Answers != nil {
 		in, out := &in.Answers, &out.Answers
 		*out = make([]DecisionAnswer, len(*in))

@@ -205,7 +205,7 @@ func newRevision(r *v1alpha1.Rollout, d *appsv1.Deployment) bool {
 		return false
 	}
 	switch r.Status.Phase {
-	case v1alpha1.RolloutHealthy:
+	case v1alpha1.RolloutHealthy, v1alpha1.RolloutDegraded:
 		return d.Annotations[v1alpha1.AnnotationHeld] != "" || !sameImages(*r.Status.Stable, d)
 	case v1alpha1.RolloutRejected:
 		return r.Status.Rejected != nil && !sameImages(r.Status.Rejected.Revision, d)

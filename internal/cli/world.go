@@ -48,6 +48,7 @@ func (e *env) lookAround(ctx context.Context, c client.Client, r *v1alpha1.Rollo
 		return w
 	}
 	w.deployment = &d
+	w.checkStrategy(&d)
 	w.checkOthers(ctx, c, r)
 	services, err := servicesOf(ctx, c, &d)
 	if err != nil {
@@ -67,6 +68,13 @@ func (w *surroundings) refuse(format string, a ...any) {
 
 func (w *surroundings) note(format string, a ...any) {
 	w.notes = append(w.notes, fmt.Sprintf(format, a...))
+}
+
+// checkStrategy refuses a workload that asks that two of its revisions never run at once.
+func (w *surroundings) checkStrategy(d *appsv1.Deployment) {
+	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
+		w.refuse("spec.workload: %s", translate.TwoAtOnce(d.Name))
+	}
 }
 
 // checkOthers finds another Rollout for the workload.

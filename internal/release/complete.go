@@ -38,11 +38,16 @@ func (t *turn) complete() (again bool) {
 		return again
 	}
 	t.measure()
-	if !t.m.DrainFrom.IsZero() && !t.stableIdle() {
+	emptying := t.m.PausedBy != "" && t.o.demand() == 0 // Then it is the new pods that drain, see zero.go.
+	if !t.m.DrainFrom.IsZero() && !t.stableIdle() && !emptying {
 		t.m.DrainFrom = time.Time{}
 	}
 	if t.m.PausedBy != "" {
-		t.first(pausedCompletion)
+		if t.o.demand() == 0 {
+			t.empty()
+		} else {
+			t.first(pausedCompletion)
+		}
 		t.out.Reason = t.handPause()
 		return false
 	}

@@ -15,6 +15,7 @@ func Decide(s Spec, o Observed, m Memory, now time.Time) Outcome {
 	t.answer()
 	t.endIfDue()
 	t.run()
+	t.tellDown()
 	return t.outcome(m)
 }
 

@@ -137,6 +137,8 @@ type Memory struct {
 	Layers []LayerSeen
 	// DrainFrom is when the version that goes was first seen to get no more requests.
 	DrainFrom time.Time
+	// DownSince is since when the stable revision has been without a ready pod, where that counts.
+	DownSince time.Time
 	// HandedOver: the canary's ReplicaSet was given to the workload; in an abort, and was not seen to be taken back.
 	HandedOver bool
 	// Overdue: the abort's own deadline has passed, so that stable takes the requests with what it has.

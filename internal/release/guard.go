@@ -218,6 +218,9 @@ func (g *guard) checkShrink(to int) {
 			g.o.Stable.Ready, to, g.o.demand())
 		return
 	}
+	if g.o.demand() == 0 && g.m.Phase != Aborting && g.weightless() && !g.m.DrainFrom.IsZero() {
+		return // The team wants no pods, and no layer leads to these.
+	}
 	if g.m.Phase == Completing {
 		g.must(to >= g.o.demand() && g.turned() && g.unrouted(), "S3", "the new pods would be fewer than the workload has")
 		return
@@ -225,6 +228,16 @@ func (g *guard) checkShrink(to int) {
 	g.must(g.m.Phase == Aborting, "S3", "the new pods would be fewer during the advance")
 	g.must(!g.servesByService() && g.unrouted(), "S3", "new pods would end while requests may reach them")
 	g.must(!g.m.DrainFrom.IsZero() || g.o.Canary.Pods == 0, "S3", "new pods would end before they have drained")
+}
+
+// weightless says that no layer sends the new pods requests, and that this is in force.
+func (g *guard) weightless() bool {
+	for i := range g.o.Layers {
+		if l := &g.o.Layers[i]; l.Weight > 0 || len(l.Matches) > 0 || !l.Settled {
+			return false
+		}
+	}
+	return true
 }
 
 // checkRoute: S1, S2, S6, S8, S11.

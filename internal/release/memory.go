@@ -56,7 +56,7 @@ func (m Memory) sane(s Spec, now time.Time) Memory {
 
 // notAhead brings times to come back to now.
 func (m Memory) notAhead(now time.Time) Memory {
-	for _, at := range []*time.Time{&m.StartedAt, &m.StepStartedAt, &m.StepReachedAt, &m.PausedAt, &m.AskedAt, &m.DrainFrom} {
+	for _, at := range []*time.Time{&m.StartedAt, &m.StepStartedAt, &m.StepReachedAt, &m.PausedAt, &m.AskedAt, &m.DrainFrom, &m.DownSince} {
 		if at.After(now) {
 			*at = now
 		}

@@ -18,6 +18,8 @@ type Spec struct {
 	BackgroundFrom int
 	// OnFailure says whether a failed step aborts the release or pauses it.
 	OnFailure FailurePolicy
+	// OnStableDown says what a stable revision without a ready pod leads to; empty means wait.
+	OnStableDown StableDownPolicy
 	// Revert has the stable template written back to the workload after an abort.
 	Revert bool
 	// ProgressDeadline is the longest time for a step to get pods ready and routes in force.

@@ -23,10 +23,12 @@ func (t *turn) step() (again bool) {
 	if again, judged := t.judged(); judged {
 		return again
 	}
-	if r := t.scaledToZero(); r.Code != "" {
-		t.standStill(r)
-		t.m.StepStartedAt = time.Time{} // No deadline but the release's own runs.
-		return false
+	if t.o.demand() == 0 {
+		return t.atZero()
+	}
+	t.m.DrainFrom = time.Time{}
+	if t.leaveDown() {
+		return true
 	}
 	if r := t.window(); r.Code != "" && t.m.StepReachedAt.IsZero() {
 		t.m.Phase, t.m.StepStartedAt = Paused, time.Time{} // No deadline but the release's own runs.
@@ -58,15 +60,6 @@ func (t *turn) step() (again bool) {
 	}
 	t.advance()
 	return true
-}
-
-// scaledToZero keeps a release waiting while the workload is to have no pods.
-func (t *turn) scaledToZero() Reason {
-	if t.o.Workload.Replicas > 0 {
-		return Reason{}
-	}
-	return t.until(ReasonScaledToZero,
-		"the workload has no pods; scale it up, or promote --full to release without steps", byScaler, t.m.StartedAt, t.releaseDeadline())
 }
 
 // startClock begins the step, or its time anew after the workload had no pods.

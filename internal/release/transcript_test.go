@@ -167,6 +167,7 @@ func specOf(t *testing.T, d *datadriven.TestData) Spec {
 	default:
 		s.Layers = strings.Split(layers, "+")
 	}
+	s.OnStableDown = StableDownPolicy(text(d, "on-stable-down"))
 	if f := text(d, "on-failure"); f != "" {
 		s.OnFailure = FailurePolicy(f)
 	}

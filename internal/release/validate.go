@@ -85,6 +85,11 @@ func (v *validation) times() {
 	default:
 		v.add("spec.onFailure", fmt.Sprintf("%q is not known", v.s.OnFailure), "use abort or pause")
 	}
+	switch v.s.OnStableDown {
+	case "", StableDownWaits, StableDownPromotes:
+	default:
+		v.add("spec.onStableDown", fmt.Sprintf("%q is not known", v.s.OnStableDown), "use wait or promote")
+	}
 }
 
 func (v *validation) positive(field string, d time.Duration) {

@@ -42,6 +42,7 @@ func Plan(r *v1alpha1.Rollout) v1alpha1.ReleasePlan {
 		Steps:            s.Canary.Steps,
 		Analysis:         s.Canary.Analysis,
 		OnFailure:        orDefault(s.OnFailure, v1alpha1.FailureAbort),
+		OnStableDown:     s.OnStableDown,
 		OnAbort:          orDefault(s.OnAbort, v1alpha1.AbortKeep),
 		ProgressDeadline: durationOr(s.ProgressDeadline, DefaultProgressDeadline),
 		ReleaseDeadline:  durationOr(s.ReleaseDeadline, DefaultReleaseDeadline),
@@ -66,6 +67,7 @@ func Spec(p v1alpha1.ReleasePlan, from, to string) release.Spec {
 	s := release.Spec{
 		From: from, To: to,
 		OnFailure:        release.FailurePolicy(p.OnFailure),
+		OnStableDown:     release.StableDownPolicy(p.OnStableDown),
 		Revert:           p.OnAbort == v1alpha1.AbortRevert,
 		ProgressDeadline: p.ProgressDeadline.Duration,
 		ReleaseDeadline:  p.ReleaseDeadline.Duration,

@@ -48,6 +48,8 @@ type checks struct {
 	// zeroAt is when the hands last decided for a workload that is to have no pods, upAt when first again for one that
 	// is to have some.
 	zeroAt, upAt int
+	// emptySince is since when the workload is to have no pods while it is released, and nothing is in the way; else 0.
+	emptySince int
 	// decisions counts how often the mind was asked.
 	decisions int
 	gates     gates
@@ -152,6 +154,7 @@ var writeChecks = []struct {
 	{"S6", weightInBounds},
 	{"S1", capacityBeforeWeight},
 	{"S3", shrinkAfterDrain},
+	{"B7", emptiedUnled},
 	{"S4", turnWithCapacity},
 	{"S5", partition},
 	{"S7", verifiedBeforeAdvance},

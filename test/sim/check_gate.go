@@ -123,7 +123,7 @@ func goodToGoOn(w *World, ch Change) string {
 	}
 	before, after, full, ok := forwards(ch)
 	words := w.newlyApplied(before, after)
-	if ok && full && !says(words, release.PromoteFull) {
+	if ok && full && !says(words, release.PromoteFull) && !w.passesByItself(before, after) {
 		return "goes past all steps, which nobody has said"
 	}
 	if !ok || full {

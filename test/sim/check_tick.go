@@ -17,6 +17,7 @@ var tickChecks = []struct {
 	{"S5", apartAtAllTimes},
 	{"S14", floor},
 	{"S21", onlyReleased},
+	{"B7", zeroMeansZero},
 	{"L3", abortAtOnce},
 	{"L3", abortHeard},
 	{"S12", badIsTakenBack},

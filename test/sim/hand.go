@@ -255,7 +255,7 @@ func (h *hands) idle(w *World, rollout Rollout, last Release) {
 	case rollout.Removing:
 		h.add(rolloutKey, func(any) any { return nil })
 	case !ok:
-	case d.Template == rollout.Stable && held:
+	case held && (d.Template == rollout.Stable || w.Fumble.AnyTemplate):
 		h.letGo(w)
 	case d.Template == rollout.Rejected:
 	case d.Template == rollout.Stable:

@@ -33,6 +33,8 @@ type Fumble struct {
 	RawClock bool
 	// OwnStart: begins with the machine's clock, and never hears the API server's.
 	OwnStart bool
+	// AnyTemplate: lets a held workload go whatever its template.
+	AnyTemplate bool
 	// Memory spoils what is remembered, From says which revision is stable.
 	Memory func(*release.Memory)
 	From   func(last Release) string
@@ -88,7 +90,7 @@ func acts(how func(release.Spec, release.Observed, release.Memory, *release.Outc
 
 // mutants are the rows of the catalogue that a mind or hands of this shape could have, and some of our own.
 func mutants() []Mutant {
-	return slices.Concat(orderMutants(), worldMutants(), handMutants(), gateMutants())
+	return slices.Concat(orderMutants(), worldMutants(), handMutants(), gateMutants(), restMutants())
 }
 
 // orderMutants do the right things in the wrong order or with the wrong numbers.

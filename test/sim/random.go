@@ -91,6 +91,9 @@ func randomPlan(r *rand.Rand) release.Spec {
 		ReleaseDeadline:  time.Duration(400+r.IntN(800)) * time.Second,
 		DrainDelay:       time.Duration(5+r.IntN(6)) * time.Second,
 	}
+	if r.IntN(4) == 0 {
+		s.OnStableDown = release.StableDownPromotes
+	}
 	weight := 0
 	for i := range 1 + r.IntN(4) {
 		step := release.Step{Name: stepName(i), Replicas: r.IntN(3) * r.IntN(2)}

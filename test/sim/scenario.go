@@ -116,6 +116,7 @@ func scenarios() []Scenario {
 		stepStories(add)
 		completionStories(add)
 		failureStories(add)
+		zeroStories(add)
 		before := len(all)
 		gateStories(add)
 		clockStories(add)

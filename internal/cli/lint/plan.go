@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	appsv1 "k8s.io/api/apps/v1"
+
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/measure"
 	"github.com/sluice-dev/sluice/internal/release"
@@ -30,6 +32,18 @@ func (r *Report) Finish() {
 		err := measure.Prepare(context.Background(), &r.Rollouts[i], &plan, r.orEmpty(r.Rollouts[i].Namespace), measure.AnyRequestMetrics())
 		if p, ok := errors.AsType[*measure.Problem](err); ok {
 			r.Problems = append(r.Problems, r.documents[i].problem(p.Field, p.Message))
+		}
+		r.checkStrategy(i)
+	}
+}
+
+// checkStrategy refuses a workload, where it is in the files, that asks that two of its revisions never run at once.
+func (r *Report) checkStrategy(i int) {
+	ro := &r.Rollouts[i]
+	for _, d := range r.Deployments {
+		same := d.Namespace == "" || ro.Namespace == "" || d.Namespace == ro.Namespace
+		if same && d.Name == ro.Spec.Workload.Name && d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
+			r.Problems = append(r.Problems, r.documents[i].problem("spec.workload", translate.TwoAtOnce(d.Name)))
 		}
 	}
 }

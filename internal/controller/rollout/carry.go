@@ -126,6 +126,9 @@ func (c *carrier) hold(ctx context.Context, existing *v1alpha1.Hold, target v1al
 
 func (c *carrier) scaleCanary(ctx context.Context, replicas int) error {
 	rs := c.w.canary()
+	if c.w.deploy != nil && deployment.Recreates(c.w.deploy) && replicas > deployment.ReadTrack(rs, "").Desired {
+		return nil // Two revisions must not run at once, which is a trouble that observe.go has told of.
+	}
 	if rs != nil {
 		after := rs
 		if !deployment.OwnedBy(rs, c.rel.UID) {

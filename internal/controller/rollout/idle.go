@@ -22,6 +22,8 @@ import (
 // Reasons of a Rollout that has no release under way.
 const (
 	ReasonHealthy            = "Healthy"
+	ReasonStablePodsNotReady = "StablePodsNotReady"
+	ReasonNoReadyEndpoints   = "NoReadyEndpoints"
 	ReasonWorkloadNotFound   = "WorkloadNotFound"
 	ReasonWorkloadTaken      = "WorkloadTaken"
 	ReasonWorkloadUpdating   = "WorkloadUpdating"
@@ -45,10 +47,11 @@ const (
 type idleStep func(ctx context.Context, write *kube.Writer, w *world) (done bool, result ctrl.Result, err error)
 
 // idle looks after a Rollout that has no release under way: it takes the workload over, checks the spec, answers
-// people, and begins a release when there is a new revision. The steps are in the order in which they matter.
+// people, and begins a release when there is a new revision. The steps are in the order in which they matter: the
+// workload is held before the spec is checked, so that a spec which is refused lets no new revision through.
 func (r *Reconciler) idle(ctx context.Context, write *kube.Writer, w *world) (ctrl.Result, error) {
 	steps := []idleStep{
-		r.remove, r.answerEnded, r.checkWorkload, r.checkSpec, r.takeOver, r.recordStable, r.prune, r.startOrRest,
+		r.remove, r.answerEnded, r.checkWorkload, r.takeOver, r.recordStable, r.checkSpec, r.prune, r.startOrRest,
 	}
 	for _, step := range steps {
 		done, result, err := step(ctx, write, w)
@@ -153,7 +156,7 @@ func (r *Reconciler) checkWorkload(ctx context.Context, write *kube.Writer, w *w
 	return false, ctrl.Result{}, nil
 }
 
-// checkSpec refuses what cannot be done, before anything moves.
+// checkSpec refuses what cannot be done, before anything moves. The workload is held all the same.
 func (r *Reconciler) checkSpec(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
 	if err := r.observeTraffic(ctx, w); err != nil {
 		return true, ctrl.Result{}, err
@@ -254,11 +257,8 @@ func (r *Reconciler) recordStable(ctx context.Context, write *kube.Writer, w *wo
 	if w.settled != nil {
 		return false, ctrl.Result{}, nil
 	}
-	for _, rs := range w.sets {
-		if deployment.TemplateOf(rs).Hash == w.template.Hash && deployment.OwnedBy(rs, w.deploy.GetUID()) {
-			w.settled = new(deployment.Revision(rs))
-			return false, ctrl.Result{}, nil
-		}
+	if w.settled = w.running(); w.settled != nil {
+		return false, ctrl.Result{}, nil
 	}
 	if deployment.Paused(w.deploy) {
 		return r.stall(ctx, write, w, ReasonPausedByTeam,
@@ -293,9 +293,8 @@ func (r *Reconciler) startOrRest(ctx context.Context, write *kube.Writer, w *wor
 				return true, ctrl.Result{}, err
 			}
 		}
-		reason := release.Reason{Code: ReasonHealthy, Message: fmt.Sprintf("revision %s is released and nothing is under way", describe(*stable))}
-		record = func(s *v1alpha1.RolloutStatus) { s.Stable, s.Rejected = stable, nil }
-		return true, ctrl.Result{}, r.reportOnce(ctx, write, w, record, v1alpha1.RolloutHealthy, reason)
+		result, err := r.rest(ctx, write, w, *stable)
+		return true, result, err
 	case rejected != nil && w.template.Hash == rejected.Hash:
 		reason := release.Reason{
 			Code:    ReasonRevisionRejected,
@@ -325,7 +324,7 @@ func (w *world) rejected() *v1alpha1.RejectedRevision {
 	if rel.Status.Phase != v1alpha1.ReleaseAborted || rel.Status.Memory == nil || retried(w, rel) {
 		return nil
 	}
-	if s := w.rollout.Status; s.Phase == v1alpha1.RolloutHealthy && s.CurrentRelease == rel.Name {
+	if s := w.rollout.Status; s.Phase.AtRest() && s.CurrentRelease == rel.Name {
 		return nil // The template has been the stable one since: whoever brings it again means it.
 	}
 	if end := release.EndReason(rel.Status.Memory.End); end == release.BackToStable || end == release.RolloutRemoved {
@@ -337,7 +336,7 @@ func (w *world) rejected() *v1alpha1.RejectedRevision {
 // stall reports what needs a person; wait what passes by itself. Both end this look at the world.
 func (r *Reconciler) stall(ctx context.Context, write *kube.Writer, w *world, code, format string, args ...any) (bool, ctrl.Result, error) {
 	reason := release.Reason{Code: code, Message: fmt.Sprintf(format, args...), Who: "anyone who may change the Rollout or what it names"}
-	err := r.reportOnce(ctx, write, w, nil, v1alpha1.RolloutStalled, reason)
+	err := r.reportOnce(ctx, write, w, w.keepStable, v1alpha1.RolloutStalled, reason)
 	return true, ctrl.Result{RequeueAfter: recheck}, err
 }
 
@@ -353,7 +352,7 @@ func (r *Reconciler) reportOnce(ctx context.Context, write *kube.Writer, w *worl
 	if err := r.report(ctx, write, w, change, phase, reason); err != nil {
 		return err
 	}
-	if news && phase == v1alpha1.RolloutStalled {
+	if news && (phase == v1alpha1.RolloutStalled || phase == v1alpha1.RolloutDegraded) {
 		r.warn(w.rollout, reason)
 	}
 	return nil

@@ -28,7 +28,7 @@ func readMemory(rel *v1alpha1.Release, now time.Time) release.Memory {
 		Phase: release.Phase(rel.Status.Phase), Step: int(m.Step),
 		StartedAt: timeOf(rel.Status.StartedAt), StepStartedAt: microOf(m.StepStartedAt), StepReachedAt: microOf(m.StepReachedAt),
 		Promoted: m.Promoted, Full: m.Full, PausedBy: m.PausedBy, PausedAt: microOf(m.PausedAt),
-		Layers: readLayers(m.Layers), DrainFrom: microOf(m.DrainFrom), HandedOver: m.HandedOver, Overdue: m.Overdue,
+		Layers: readLayers(m.Layers), DrainFrom: microOf(m.DrainFrom), DownSince: microOf(m.DownSince), HandedOver: m.HandedOver, Overdue: m.Overdue,
 		Measured: int(m.Measured), MeasuredBackground: int(m.MeasuredBackground), Waived: m.Waived, WaivedBackground: m.WaivedBackground,
 		Told: release.Verdict(m.Told), ToldBackground: release.Verdict(m.ToldBackground),
 		AskedAt: microOf(m.AskedAt), Reminded: m.Reminded, Approvals: readApprovals(m.Approvals), OverriddenBy: m.OverriddenBy,
@@ -73,7 +73,7 @@ func writeMemory(m release.Memory, answers []v1alpha1.DecisionAnswer) *v1alpha1.
 	return &v1alpha1.ReleaseMemory{
 		Step: int32(m.Step), StepStartedAt: micro(m.StepStartedAt), StepReachedAt: micro(m.StepReachedAt),
 		Promoted: m.Promoted, Full: m.Full, PausedBy: m.PausedBy, PausedAt: micro(m.PausedAt),
-		Layers: writeLayers(m.Layers), DrainFrom: micro(m.DrainFrom), HandedOver: m.HandedOver, Overdue: m.Overdue,
+		Layers: writeLayers(m.Layers), DrainFrom: micro(m.DrainFrom), DownSince: micro(m.DownSince), HandedOver: m.HandedOver, Overdue: m.Overdue,
 		Measured: int32(m.Measured), MeasuredBackground: int32(m.MeasuredBackground), Waived: m.Waived, WaivedBackground: m.WaivedBackground,
 		Told: string(m.Told), ToldBackground: string(m.ToldBackground),
 		AskedAt: micro(m.AskedAt), Reminded: m.Reminded, Approvals: writeApprovals(m.Approvals), OverriddenBy: m.OverriddenBy,

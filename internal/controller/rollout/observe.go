@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/translate"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -162,6 +163,9 @@ func (r *Reconciler) observeWorkload(ctx context.Context, w *world) error {
 	switch err := r.Kube.Get(ctx, key, d); {
 	case err == nil:
 		w.deploy, w.template = d, deployment.TemplateOf(d)
+		if deployment.Recreates(d) {
+			w.trouble = translate.TwoAtOnce(d.GetName())
+		}
 	case !apierrors.IsNotFound(err):
 		return fmt.Errorf("read Deployment %s: %w", key, err)
 	}

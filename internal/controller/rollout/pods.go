@@ -5,11 +5,13 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
 // podsAsked bounds how many pods are looked at: what keeps one from starting mostly keeps all.
@@ -25,19 +27,36 @@ func (r *Reconciler) askPods(ctx context.Context, w *world, memory release.Memor
 	if canary == nil || o.Canary.Problem != "" || o.Canary.Ready >= o.Canary.Desired || w.now.Before(began.Add(passing)) {
 		return
 	}
+	o.Canary.Problem = r.askSet(ctx, canary)
+}
+
+// askStable is why the pods of the released revision are not ready, as far as they say.
+func (r *Reconciler) askStable(ctx context.Context, w *world) string {
+	stable := w.stable()
+	if stable == nil {
+		return ""
+	}
+	if t := deployment.ReadTrack(stable, ""); t.Problem != "" || t.Ready >= t.Desired {
+		return t.Problem
+	}
+	return r.askSet(ctx, stable)
+}
+
+// askSet is what the first pod of a ReplicaSet says that is not ready.
+func (r *Reconciler) askSet(ctx context.Context, rs *unstructured.Unstructured) string {
 	pods := &corev1.PodList{}
-	err := r.Kube.Live.List(ctx, pods, client.InNamespace(canary.GetNamespace()),
-		client.MatchingLabels{v1alpha1.LabelPodTemplateHash: hashOf(canary)}, client.Limit(podsAsked))
+	err := r.Kube.Live.List(ctx, pods, client.InNamespace(rs.GetNamespace()),
+		client.MatchingLabels{v1alpha1.LabelPodTemplateHash: hashOf(rs)}, client.Limit(podsAsked))
 	if err != nil {
 		log.FromContext(ctx).V(1).Info("ask the pods why they do not start", "error", err.Error())
-		return
+		return ""
 	}
 	for i := range pods.Items {
 		if why := whyNotReady(&pods.Items[i]); why != "" {
-			o.Canary.Problem = clip(why)
-			return
+			return clip(why)
 		}
 	}
+	return ""
 }
 
 // whyNotReady is what a pod says of itself, empty if it is ready or says nothing.

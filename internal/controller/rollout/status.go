@@ -176,6 +176,7 @@ func (r *Reconciler) mirror(ctx context.Context, write *kube.Writer, w *world, r
 		stalled = metav1.ConditionTrue
 	}
 	conditions(&s.Conditions, after.Generation, out.Reason.Code, out.Reason.Message, metav1.ConditionFalse, metav1.ConditionTrue, stalled)
+	meta.SetStatusCondition(&s.Conditions, r.heldCondition(w, out.Reason))
 	told := equality.Semantic.DeepEqual(mirrored(w.rollout.Status), mirrored(*s))
 	lasts := r.waits.lasts(w.rollout.UID, string(s.Phase)+s.Step+out.Reason.Code, told, w.now)
 	lasts = lasts && !nearlyOver(out.Reason, w.now)
@@ -194,6 +195,9 @@ func mirrored(s v1alpha1.RolloutStatus) v1alpha1.RolloutStatus {
 	out := v1alpha1.RolloutStatus{Phase: s.Phase, CurrentRelease: s.CurrentRelease, Step: s.Step, Weight: s.Weight}
 	if s.WaitingFor != nil {
 		out.WaitingFor = &v1alpha1.WaitingFor{Reason: s.WaitingFor.Reason, Message: s.WaitingFor.Message}
+	}
+	if held := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionHeld); held != nil {
+		out.Conditions = []metav1.Condition{{Type: held.Type, Status: held.Status, Reason: held.Reason}}
 	}
 	return out
 }
@@ -223,7 +227,7 @@ func (r *Reconciler) report(ctx context.Context, write *kube.Writer, w *world, c
 		s.WaitingFor = keepSince(w.rollout.Status.WaitingFor, waiting(reason), w.now)
 	}
 	conditions(&s.Conditions, after.Generation, reason.Code, reason.Message, ready, reconciling, stalled)
-	r.heldCondition(s, after.Generation)
+	meta.SetStatusCondition(&s.Conditions, r.heldCondition(w, reason))
 	return write.PatchStatus(ctx, w.rollout, after)
 }
 
@@ -238,17 +242,4 @@ func keepSince(before, now *v1alpha1.WaitingFor, at time.Time) *v1alpha1.Waiting
 		now.Since = &metav1.Time{Time: at.Truncate(time.Second)}
 	}
 	return now
-}
-
-func (r *Reconciler) heldCondition(s *v1alpha1.RolloutStatus, generation int64) {
-	c := metav1.Condition{
-		Type: v1alpha1.ConditionHeld, Status: metav1.ConditionTrue, ObservedGeneration: generation,
-		Reason:  v1alpha1.ReasonAdmissionPolicy,
-		Message: "the API server holds a new revision in the write that makes it",
-	}
-	if r.keepsPaused() {
-		c.Reason = v1alpha1.ReasonKeptPaused
-		c.Message = "this cluster has no mutating admission policy of Sluice's, so the workload is kept paused; its scale can still be changed"
-	}
-	meta.SetStatusCondition(&s.Conditions, c)
 }

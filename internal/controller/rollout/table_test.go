@@ -56,7 +56,11 @@ const stalled = `status Rollout shop Stalled/`
 func refused(name, says string, steps ...func(*cluster)) row {
 	return row{
 		name: name, given: on(canary(50), steps...), says: says,
-		want: []string{stalled + ReasonSpecRefused}, event: "Warning SpecRefused",
+		want: []string{
+			`patch Rollout shop {"metadata":{"finalizers":["sluice.dev/put-back"]}}`,
+			`patch Deployment shop {"metadata":{"labels":{"sluice.dev/rollout":"shop"}}}`,
+			stalled + ReasonSpecRefused,
+		}, event: "Warning SpecRefused",
 	}
 }
 

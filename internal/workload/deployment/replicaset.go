@@ -206,6 +206,32 @@ func maxSurge(d *unstructured.Unstructured) int {
 	return n
 }
 
+// Recreates says whether a Deployment asks that two of its revisions never run at once.
+func Recreates(d *unstructured.Unstructured) bool {
+	kind, _, _ := unstructured.NestedString(d.Object, "spec", "strategy", "type")
+	return kind == "Recreate"
+}
+
+// Needs is the number of pods that must be available before a Deployment counts as available: its replicas without
+// maxUnavailable, which is 25 percent rounded down where nothing else is said. A workload that is to have pods needs one
+// at least.
+func Needs(d *unstructured.Unstructured) int {
+	value := intstr.FromString("25%")
+	raw, found, _ := unstructured.NestedFieldNoCopy(d.Object, "spec", "strategy", "rollingUpdate", "maxUnavailable")
+	switch v := raw.(type) {
+	case int64:
+		value = intstr.FromInt32(int32(v))
+	case string:
+		value = intstr.FromString(v)
+	}
+	replicas := Replicas(d)
+	n, err := intstr.GetScaledValueFromIntOrPercent(&value, replicas, false)
+	if err != nil || Recreates(d) && !found {
+		n = 0
+	}
+	return max(replicas-n, min(replicas, 1))
+}
+
 // ReadTrack is what a ReplicaSet's status says of a version's pods; owner is the workload's UID.
 func ReadTrack(rs *unstructured.Unstructured, owner types.UID) release.Track {
 	if rs == nil {
