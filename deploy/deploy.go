@@ -72,6 +72,8 @@ func Policies(namespace string) ([]*unstructured.Unstructured, error) {
 		"policies/template-author.yaml",
 		"policies/notifier-author.yaml",
 		"policies/hold-workload.yaml",
+		"policies/hold-new-workload.yaml",
+		"policies/keep-hold.yaml",
 		"policies/hold-service.yaml",
 		"policies/hold-httproute.yaml",
 	)

@@ -22,6 +22,10 @@ import (
 const (
 	// HoldWorkload holds a new revision of a labelled Deployment in the write that makes it.
 	HoldWorkload = "sluice-hold-workload"
+	// HoldNewWorkload holds a Deployment that is made anew, where a Rollout knows what was released last.
+	HoldNewWorkload = "sluice-hold-new-workload"
+	// KeepHold refuses to resume a held Deployment, where the cluster has no mutating policies.
+	KeepHold = "sluice-keep-hold"
 	// HoldService makes re-applying a held Service's selector a no-op.
 	HoldService = "sluice-hold-service"
 	// HoldHTTPRoute makes re-applying a held HTTPRoute's rules a no-op.

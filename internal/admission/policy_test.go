@@ -71,10 +71,10 @@ func TestPoliciesTypeCheck(t *testing.T) {
 func TestPolicies(t *testing.T) {
 	for mutating, want := range map[bool][]string{
 		true: {
-			admission.DecisionAuthor, admission.DecisionAuthor, admission.HoldHTTPRoute, admission.HoldService, admission.HoldWorkload,
-			admission.KeepRelease, admission.NotifierAuthor, admission.TemplateAuthor,
+			admission.DecisionAuthor, admission.DecisionAuthor, admission.HoldHTTPRoute, admission.HoldNewWorkload, admission.HoldService, admission.HoldWorkload,
+			admission.KeepHold, admission.KeepRelease, admission.NotifierAuthor, admission.TemplateAuthor,
 		},
-		false: {admission.DecisionAuthor, admission.KeepRelease, admission.NotifierAuthor, admission.TemplateAuthor},
+		false: {admission.DecisionAuthor, admission.KeepHold, admission.KeepRelease, admission.NotifierAuthor, admission.TemplateAuthor},
 	} {
 		objects, err := admission.Policies(deploy.Namespace, mutating)
 		if err != nil {
