@@ -328,11 +328,15 @@ func (c *carrier) handOver(ctx context.Context) error {
 		return nil
 	}
 	if old := c.w.stable(); old != nil && old.GetUID() != rs.GetUID() {
-		if err := c.write.Patch(ctx, old, deployment.Former(old)); err != nil {
+		former := deployment.Former(old)
+		if deployment.OwnedBy(old, c.w.deploy.GetUID()) {
+			former = deployment.NotKept(former, c.w.rollout.UID)
+		}
+		if err := c.write.Patch(ctx, old, former); err != nil {
 			return err
 		}
 	}
-	return c.write.Patch(ctx, rs, deployment.HandedOver(rs, c.w.deploy))
+	return c.write.Patch(ctx, rs, deployment.Kept(deployment.HandedOver(rs, c.w.deploy), keeper(c.w.rollout)))
 }
 
 func (c *carrier) takeBack(ctx context.Context) error {

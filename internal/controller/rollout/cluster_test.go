@@ -453,6 +453,11 @@ func (c *cluster) runDeployments() bool {
 	wanted, owned := deployment.TemplateOf(d).Hash, []*unstructured.Unstructured{}
 	var current *unstructured.Unstructured
 	for _, rs := range c.sets() {
+		if metav1.GetControllerOf(&rs) == nil && len(rs.GetOwnerReferences()) > 0 {
+			rs.SetOwnerReferences(append(rs.GetOwnerReferences(), deployment.Owner(d))) // By its selector.
+			c.update(&rs)
+			moved = true
+		}
 		if deployment.OwnedBy(&rs, d.GetUID()) {
 			owned = append(owned, &rs)
 			if deployment.TemplateOf(&rs).Hash == wanted && !deployment.TemplateOf(&rs).Former {
@@ -605,8 +610,16 @@ func (c *cluster) collectGarbage() bool {
 		if rel, ok := o.(*v1alpha1.Release); ok && !rel.Status.Phase.Terminal() {
 			continue // The admission policy sluice-keep-release.
 		}
-		if owner := metav1.GetControllerOf(o); owner != nil && !uids[owner.UID] && o.GetDeletionTimestamp() == nil {
+		owners := o.GetOwnerReferences()
+		solid := slices.DeleteFunc(slices.Clone(owners), func(r metav1.OwnerReference) bool { return !uids[r.UID] })
+		switch {
+		case len(owners) == len(solid) || o.GetDeletionTimestamp() != nil:
+		case len(solid) == 0:
 			c.delete(o)
+			moved = true
+		default:
+			o.SetOwnerReferences(solid)
+			c.update(o)
 			moved = true
 		}
 	}

@@ -25,6 +25,7 @@ const (
 	ReasonStablePodsNotReady = "StablePodsNotReady"
 	ReasonNoReadyEndpoints   = "NoReadyEndpoints"
 	ReasonWorkloadNotFound   = "WorkloadNotFound"
+	ReasonWorkloadGone       = "WorkloadGone"
 	ReasonWorkloadTaken      = "WorkloadTaken"
 	ReasonWorkloadUpdating   = "WorkloadUpdating"
 	ReasonPausedByTeam       = "PausedByTeam"
@@ -51,7 +52,7 @@ type idleStep func(ctx context.Context, write *kube.Writer, w *world) (done bool
 // workload is held before the spec is checked, so that a spec which is refused lets no new revision through.
 func (r *Reconciler) idle(ctx context.Context, write *kube.Writer, w *world) (ctrl.Result, error) {
 	steps := []idleStep{
-		r.remove, r.answerEnded, r.checkWorkload, r.takeOver, r.recordStable, r.checkSpec, r.prune, r.startOrRest,
+		r.remove, r.answerEnded, r.checkWorkload, r.takeOver, r.recordStable, r.keep, r.checkSpec, r.prune, r.startOrRest,
 	}
 	for _, step := range steps {
 		done, result, err := step(ctx, write, w)
@@ -136,6 +137,11 @@ func (r *Reconciler) held(w *world) bool {
 func (r *Reconciler) checkWorkload(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
 	name := w.rollout.Spec.Workload.Name
 	if w.deploy == nil {
+		if left := w.left(); len(left) > 0 {
+			if waits, result, err := r.gone(ctx, write, w, left); waits || err != nil {
+				return true, result, err
+			}
+		}
 		return r.stall(ctx, write, w, ReasonWorkloadNotFound,
 			"spec.workload names the Deployment %q, which is not in namespace %s: create it, or correct the name", name, w.rollout.Namespace)
 	}
@@ -327,8 +333,10 @@ func (w *world) rejected() *v1alpha1.RejectedRevision {
 	if s := w.rollout.Status; s.Phase.AtRest() && s.CurrentRelease == rel.Name {
 		return nil // The template has been the stable one since: whoever brings it again means it.
 	}
-	if end := release.EndReason(rel.Status.Memory.End); end == release.BackToStable || end == release.RolloutRemoved {
-		return nil
+	switch release.EndReason(rel.Status.Memory.End) {
+	case release.BackToStable, release.RolloutRemoved, release.WorkloadRemoved:
+		return nil // Nobody has found fault with it.
+	default:
 	}
 	return &v1alpha1.RejectedRevision{Revision: rel.Spec.To, Release: rel.Name, Message: rel.Status.Memory.EndMessage}
 }

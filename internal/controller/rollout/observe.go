@@ -28,6 +28,8 @@ type world struct {
 	template deployment.Template
 	// sets are the ReplicaSets that the workload or one of its releases controls, by UID.
 	sets []*unstructured.Unstructured
+	// strays are ReplicaSets that a workload has left behind which is gone, and that are not of the released revision.
+	strays []*unstructured.Unstructured
 	// releases of the Rollout, newest first; taken is the highest number of one that is another's.
 	releases []*v1alpha1.Release
 	taken    int64
@@ -181,7 +183,7 @@ func (r *Reconciler) observeWorkload(ctx context.Context, w *world) error {
 			}
 		}
 	}
-	return nil
+	return r.observeKept(ctx, w)
 }
 
 func (r *Reconciler) observeReleases(ctx context.Context, w *world) error {

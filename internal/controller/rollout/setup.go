@@ -35,6 +35,8 @@ const (
 	indexRollout = "rollout"
 	// indexOwner finds what an object controls by that object's UID.
 	indexOwner = "owner"
+	// indexKeeper finds ReplicaSets by the UID of the Rollout that keeps them.
+	indexKeeper = "keeper"
 	// indexService finds EndpointSlices by their Service.
 	indexService = "service"
 	// indexWorkload and indexTraffic find Rollouts by what they name.
@@ -174,6 +176,7 @@ func index(ctx context.Context, ix client.FieldIndexer) error {
 		add(&v1alpha1.Hold{}, indexTarget, func(o client.Object) []string { return one(targetKey(o.(*v1alpha1.Hold).Spec.Target)) }),
 		add(untyped(deployment.Kind), indexRollout, byLabel),
 		add(untyped(deployment.ReplicaSetKind), indexOwner, byOwner),
+		add(untyped(deployment.ReplicaSetKind), indexKeeper, byKeeper),
 		add(&discoveryv1.EndpointSlice{}, indexService, func(o client.Object) []string { return one(o.GetLabels()[discoveryv1.LabelServiceName]) }),
 	} {
 		if err != nil {
@@ -311,7 +314,7 @@ func (m *mapper) ofReplicaSet(ctx context.Context, o client.Object) []string {
 	c := metav1.GetControllerOf(o)
 	switch {
 	case c == nil:
-		return nil
+		return keepers(o)
 	case c.Kind == deployment.Kind.Kind:
 		return m.rollouts(ctx, o.GetNamespace(), indexWorkload, c.Name)
 	}
