@@ -73,6 +73,17 @@ func (m Memory) notAhead(now time.Time) Memory {
 // Equal says whether two memories are the same.
 func (m Memory) Equal(o Memory) bool { return reflect.DeepEqual(m, o) }
 
+// MustStore says whether the memory has to be stored before it is relied upon, where before was the last. Since when a
+// layer has what it has is no reason: whoever decides keeps it, and stores it with what comes next. Who begins anew sees
+// the layer later, and waits longer. But that a layer is about to be changed at all is stored first.
+func (m Memory) MustStore(before Memory) bool {
+	if len(m.Layers) != len(before.Layers) {
+		return true
+	}
+	m.Layers = before.Layers
+	return !m.Equal(before)
+}
+
 // leaveStep forgets what was only of the current step.
 func (m *Memory) leaveStep() {
 	m.StepStartedAt, m.StepReachedAt, m.Promoted = time.Time{}, time.Time{}, false

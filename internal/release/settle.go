@@ -9,7 +9,7 @@ import (
 // This file knows how long a layer is given to follow a change. A gateway follows later than the API server stores,
 // and most of them do not say when they have followed. So every change is waited for: a new route, another weight,
 // and the removal. The wait begins when the release first sees the change, which is after the API server has answered
-// the write, and it is remembered, so that a restart does not shorten it.
+// the write, and it is remembered: a restart may make it longer, and never shorter.
 
 // LayerSeen is what a layer had when the release looked last.
 type LayerSeen struct {

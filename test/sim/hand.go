@@ -29,6 +29,9 @@ type hands struct {
 	attempts int
 	last     release.Outcome
 	decided  int
+	// layers is since when the layers of a release have what they have; it is stored with what comes next.
+	layers   []release.LayerSeen
+	layersOf int
 }
 
 // write is one conditional write: it is refused unless the fields that it was decided from are still so.
@@ -44,7 +47,7 @@ type write struct {
 
 func (h *hands) start(w *World) {
 	h.clock = w.newClock()
-	h.view = view{}
+	h.view, h.layers, h.layersOf = view{}, nil, 0
 	h.view.relist(w)
 	if lag := w.Fumble.StaleStart; lag > 0 {
 		h.view.rewind(w, lag)
@@ -139,11 +142,15 @@ func (h *hands) look() {
 // decide asks the mind and queues its outcome: memory, then actions, then answers.
 func (h *hands) decide(w *World, r Release) {
 	o := w.observe(&h.view, r)
+	if h.layersOf == r.Number && len(h.layers) == len(r.Memory.Layers) {
+		r.Memory.Layers = h.layers
+	}
 	out := w.Mind(r.Spec, o, r.Memory, h.now(w))
+	h.layers, h.layersOf = out.Memory.Layers, r.Number
 	h.last, h.decided = out, w.Tick
 	w.checks.decided(w, out)
 	outbox := h.outbox(w, r, out.Answers)
-	changed := !out.Memory.Equal(r.Memory) || len(outbox) > len(r.Outbox)
+	changed := out.Memory.MustStore(r.Memory) || len(outbox) > len(r.Outbox)
 	if changed && !w.Fumble.MemoryLast {
 		h.remember(w, r, out.Memory, outbox)
 	}

@@ -27,6 +27,7 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	spec := translate.Spec(rel.Spec.Plan, rel.Spec.From.Hash, rel.Spec.To.Hash)
 	spec.Author = rel.Spec.Author
 	memory := readMemory(rel, w.now)
+	memory.Layers = r.layersSeen.of(rel.UID, memory.Layers)
 	observed := w.observed(rel)
 	r.askPods(ctx, w, memory, &observed)
 	r.observeServed(w, rel, &observed)
@@ -35,6 +36,7 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	}
 	out := release.Decide(spec, observed, memory, w.now)
 	r.askServed(w, rel, out)
+	r.layersSeen.keep(rel.UID, out.Memory)
 
 	status := r.project(w, rel, spec, out)
 	if r.due(rel, status, memory, out, w.now) {

@@ -2,9 +2,11 @@ package rollout
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
@@ -50,6 +52,36 @@ func writeApprovals(list []release.Approved) []v1alpha1.ApprovalRecord {
 		out = append(out, v1alpha1.ApprovalRecord{User: a.User, Comment: clip(a.Comment), At: *micro(a.At)})
 	}
 	return out
+}
+
+// layersSeen keeps since when the layers of the releases under way have what they have. It is stored with whatever else
+// a release has to remember, and not for its own sake; a restart sees it later.
+type layersSeen struct {
+	mu   sync.Mutex
+	seen map[types.UID][]release.LayerSeen
+}
+
+func newLayersSeen() *layersSeen { return &layersSeen{seen: map[types.UID][]release.LayerSeen{}} }
+
+// of is what this process has seen of a release's layers, or what was stored; that there is another layer counts only once
+// it is stored.
+func (l *layersSeen) of(id types.UID, stored []release.LayerSeen) []release.LayerSeen {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if seen := l.seen[id]; len(seen) == len(stored) {
+		return seen
+	}
+	return stored
+}
+
+func (l *layersSeen) keep(id types.UID, m release.Memory) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m.Phase.Terminal() {
+		delete(l.seen, id)
+	} else {
+		l.seen[id] = m.Layers
+	}
 }
 
 func readLayers(list []v1alpha1.LayerMemory) []release.LayerSeen {

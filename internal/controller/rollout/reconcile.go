@@ -41,13 +41,14 @@ type Reconciler struct {
 	troubles   *troubles
 	firstReady *sightings
 	classes    *classes
+	layersSeen *layersSeen
 }
 
 // Reconcile takes one Rollout one decision further.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	r.once.Do(func() {
 		r.waits, r.troubles, r.firstReady = newWaits(passing), newTroubles(), newSightings()
-		r.classes, r.shares = newClasses(), newShares()
+		r.classes, r.shares, r.layersSeen = newClasses(), newShares(), newLayersSeen()
 	})
 	key := req.NamespacedName
 	behind, err := r.Kube.Fresh(ctx, key)

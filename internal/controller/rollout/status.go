@@ -51,7 +51,7 @@ func (r *Reconciler) due(rel *v1alpha1.Release, status v1alpha1.ReleaseStatus, b
 	switch {
 	case begins(rel, before, out):
 		state = "beginning"
-	case !out.Memory.Equal(before) || len(out.Events) > 0 || len(out.Answers) > 0:
+	case out.Memory.MustStore(before) || len(out.Events) > 0 || len(out.Answers) > 0:
 		return true
 	}
 	told := equality.Semantic.DeepEqual(tellable(rel.Status), tellable(status))
