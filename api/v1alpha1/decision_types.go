@@ -25,6 +25,7 @@ type Decision struct {
 	// spec is the decision.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec: a decision cannot be changed; make another"
+	// +kubebuilder:validation:XValidation:rule="!has(self.before) || !self.before || self.verb == 'rollback'",message="spec.before: goes with the verb rollback only; leave it out"
 	Spec DecisionSpec `json:"spec"`
 
 	// status says what became of it.
@@ -53,7 +54,8 @@ type DecisionSpec struct {
 	Release string `json:"release"`
 	// verb is what is decided: promote ends the pause of the current step, promoteFull goes past all steps,
 	// pause stops the advance until resume, abort takes the release back, retry tries the revision of an
-	// aborted release again, rollback releases the revision that this release brought once more; approve and reject answer
+	// aborted release again, rollback releases the revision that this release brought (or, with before, the one that ran
+	// before it) once more; approve and reject answer
 	// the approval that a step asks for, and override lets the release go on although a ReleaseWindow is shut.
 	// +required
 	Verb DecisionVerb `json:"verb"`
@@ -65,6 +67,10 @@ type DecisionSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=80
 	PlanDigest string `json:"planDigest,omitempty"`
+	// before: with the verb rollback, go back to the revision that ran before the named release, and not to the one that it
+	// brought.
+	// +optional
+	Before bool `json:"before,omitempty"`
 	// comment for the record.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024

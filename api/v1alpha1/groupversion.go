@@ -37,6 +37,9 @@ const (
 	// template; its value is the user who made that write. While it is there, writes by others than
 	// Sluice cannot clear spec.paused.
 	AnnotationHeld = "sluice.dev/held-change-by"
+	// AnnotationAuthors on a workload is set with it: all users who changed the pod template since the stable revision,
+	// one on a line. "?" stands for one who is not known.
+	AnnotationAuthors = "sluice.dev/held-authors"
 	// FinalizerRollout keeps a Rollout until all that it changed has been put back.
 	FinalizerRollout = "sluice.dev/put-back"
 	// LabelPodTemplateHash is the label by which Kubernetes tells the pods of a Deployment's

@@ -68,11 +68,25 @@ type ReleaseSpec struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=80
 	PlanDigest string `json:"planDigest"`
-	// author is the user who changed the pod template, as the API server knew him; empty where the cluster
-	// has no mutating admission policies.
+	// author is the user who changed the pod template last, as the API server knew him; empty where that is not known, as
+	// on a cluster without mutating admission policies.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Author string `json:"author,omitempty"`
+	// authors are all who changed the pod template since the stable revision, the author among them. It is empty where one
+	// of them is not known: then nobody may approve under separation of duty.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=33
+	// +kubebuilder:validation:items:MaxLength=1024
+	Authors []string `json:"authors,omitempty"`
+	// changes say for people in what the two revisions differ, such as "containers[web].image: shop:v1 -> shop:v2". Texts
+	// that may be secret, such as the values of environment variables, are not shown.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=256
+	Changes []string `json:"changes,omitempty"`
 	// cause says how the release came to be.
 	// +optional
 	Cause ReleaseCause `json:"cause,omitempty"`

@@ -373,10 +373,20 @@ type RolloutStatus struct {
 	// +optional
 	Rejected *RejectedRevision `json:"rejected,omitempty"`
 
+	// rollback is set while the pod template of an earlier revision is being written back, since somebody decided so. The
+	// next release, if it brings exactly this revision, has no intermediate steps.
+	// +optional
+	Rollback *PendingRollback `json:"rollback,omitempty"`
+
 	// currentRelease is the name of the release under way, or of the last one.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	CurrentRelease string `json:"currentRelease,omitempty"`
+
+	// currentReleaseUID is its UID, by which Sluice knows what that release made, also when its record is gone.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	CurrentReleaseUID string `json:"currentReleaseUID,omitempty"`
 
 	// lastNumber is the number of the newest release, so that a number is never used twice.
 	// +optional
@@ -495,6 +505,30 @@ type ContainerImage struct {
 	Image string `json:"image"`
 }
 
+// PendingRollback is a rollback that somebody has decided and that has not become a release yet.
+type PendingRollback struct {
+	// hash of the revision to go back to.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Hash string `json:"hash"`
+	// release whose record says that this revision was released, or that it ran before.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Release string `json:"release"`
+	// decision that was applied.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Decision string `json:"decision"`
+	// after is the number of the newest release at that time. A later release uses the rollback up.
+	// +optional
+	After int64 `json:"after,omitempty"`
+	// user who decided.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	User string `json:"user,omitempty"`
+}
+
 // RejectedRevision is a revision that was taken back.
 type RejectedRevision struct {
 	Revision `json:",inline"`
@@ -506,6 +540,12 @@ type RejectedRevision struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
+	// changes are what set it apart from the stable revision, as in the release's spec.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=256
+	Changes []string `json:"changes,omitempty"`
 }
 
 // WaitingFor says what an object waits for, since when, until when, and who can move it.

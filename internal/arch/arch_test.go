@@ -24,6 +24,7 @@ type wall struct {
 var walls = []wall{
 	{"internal/release", []string{"k8s.io/", "sigs.k8s.io/", "net/http", "os/exec", module + "api/", module + "internal/"}},
 	{"internal/analysis", []string{"k8s.io/", "sigs.k8s.io/", "net/http", "os/exec", module + "api/", module + "internal/"}},
+	{"internal/podtemplate", []string{"k8s.io/", "sigs.k8s.io/", "net/http", "os/exec", module + "api/", module + "internal/"}},
 	{"internal/metric/", []string{"sigs.k8s.io/controller-runtime/", "k8s.io/client-go/rest", "k8s.io/client-go/kubernetes/", module + "internal/kube", module + "internal/controller"}},
 	{"internal/notify/", []string{"sigs.k8s.io/controller-runtime/", "k8s.io/client-go/rest", "k8s.io/client-go/kubernetes/", module + "internal/kube", module + "internal/controller"}},
 	{"internal/window", []string{"sigs.k8s.io/controller-runtime/", "k8s.io/client-go/", module + "internal/kube", module + "internal/controller"}},

@@ -220,7 +220,11 @@ func (e *env) printLines(ctx context.Context, f *follower, look func() error, te
 
 // line sums a view up in one line.
 func line(v *view) string {
-	s := judge(v.target, v.workload)
+	var d *workload
+	if v.workload != nil {
+		d = &workload{Deployment: v.workload}
+	}
+	s := judge(v.target, d)
 	parts := []string{s.name, s.phase}
 	if v.underWay() {
 		if step := v.release.Status.StepSummary; step != "" {

@@ -128,7 +128,7 @@ func mayApprove(me authenticationv1.UserInfo, r *v1alpha1.Release) bool {
 		return false
 	}
 	a := steps[at].Approval
-	if a.SeparationOfDuty && me.Username == r.Spec.Author {
+	if a.SeparationOfDuty && slices.Contains(r.Spec.Authors, me.Username) {
 		return false
 	}
 	if m := r.Status.Memory; m != nil && slices.ContainsFunc(m.Approvals, func(x v1alpha1.ApprovalRecord) bool { return x.User == me.Username }) {

@@ -125,7 +125,7 @@ func newRollback(e *env) *cobra.Command {
 		Short: "Go back to what an earlier release brought, without intermediate steps",
 		Long: `Go back to the version that an earlier, succeeded release brought: a new release without intermediate steps,
 as soon as the pods that it needs are ready. Without --to it is the last one before the version that is stable
-now. "sluice history NAME" shows the numbers.
+now, or, after the first release, what ran before it. "sluice history NAME" shows the numbers.
 
 A release that is still under way is taken back by "sluice abort".`,
 		Example: `  sluice rollback shop
@@ -153,54 +153,52 @@ func (d *decide) rollback(ctx context.Context, e *env, arg string, to int64) err
 	if t.rollout == nil {
 		return fmt.Errorf("the Rollout %s of release %s is gone", t.release.Spec.Rollout, t.release.Name)
 	}
-	name, err := toRollBackTo(ctx, c, t.rollout, to)
+	name, before, err := toRollBackTo(ctx, c, t.rollout, to)
 	if err != nil {
 		return err
 	}
-	return d.anew(ctx, e, c, t, v1alpha1.DecisionSpec{Release: name, Verb: v1alpha1.VerbRollback})
+	return d.anew(ctx, e, c, t, v1alpha1.DecisionSpec{Release: name, Verb: v1alpha1.VerbRollback, Before: before})
 }
 
 // toRollBackTo is the succeeded release of that number, or without one the last that brought another revision than
-// the one that is stable now.
-func toRollBackTo(ctx context.Context, c client.Reader, r *v1alpha1.Rollout, number int64) (string, error) {
+// the one that is stable now. Where there is none, before says that what ran before the named release is meant.
+func toRollBackTo(ctx context.Context, c client.Reader, r *v1alpha1.Rollout, number int64) (name string, before bool, err error) {
 	all, err := releases(ctx, c, r.Namespace, r.Name)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	good := slices.DeleteFunc(slices.Clone(all), func(rel v1alpha1.Release) bool { return rel.Status.Phase != v1alpha1.ReleaseSucceeded })
 	if number == 0 {
 		return former(r, good)
 	}
 	if i := slices.IndexFunc(good, func(rel v1alpha1.Release) bool { return rel.Spec.Number == number }); i >= 0 {
-		return good[i].Name, nil
+		return good[i].Name, false, nil
 	}
 	if i := slices.IndexFunc(all, func(rel v1alpha1.Release) bool { return rel.Spec.Number == number }); i >= 0 {
-		return "", no("--to %d: %s did not succeed (%s); %s", number, all[i].Name, all[i].Status.Phase, choices(good))
+		return "", false, no("--to %d: %s did not succeed (%s); %s", number, all[i].Name, all[i].Status.Phase, choices(good))
 	}
-	return "", no("--to %d: rollout %s has no release of that number; %s", number, r.Name, choices(good))
+	return "", false, no("--to %d: rollout %s has no release of that number; %s", number, r.Name, choices(good))
 }
 
-// former is the last succeeded release that brought another revision than the stable one.
-func former(r *v1alpha1.Rollout, good []v1alpha1.Release) (string, error) {
+// former is the last succeeded release that brought another revision than the stable one, or else the oldest that is on
+// record, before which another revision ran.
+func former(r *v1alpha1.Rollout, good []v1alpha1.Release) (name string, before bool, err error) {
+	if len(good) == 0 {
+		return "", false, no("rollout %s has no succeeded release to go back to", r.Name)
+	}
+	if r.Status.Stable == nil {
+		return good[0].Name, false, nil
+	}
 	for _, rel := range good {
-		if r.Status.Stable == nil || rel.Spec.To.Hash != r.Status.Stable.Hash {
-			return rel.Name, nil
+		if rel.Spec.To.Hash != r.Status.Stable.Hash {
+			return rel.Name, false, nil
 		}
 	}
-	if len(good) == 0 {
-		return "", no("rollout %s has no succeeded release to go back to", r.Name)
-	}
 	first := good[len(good)-1]
-	return "", no("rollout %s has no earlier succeeded release: what ran before %s was never released by Sluice; release it anew: `sluice start %s %s`",
-		r.Name, first.Name, imageFlags(first.Spec.From), r.Name)
-}
-
-func imageFlags(r v1alpha1.Revision) string {
-	var out []string
-	for _, i := range r.Images {
-		out = append(out, "--image "+i.Container+"="+i.Image)
+	if first.Spec.From.Hash == r.Status.Stable.Hash {
+		return "", false, no("rollout %s has no record of another revision than the one that runs", r.Name)
 	}
-	return strings.Join(out, " ")
+	return first.Name, true, nil
 }
 
 func choices(good []v1alpha1.Release) string {

@@ -151,9 +151,9 @@ func writeDecisions(ts *testscript.TestScript, _ bool, args []string) {
 			continue
 		}
 		fmt.Fprintf(&b, "%s", e.object.GetGenerateName())
-		for _, f := range []string{"verb", "release", "step", "planDigest", "user", "comment"} {
-			if v, ok, _ := unstructured.NestedString(e.object.Object, "spec", f); ok {
-				fmt.Fprintf(&b, " %s=%s", f, v)
+		for _, f := range []string{"verb", "release", "before", "step", "planDigest", "user", "comment"} {
+			if v, ok, _ := unstructured.NestedFieldNoCopy(e.object.Object, "spec", f); ok {
+				fmt.Fprintf(&b, " %s=%v", f, v)
 			}
 		}
 		b.WriteString("\n")

@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/podtemplate"
 	"github.com/sluice-dev/sluice/internal/release"
 )
 
@@ -73,7 +76,7 @@ func runStatus(ctx context.Context, e *env, arg string) error {
 	if err != nil {
 		return err
 	}
-	s, err := stand(ctx, c, ns, arg)
+	s, err := stand(ctx, c, c, ns, arg)
 	if err != nil {
 		return err
 	}
@@ -96,7 +99,7 @@ func waitStatus(ctx context.Context, e *env, arg string, timeout time.Duration) 
 	if err != nil {
 		return err
 	}
-	s, err := stand(ctx, direct, ns, arg)
+	s, err := stand(ctx, direct, direct, ns, arg)
 	if err != nil {
 		return err
 	}
@@ -106,7 +109,7 @@ func waitStatus(ctx context.Context, e *env, arg string, timeout time.Duration) 
 	f, err := e.follow(ctx, ns, false)
 	if err == nil {
 		err = f.each(ctx, func() error {
-			now, err := stand(ctx, f.cache, ns, arg)
+			now, err := stand(ctx, f.cache, direct, ns, arg)
 			if err == nil {
 				s = now
 			}
@@ -128,8 +131,16 @@ func waitStatus(ctx context.Context, e *env, arg string, timeout time.Duration) 
 	return e.tell(s)
 }
 
-// stand reads what a verdict needs.
-func stand(ctx context.Context, c client.Reader, ns, arg string) (standing, error) {
+// workload is the Deployment that a verdict is on.
+type workload struct {
+	*appsv1.Deployment
+	// hash of its pod template, as in a revision.
+	hash string
+}
+
+// stand reads what a verdict needs. The pod template is read whole, past what watches: typed objects lose the fields that
+// they do not know, and so have another hash.
+func stand(ctx context.Context, c, whole client.Reader, ns, arg string) (standing, error) {
 	t, err := resolve(ctx, c, ns, arg)
 	if err != nil {
 		return standing{}, err
@@ -137,15 +148,24 @@ func stand(ctx context.Context, c client.Reader, ns, arg string) (standing, erro
 	if t.rollout == nil || t.named {
 		return judge(t, nil), nil
 	}
-	var d appsv1.Deployment
-	err = c.Get(ctx, client.ObjectKey{Namespace: ns, Name: t.rollout.Spec.Workload.Name}, &d)
+	key := client.ObjectKey{Namespace: ns, Name: t.rollout.Spec.Workload.Name}
+	d, u := workload{Deployment: &appsv1.Deployment{}}, &unstructured.Unstructured{}
+	u.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("Deployment"))
+	err = c.Get(ctx, key, d.Deployment)
+	if err == nil {
+		err = whole.Get(ctx, key, u)
+	}
 	if missing(err) {
 		return judge(t, nil), nil
+	}
+	if template, found, _ := unstructured.NestedMap(u.Object, "spec", "template"); found {
+		podtemplate.Plain(template)
+		d.hash = podtemplate.Hash(template)
 	}
 	return judge(t, &d), err
 }
 
-func judge(t target, d *appsv1.Deployment) standing {
+func judge(t target, d *workload) standing {
 	if t.named {
 		return judgeRelease(t.release)
 	}
@@ -172,7 +192,7 @@ func judgeRelease(r *v1alpha1.Release) standing {
 	return s
 }
 
-func judgeRollout(t target, d *appsv1.Deployment) standing {
+func judgeRollout(t target, d *workload) standing {
 	r := t.rollout
 	s := standing{name: r.Name, phase: string(r.Status.Phase), code: ExitProgress}
 	if r.Status.WaitingFor != nil {
@@ -183,6 +203,8 @@ func judgeRollout(t target, d *appsv1.Deployment) standing {
 		s.phase, s.message = "Pending", "no controller has looked at this version of the Rollout yet"
 	case newRevision(r, d):
 		s.phase, s.message = "Pending", "the pod template has changed; its release has not begun yet"
+	case t.underWay() && d != nil && differs(t.release.Spec.To, d) && differs(t.release.Spec.From, d):
+		s.phase, s.message = "Pending", "the pod template has changed again; "+t.release.Name+" gives way to a new release"
 	case t.underWay():
 		s.phase = string(t.release.Status.Phase)
 		under := judgeRelease(t.release)
@@ -200,18 +222,27 @@ func judgeRollout(t target, d *appsv1.Deployment) standing {
 
 // newRevision says whether the Deployment names a pod template that the Rollout's status does not speak of yet: a
 // pipeline that asks right after `kubectl set image` must not be told that all is well.
-func newRevision(r *v1alpha1.Rollout, d *appsv1.Deployment) bool {
+func newRevision(r *v1alpha1.Rollout, d *workload) bool {
 	if d == nil || r.Status.Stable == nil {
 		return false
 	}
 	switch r.Status.Phase {
 	case v1alpha1.RolloutHealthy, v1alpha1.RolloutDegraded:
-		return d.Annotations[v1alpha1.AnnotationHeld] != "" || !sameImages(*r.Status.Stable, d)
+		return d.Annotations[v1alpha1.AnnotationHeld] != "" || differs(*r.Status.Stable, d)
 	case v1alpha1.RolloutRejected:
-		return r.Status.Rejected != nil && !sameImages(r.Status.Rejected.Revision, d)
+		return r.Status.Rejected != nil && differs(r.Status.Rejected.Revision, d)
 	default:
 		return false
 	}
+}
+
+// differs says whether the Deployment's pod template is another one than the revision's. Of a revision that an earlier
+// Sluice recorded only the images tell.
+func differs(r v1alpha1.Revision, d *workload) bool {
+	if len(r.Hash) == podtemplate.HashLength && d.hash != "" {
+		return r.Hash != d.hash
+	}
+	return !sameImages(r, d.Deployment)
 }
 
 func sameImages(r v1alpha1.Revision, d *appsv1.Deployment) bool {
@@ -239,6 +270,9 @@ func rejected(r *v1alpha1.Rollout) string {
 	s := images(r.Status.Rejected.Revision) + " was rejected"
 	if r.Status.Rejected.Message != "" {
 		s += ": " + r.Status.Rejected.Message
+	}
+	if changes := r.Status.Rejected.Changes; len(changes) > 0 {
+		s += "; it differs from the stable revision in " + strings.Join(changes[:min(len(changes), 3)], ", ")
 	}
 	return s
 }

@@ -156,6 +156,26 @@ func (w *Writer) Create(ctx context.Context, obj client.Object) error {
 	return w.wrote(obj, "")
 }
 
+// CreateUncached makes an object of a kind that no cache holds. Nothing waits until a cache shows it.
+func (w *Writer) CreateUncached(ctx context.Context, obj client.Object) error {
+	if err := w.client.Create(ctx, obj, client.FieldOwner(FieldManager)); err != nil {
+		return fmt.Errorf("create %s: %w", w.describe(obj), err)
+	}
+	w.writes++
+	return nil
+}
+
+// DeleteUncached removes exactly this object, of a kind that no cache holds.
+func (w *Writer) DeleteUncached(ctx context.Context, obj client.Object) error {
+	uid := obj.GetUID()
+	err := w.client.Delete(ctx, obj, client.Preconditions{UID: &uid}, client.PropagationPolicy("Background"))
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete %s: %w", w.describe(obj), err)
+	}
+	w.writes++
+	return nil
+}
+
 // Patch writes the difference between two states of an object, on condition that nobody has written it since
 // before was read. Without a difference nothing is written.
 func (w *Writer) Patch(ctx context.Context, before, after client.Object) error {

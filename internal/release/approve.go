@@ -126,16 +126,44 @@ func (t *turn) refuseWord(d Decision) refusal {
 
 func (t *turn) refuseApproval(d Decision, a *Approval) refusal {
 	switch {
-	case a.SeparationOfDuty && t.s.Author == "":
-		return refusal{RefusedSeparationOfDuty, "spec.author of the release is not known (the cluster has no mutating admission policies), so that separation of duty cannot be kept; reject it, or take approval.separationOfDuty out of the Rollout"}
-	case a.SeparationOfDuty && d.User == t.s.Author:
-		return refusal{RefusedSeparationOfDuty, fmt.Sprintf("%s made this change, and %s wants somebody else's approval", d.User, t.stepLabel())}
+	case a.SeparationOfDuty && t.notSeparate(d, a) != "":
+		return refusal{RefusedSeparationOfDuty, t.notSeparate(d, a)}
 	case slices.ContainsFunc(t.m.Approvals, func(x Approved) bool { return x.User == d.User }):
 		return refusal{RefusedAlreadyApproved, fmt.Sprintf("%s has approved %s already; it needs %d different people", d.User, t.stepLabel(), a.Required)}
 	case len(t.m.Approvals) >= a.Required:
 		return refusal{RefusedAlreadyApproved, fmt.Sprintf("%s has all of its %s%s", t.stepLabel(), plural(a.Required, "approval"), t.by())}
 	}
 	return refusal{}
+}
+
+// notSeparate says why the user may be one of those who made the change; empty if he is not. Whoever may edit a namespace
+// can act as each of its ServiceAccounts. So such an account, as an author, may be anybody; and as an approver it may be
+// an author.
+func (t *turn) notSeparate(d Decision, a *Approval) string {
+	switch {
+	case len(t.s.Authors) == 0:
+		return "not all who changed the pod template are known (spec.authors of the release is empty), so that separation of duty cannot be kept; reject it, or take approval.separationOfDuty out of the Rollout"
+	case slices.ContainsFunc(t.s.Authors, t.s.shared):
+		i := slices.IndexFunc(t.s.Authors, t.s.shared)
+		return fmt.Sprintf("%s changed the pod template, and whoever may edit the namespace can act as this ServiceAccount, so that the author is not known; have the change made by a person, or by a ServiceAccount of another namespace", t.s.Authors[i])
+	case slices.Contains(t.s.Authors, d.User):
+		return fmt.Sprintf("%s made this change, and %s wants somebody else's approval", d.User, t.stepLabel())
+	case t.s.shared(d.User):
+		return fmt.Sprintf("%s is a ServiceAccount of the workload's namespace: whoever may edit it, as an author may, can act as this account", d.User)
+	case isAccount(d.User) && !slices.Contains(a.Users, d.User):
+		return fmt.Sprintf("%s is a ServiceAccount, which %s does not name: under separation of duty its groups do not count", d.User, t.stepLabel())
+	}
+	return ""
+}
+
+// account is how the user name of a ServiceAccount begins; its namespace follows.
+const account = "system:serviceaccount:"
+
+func isAccount(user string) bool { return strings.HasPrefix(user, account) }
+
+// shared says whether a user is a ServiceAccount of the workload's own namespace.
+func (s *Spec) shared(user string) bool {
+	return s.Namespace != "" && strings.HasPrefix(user, account+s.Namespace+":")
 }
 
 // approvalNeeded is the step from here on whose approvals are not all given: no promotion goes past it.

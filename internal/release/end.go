@@ -34,7 +34,7 @@ func (t *turn) dueEnd() (EndReason, string) {
 	case w.Desired == t.s.From:
 		return BackToStable, "reverted: the pod template was set back to the stable revision at " + t.stepLabel()
 	case w.Desired != t.s.To:
-		return NewerRevision, fmt.Sprintf("superseded by revision %s at %s", w.Desired, t.stepLabel())
+		return NewerRevision, fmt.Sprintf("superseded by revision %s at %s", shortly(w.Desired), t.stepLabel())
 	case t.approvalExpired():
 		return ApprovalExpired, fmt.Sprintf("%s was not approved within %s, which counts as a rejection", t.stepLabel(), t.approval().ExpiresAfter)
 	case !t.now.Before(t.releaseDeadline()):
@@ -54,9 +54,12 @@ func (t *turn) endIfCrossed() {
 	case w.Desired == t.s.From:
 		t.end(BackToStable, "", "reverted: the pod template was set back to the stable revision during the hand-over")
 	default:
-		t.end(NewerRevision, "", fmt.Sprintf("superseded by revision %s during the hand-over", w.Desired))
+		t.end(NewerRevision, "", fmt.Sprintf("superseded by revision %s during the hand-over", shortly(w.Desired)))
 	}
 }
+
+// shortly is as much of a hash as people are shown. Nothing that is compared is so short.
+func shortly(hash string) string { return hash[:min(len(hash), 10)] }
 
 // takeBackIfScaled sees a change of scale that crossed the hand-over. The workload, being held, divides its pods
 // between two ReplicaSets if the new one is not exactly as large as it is itself; so the new one is taken back, and

@@ -39,7 +39,10 @@ func drawSpec(t *rapid.T) Spec {
 		drawGates(t, &st)
 		s.Steps = append(s.Steps, st)
 	}
-	s.Author = rapid.SampledFrom([]string{"", "carol", "alice"}).Draw(t, "author")
+	s.Namespace = "demo"
+	s.Authors = rapid.SampledFrom([][]string{
+		nil, {"carol"}, {"alice"}, {"carol", "alice"}, {"carol", "system:serviceaccount:demo:ci"}, {"system:serviceaccount:ci:ci"},
+	}).Draw(t, "authors")
 	s.Background, s.BackgroundFrom = rapid.IntRange(0, 2).Draw(t, "background") == 0, rapid.IntRange(0, len(s.Steps)-1).Draw(t, "from")
 	return s
 }

@@ -6,8 +6,11 @@ import "time"
 type Spec struct {
 	// From and To are the hashes of the stable revision and of the one to release.
 	From, To string
-	// Author is who changed the pod template, as the API server knew him; empty if that is not known.
-	Author string
+	// Authors are all who changed the pod template since the stable revision, as the API server knew them; none if one of
+	// them is not known.
+	Authors []string
+	// Namespace of the workload: whoever may edit it can act as its ServiceAccounts.
+	Namespace string
 	// Steps in order; at least one.
 	Steps []Step
 	// Layers are the names of the traffic layers, in order. Without layers requests are split by the number

@@ -156,7 +156,8 @@ func specOf(t *testing.T, d *datadriven.TestData) Spec {
 		ProgressDeadline: duration(t, d, "progress", time.Minute), ReleaseDeadline: duration(t, d, "deadline", time.Hour),
 		DrainDelay: duration(t, d, "drain", 5*time.Second),
 	}
-	s.Author = text(d, "author")
+	s.Namespace = "demo"
+	s.Authors = strings.FieldsFunc(text(d, "author"), comma)
 	if d.HasArg("background-from") {
 		s.Background, s.BackgroundFrom = true, number(t, d, "background-from", 1)-1
 	}

@@ -240,7 +240,7 @@ func (w *World) wrongApproval(r Release, d Decision, has []string) string {
 		return "who has not named this step and plan"
 	case !names(a, d.Decision):
 		return "whom nobody has named"
-	case a.SeparationOfDuty && (r.Spec.Author == "" || r.Spec.Author == d.User):
+	case a.SeparationOfDuty && (len(r.Spec.Authors) == 0 || slices.Contains(r.Spec.Authors, d.User)):
 		return "who may be the author of the change"
 	case a.CommentRequired && strings.TrimSpace(d.Comment) == "":
 		return "who gives no reason"

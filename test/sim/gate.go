@@ -207,11 +207,11 @@ const (
 )
 
 // author is who makes the changes, which only a cluster with the policies knows.
-func (w *World) author() string {
+func (w *World) authors() []string {
 	if !w.Policy {
-		return ""
+		return nil
 	}
-	return team[carol].name
+	return []string{team[carol].name}
 }
 
 // names says whether an approval may come from somebody.
@@ -234,7 +234,7 @@ func (w *World) approver(r Release) (number int, ok bool) {
 	a := r.Spec.Steps[r.Memory.Step].Approval
 	for n, p := range team {
 		has := slices.ContainsFunc(r.Memory.Approvals, func(x release.Approved) bool { return x.User == p.name })
-		own := a.SeparationOfDuty && (r.Spec.Author == "" || r.Spec.Author == p.name)
+		own := a.SeparationOfDuty && (len(r.Spec.Authors) == 0 || slices.Contains(r.Spec.Authors, p.name))
 		if !has && !own && names(a, release.Decision{User: p.name, Groups: p.groups}) {
 			return n, true
 		}

@@ -278,7 +278,7 @@ func (h *hands) idle(w *World, rollout Rollout, last Release) {
 // begin makes the next Release, unless the plan is refused.
 func (h *hands) begin(w *World, rollout Rollout, d Deployment, last Release) {
 	r := Release{Number: last.Number + 1, Spec: w.Plan, Memory: release.Begin(h.now(w))}
-	r.Spec.From, r.Spec.To, r.Spec.Author = rollout.Stable.String(), d.Template.String(), w.author()
+	r.Spec.From, r.Spec.To, r.Spec.Authors = rollout.Stable.String(), d.Template.String(), w.authors()
 	if w.Fumble.From != nil {
 		r.Spec.From = w.Fumble.From(last)
 	}

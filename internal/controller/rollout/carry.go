@@ -15,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -115,13 +114,25 @@ func (c *carrier) hold(ctx context.Context, existing *v1alpha1.Hold, target v1al
 		after.Spec.Original = &runtime.RawExtension{Raw: raw}
 		return c.write.Patch(ctx, existing, after)
 	}
-	return ignoreExists(c.write.Create(ctx, &v1alpha1.Hold{
+	made := &v1alpha1.Hold{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: c.rel.Namespace, Name: holdName(c.rel.Name, target),
 			Labels: c.labels(), OwnerReferences: []metav1.OwnerReference{ownerOf(c.rel)},
 		},
 		Spec: v1alpha1.HoldSpec{Release: c.rel.Name, Target: target, Original: &runtime.RawExtension{Raw: raw}},
-	}))
+	}
+	err = c.write.Create(ctx, made)
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	there := &v1alpha1.Hold{}
+	if err := c.r.Kube.Live.Get(ctx, client.ObjectKeyFromObject(made), there); err != nil {
+		return fmt.Errorf("read Hold %s: %w", made.Name, err)
+	}
+	if !metav1.IsControlledBy(there, c.rel) {
+		return &obstacle{fmt.Sprintf("the Hold %q exists already and is not release %s's; it may come from a backup: remove it", made.Name, c.rel.Name)}
+	}
+	return nil // The cache will show it.
 }
 
 func (c *carrier) scaleCanary(ctx context.Context, replicas int) error {
@@ -440,15 +451,11 @@ func (r *Reconciler) freeStrays(ctx context.Context, write *kube.Writer, key typ
 	return nil
 }
 
-// keepPaused pauses a Deployment in our name.
+// keepPaused pauses a Deployment in our name. What it says of authors was written while no policy watched.
 func keepPaused(d *unstructured.Unstructured) {
 	_ = unstructured.SetNestedField(d.Object, true, "spec", "paused")
-	annotations := d.GetAnnotations()
-	if annotations == nil {
-		annotations = map[string]string{}
-	}
-	annotations[annotationKept] = "true"
-	d.SetAnnotations(annotations)
+	unmarked(d)
+	annotate(d, annotationKept, "true")
 }
 
 // pausedByUs says whether a Deployment is paused by our hold and not by the team.
@@ -462,53 +469,24 @@ func pausedByUs(d *unstructured.Unstructured) bool {
 // unhold takes our pause and our marks of a held revision off a Deployment.
 func unhold(d *unstructured.Unstructured) {
 	unstructured.RemoveNestedField(d.Object, "spec", "paused")
-	annotations := d.GetAnnotations()
-	delete(annotations, v1alpha1.AnnotationHeld)
-	delete(annotations, annotationCause)
-	delete(annotations, annotationKept)
-	d.SetAnnotations(annotations)
+	unmarked(d)
 }
 
 // revertTemplate writes the stable template back and lets the workload go, in one write. Since the stable
 // ReplicaSet is at full size, nothing starts.
 func (r *Reconciler) revertTemplate(ctx context.Context, write *kube.Writer, w *world) error {
-	rs := w.stable()
-	if rs == nil || w.deploy == nil {
+	rel := w.active()
+	if rel == nil || w.deploy == nil {
 		return nil
 	}
 	if err := r.unmark(ctx, write, w); err != nil {
 		return err
 	}
-	return r.writeTemplate(ctx, write, w, rs, unhold)
-}
-
-// writeTemplate gives the workload the template of one of its ReplicaSets, and changes the rest by then.
-func (r *Reconciler) writeTemplate(ctx context.Context, write *kube.Writer, w *world, rs *unstructured.Unstructured, then func(*unstructured.Unstructured)) error {
-	whole, set := &unstructured.Unstructured{}, &unstructured.Unstructured{}
-	whole.SetGroupVersionKind(deployment.Kind)
-	set.SetGroupVersionKind(deployment.ReplicaSetKind)
-	if err := r.Kube.Live.Get(ctx, client.ObjectKeyFromObject(w.deploy), whole); err != nil {
-		return fmt.Errorf("read Deployment %s: %w", w.deploy.GetName(), err)
+	err := r.writeTemplate(ctx, write, w, &rel.Spec.From, unhold)
+	if errors.Is(err, errNoTemplate) {
+		return &obstacle{fmt.Sprintf("the pod template of the stable revision %s is not to be found: no ReplicaSet of Deployment %q has it, and no record; write the template that you want to the Deployment", describe(rel.Spec.From), w.deploy.GetName())}
 	}
-	if whole.GetResourceVersion() != w.deploy.GetResourceVersion() {
-		// Changed this very moment. What follows relies on the write, so this is no success.
-		return fmt.Errorf("write the template of Deployment %s: %w", w.deploy.GetName(), apierrors.NewConflict(
-			schema.GroupResource{Group: deployment.Kind.Group, Resource: "deployments"}, w.deploy.GetName(), errChanged))
-	}
-	if err := r.Kube.Live.Get(ctx, client.ObjectKeyFromObject(rs), set); err != nil {
-		return fmt.Errorf("read ReplicaSet %s: %w", rs.GetName(), err)
-	}
-	template, _, err := unstructured.NestedMap(set.Object, "spec", "template")
-	if err != nil {
-		return fmt.Errorf("read spec.template of ReplicaSet %s: %w", rs.GetName(), err)
-	}
-	deployment.Plain(template)
-	after := whole.DeepCopy()
-	if err := unstructured.SetNestedMap(after.Object, template, "spec", "template"); err != nil {
-		return fmt.Errorf("set spec.template of Deployment %s: %w", w.deploy.GetName(), err)
-	}
-	then(after)
-	return write.Patch(ctx, whole, after)
+	return err
 }
 
 func ownerOf(rel *v1alpha1.Release) metav1.OwnerReference {

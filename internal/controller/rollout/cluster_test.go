@@ -345,7 +345,7 @@ func (c *cluster) setImage(image string) {
 		if annotations == nil {
 			annotations = map[string]string{}
 		}
-		annotations[v1alpha1.AnnotationHeld] = "ann"
+		annotations[v1alpha1.AnnotationHeld], annotations[v1alpha1.AnnotationAuthors] = "ann", "ann"
 		d.SetAnnotations(annotations)
 	}
 	c.update(d)

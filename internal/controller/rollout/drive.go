@@ -25,7 +25,7 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 		return ctrl.Result{}, err
 	}
 	spec := translate.Spec(rel.Spec.Plan, rel.Spec.From.Hash, rel.Spec.To.Hash)
-	spec.Author = rel.Spec.Author
+	spec.Authors, spec.Namespace = rel.Spec.Authors, rel.Namespace
 	memory := readMemory(rel, w.now)
 	memory.Layers = r.layersSeen.of(rel.UID, memory.Layers)
 	observed := w.observed(rel)

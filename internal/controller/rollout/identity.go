@@ -6,8 +6,10 @@ import (
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
@@ -16,16 +18,30 @@ import (
 // This file says which ReplicaSet runs which revision. Users of the namespace can write every name and every label, so
 // neither proves anything. Two things do: the UID of the controller, and the whole hash of the pod template.
 
-// owners are the UIDs that may control a ReplicaSet of this Rollout: the workload and the releases.
-func (w *world) owners() []types.UID {
+// makers are the UIDs of the Rollout's releases. The last one is remembered when its record has been removed by force.
+func (w *world) makers() []types.UID {
 	var out []types.UID
-	if w.deploy != nil {
-		out = append(out, w.deploy.GetUID())
-	}
 	for _, rel := range w.releases {
 		out = append(out, rel.UID)
 	}
+	if last := types.UID(w.rollout.Status.CurrentReleaseUID); last != "" && !slices.Contains(out, last) {
+		out = append(out, last)
+	}
 	return out
+}
+
+// owners are the UIDs that may control a ReplicaSet of this Rollout: the workload and the releases.
+func (w *world) owners() []types.UID {
+	if w.deploy == nil {
+		return w.makers()
+	}
+	return append(w.makers(), w.deploy.GetUID())
+}
+
+// ours says whether a release of this Rollout made the object: it is its controller, by UID. A label says nothing.
+func (w *world) ours(o client.Object) bool {
+	c := metav1.GetControllerOf(o)
+	return c != nil && slices.Contains(w.makers(), c.UID)
 }
 
 // set is the ReplicaSet whose pod template is the revision's, or nil. Of several it is the one whose pods bear the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -42,6 +43,7 @@ const (
 	ReasonNothingToRetry     = "NothingToRetry"
 	ReasonNothingToRollBack  = "NothingToRollBack"
 	ReasonRevisionNotInCache = "RevisionGone"
+	ReasonLeftPaused         = "LeftPaused"
 )
 
 // step is one part of the idle path. done says that the rest has to wait for another look.
@@ -119,12 +121,22 @@ func (r *Reconciler) giveBack(ctx context.Context, write *kube.Writer, w *world)
 			unhold(d)
 		}
 	}
-	stable := w.stable()
-	if r.held(w) && stable != nil && w.settled.Hash != w.template.Hash {
-		return r.writeTemplate(ctx, write, w, stable, free)
+	if !r.held(w) || w.settled == nil || w.settled.Hash == w.template.Hash {
+		after := w.deploy.DeepCopy()
+		free(after)
+		return write.Patch(ctx, w.deploy, after)
 	}
+	err := r.writeTemplate(ctx, write, w, w.settled, free)
+	if !errors.Is(err, errNoTemplate) {
+		return err
+	}
+	// Nothing is proven to be the stable template, so nothing is written; nor is the other one let loose.
+	r.warn(w.rollout, release.Reason{Code: ReasonLeftPaused, Message: clip(fmt.Sprintf(
+		"the pod template of the stable revision %s is not to be found, so the Deployment %q is left paused with a template that was not released; write the template that you want, and resume it: kubectl rollout resume deployment/%s",
+		describe(*w.settled), w.deploy.GetName(), w.deploy.GetName()))})
 	after := w.deploy.DeepCopy()
 	free(after)
+	_ = unstructured.SetNestedField(after.Object, true, "spec", "paused")
 	return write.Patch(ctx, w.deploy, after)
 }
 
@@ -235,6 +247,9 @@ func (r *Reconciler) takeOver(ctx context.Context, write *kube.Writer, w *world)
 	if labels == nil {
 		labels = map[string]string{}
 	}
+	if labels[v1alpha1.LabelRollout] != w.rollout.Name && r.PolicyInForce() {
+		unmarked(after) // Nobody watched who wrote our marks.
+	}
 	labels[v1alpha1.LabelRollout] = w.rollout.Name
 	after.SetLabels(labels)
 	if r.keepsPaused() || r.loose(w) {
@@ -283,6 +298,9 @@ func (r *Reconciler) prune(ctx context.Context, write *kube.Writer, w *world) (b
 		if err := write.Delete(ctx, rel); err != nil {
 			return true, ctrl.Result{}, err
 		}
+		if err := r.forgetTemplate(ctx, write, w, rel.Spec.From.Hash, w.releases[:limit]); err != nil {
+			return true, ctrl.Result{}, err
+		}
 		r.waits.forget(rel.UID)
 	}
 	return false, ctrl.Result{}, r.pruneDecisions(ctx, write, w)
@@ -304,7 +322,7 @@ func (r *Reconciler) startOrRest(ctx context.Context, write *kube.Writer, w *wor
 	case rejected != nil && w.template.Hash == rejected.Hash:
 		reason := release.Reason{
 			Code:    ReasonRevisionRejected,
-			Message: fmt.Sprintf("revision %s was taken back by %s (%s) and is not running; change the pod template, or try it again with: sluice retry %s", describe(rejected.Revision), rejected.Release, rejected.Message, w.rollout.Name),
+			Message: clip(fmt.Sprintf("revision %s was taken back by %s (%s) and is not running%s; change the pod template, or try it again with: sluice retry %s", describe(rejected.Revision), rejected.Release, rejected.Message, inWords("; it differs from the stable one in ", rejected.Changes), w.rollout.Name)),
 			Who:     "anyone who may change the workload or retry",
 		}
 		return true, ctrl.Result{}, r.reportOnce(ctx, write, w, record, v1alpha1.RolloutRejected, reason)
@@ -338,7 +356,7 @@ func (w *world) rejected() *v1alpha1.RejectedRevision {
 		return nil // Nobody has found fault with it.
 	default:
 	}
-	return &v1alpha1.RejectedRevision{Revision: rel.Spec.To, Release: rel.Name, Message: rel.Status.Memory.EndMessage}
+	return &v1alpha1.RejectedRevision{Revision: rel.Spec.To, Release: rel.Name, Message: rel.Status.Memory.EndMessage, Changes: rel.Spec.Changes}
 }
 
 // stall reports what needs a person; wait what passes by itself. Both end this look at the world.
@@ -383,6 +401,23 @@ func describe(rev v1alpha1.Revision) string {
 		return short
 	}
 	return fmt.Sprintf("%s (%s)", rev.Images[0].Image, short)
+}
+
+// inWords are a release's changes after a few words; nothing where none are known.
+func inWords(before string, changes []string) string {
+	if len(changes) == 0 {
+		return ""
+	}
+	return before + strings.Join(firstOf(changes, 3), ", ")
+}
+
+// cameWith says what the release changed that brought the revision that runs.
+func (w *world) cameWith() string {
+	rel := w.latest()
+	if rel == nil || rel.Status.Phase != v1alpha1.ReleaseSucceeded || rel.Spec.To.Hash != w.settled.Hash {
+		return ""
+	}
+	return inWords("; "+rel.Name+" changed ", rel.Spec.Changes)
 }
 
 // pruneDecisions removes answered Decisions whose release's record is gone.

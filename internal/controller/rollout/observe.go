@@ -45,6 +45,8 @@ type world struct {
 	shut release.Shut
 	// plan is what the next release would follow, its templates frozen; empty until it was checked.
 	plan v1alpha1.ReleasePlan
+	// unproven are objects that say that they are of this Rollout, and that none of its releases controls.
+	unproven []string
 	// trouble is what no waiting mends.
 	trouble string
 	// abandoned: the Rollout went by force, while its release was under way; rollout stands in for it.
@@ -195,7 +197,7 @@ func (r *Reconciler) observeReleases(ctx context.Context, w *world) error {
 		rel := &list.Items[i]
 		// One of an earlier Rollout of this name, which is about to be collected. One without an owner is ours: it was
 		// told to stay when the Rollout is deleted.
-		if owner := metav1.GetControllerOf(rel); owner != nil && owner.UID != w.rollout.UID {
+		if owner := metav1.GetControllerOf(rel); owner != nil && owner.UID != w.rollout.UID || rel.Spec.Rollout != w.rollout.Name {
 			w.taken = max(w.taken, rel.Spec.Number)
 			continue
 		}
@@ -230,7 +232,12 @@ func (r *Reconciler) observeHolds(ctx context.Context, w *world) error {
 		return fmt.Errorf("list Holds: %w", err)
 	}
 	for i := range list.Items {
-		w.holds[list.Items[i].Spec.Target] = &list.Items[i]
+		h := &list.Items[i]
+		if w.ours(h) {
+			w.holds[h.Spec.Target] = h
+		} else if h.DeletionTimestamp == nil {
+			w.unproven = append(w.unproven, "Hold "+h.Name)
+		}
 	}
 	return nil
 }
@@ -319,11 +326,6 @@ func speaksOf(d *v1alpha1.Decision, rel *v1alpha1.Release) bool {
 func answered(rel *v1alpha1.Release, decision string) bool {
 	return rel.Status.Memory != nil && slices.ContainsFunc(rel.Status.Memory.Answers,
 		func(a v1alpha1.DecisionAnswer) bool { return a.Decision == decision })
-}
-
-// ours says whether a release of this Rollout made the object.
-func (w *world) ours(o client.Object) bool {
-	return o.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name
 }
 
 func nameOf(rs *unstructured.Unstructured) string {

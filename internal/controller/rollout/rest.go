@@ -72,7 +72,7 @@ func (r *Reconciler) heldCondition(w *world, reason release.Reason) metav1.Condi
 // rest reports on a workload whose released revision is what its pod template says.
 func (r *Reconciler) rest(ctx context.Context, write *kube.Writer, w *world, stable v1alpha1.Revision) (ctrl.Result, error) {
 	phase, reason := v1alpha1.RolloutHealthy, release.Reason{
-		Code: ReasonHealthy, Message: fmt.Sprintf("revision %s is released and nothing is under way", describe(stable)),
+		Code: ReasonHealthy, Message: clip(fmt.Sprintf("revision %s is released and nothing is under way%s", describe(stable), w.cameWith())),
 	}
 	if bad := w.unserved(stable); bad.Code != "" {
 		told := w.rollout.Status.Phase != v1alpha1.RolloutHealthy

@@ -73,7 +73,7 @@ func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
 	}
 	for i := range list.Items {
 		svc := &list.Items[i]
-		if svc.Labels[v1alpha1.LabelRollout] == w.rollout.Name || len(svc.Spec.Selector) == 0 {
+		if len(svc.Spec.Selector) == 0 || w.isTwin(svc, list.Items) {
 			continue
 		}
 		s := &service{object: svc, hold: w.holds[serviceTarget(svc.Name)]}
@@ -89,6 +89,12 @@ func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
 	}
 	slices.SortFunc(w.services, func(a, b *service) int { return strings.Compare(a.object.Name, b.object.Name) })
 	return nil
+}
+
+// isTwin says whether a Service is one that a release has made beside another: by its owner and by its name. Whoever may
+// edit Services can set an owner; then the name still says of which Service it would be the twin.
+func (w *world) isTwin(s *corev1.Service, all []corev1.Service) bool {
+	return w.ours(s) && slices.ContainsFunc(all, func(o corev1.Service) bool { return w.twinName(o.Name) == s.Name })
 }
 
 // podLabels are those of the workload's pods; of a workload that is gone, those of the pods that it has left.

@@ -8,7 +8,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,8 +22,7 @@ import (
 
 const (
 	defaultHistory = translate.DefaultHistoryLimit
-	// annotationCause on a workload says that Sluice itself wrote the template that is held, and why:
-	// "Rollback shop-3".
+	// annotationCause was written by earlier versions and proves nothing. It is taken off.
 	annotationCause = "sluice.dev/held-change-cause"
 	// annotationKept on a workload says that it was Sluice who paused it, and no admission policy: the cluster has
 	// none, or it was not in force when the revision came.
@@ -36,6 +34,9 @@ const (
 func (r *Reconciler) problem(w *world) string {
 	if w.trouble != "" {
 		return w.trouble
+	}
+	if len(w.unproven) > 0 {
+		return fmt.Sprintf("%s: labelled as of this Rollout, but no release of it made it; it may come from a backup: remove it, or its label %s", strings.Join(firstOf(w.unproven, 3), ", "), v1alpha1.LabelRollout)
 	}
 	plan := translate.Plan(w.rollout)
 	spec := translate.Spec(plan, "from", "to")
@@ -82,7 +83,12 @@ func (r *Reconciler) start(ctx context.Context, write *kube.Writer, w *world, re
 	if err != nil {
 		return err
 	}
+	changes, err := r.changes(ctx, write, w)
+	if err != nil {
+		return err
+	}
 	rel := r.newRelease(w, to)
+	rel.Spec.Changes = changes
 	err = write.Create(ctx, rel)
 	if apierrors.IsAlreadyExists(err) {
 		return nil // Made just now by ourselves; the cache will show it.
@@ -92,20 +98,17 @@ func (r *Reconciler) start(ctx context.Context, write *kube.Writer, w *world, re
 	}
 	r.started(w.rollout, rel)
 	w.releases = append([]*v1alpha1.Release{rel}, w.releases...)
-	message := fmt.Sprintf("%s begins: %s", rel.Name, describe(rel.Spec.To))
+	message := clip(fmt.Sprintf("%s begins: %s%s", rel.Name, describe(rel.Spec.To), inWords("; changed: ", changes)))
 	return r.report(ctx, write, w, func(s *v1alpha1.RolloutStatus) { record(s); s.Rejected = nil },
 		v1alpha1.RolloutProgressing, release.Reason{Code: ReasonStarting, Message: message, Who: "Sluice"})
 }
 
 func (r *Reconciler) newRelease(w *world, to v1alpha1.Revision) *v1alpha1.Release {
-	number := w.rollout.Status.LastNumber + 1
-	if latest := w.latest(); latest != nil {
-		number = max(number, latest.Spec.Number+1)
-	}
-	number = max(number, w.taken+1)
+	number := max(w.lastNumber(), w.taken) + 1
 	from := *w.settled
 	plan := *w.plan.DeepCopy()
-	cause, author := r.cause(w)
+	cause := w.cause()
+	author, authors := w.authors()
 	if cause == v1alpha1.CauseRollback {
 		// A revision that was released before goes at once: capacity is waited for, nothing else. Its
 		// measurements and approvals were had then.
@@ -124,27 +127,11 @@ func (r *Reconciler) newRelease(w *world, to v1alpha1.Revision) *v1alpha1.Releas
 		},
 		Spec: v1alpha1.ReleaseSpec{
 			Rollout: w.rollout.Name, Number: number, From: from, To: to, Plan: plan,
-			PlanDigest: translate.Digest(plan, from, to), Author: author, Cause: cause,
+			PlanDigest: translate.Digest(plan, from, to), Author: clip(author), Authors: authors, Cause: cause,
 			CanarySuffix: w.suffixOf(number),
 			Shared:       deployment.Shared(deployment.TemplateOf(w.stable()), w.template),
 		},
 	}
-}
-
-// cause is why there is a new revision, and who brought it.
-func (r *Reconciler) cause(w *world) (v1alpha1.ReleaseCause, string) {
-	annotations := w.deploy.GetAnnotations()
-	author := annotations[v1alpha1.AnnotationHeld]
-	if name, ok := strings.CutPrefix(annotations[annotationCause], string(v1alpha1.CauseRollback)+" "); ok {
-		// A later edit keeps the annotation but is no rollback.
-		if rel := w.release(name); rel != nil && rel.Spec.To.Hash == w.template.Hash {
-			return v1alpha1.CauseRollback, author
-		}
-	}
-	if rel := w.latest(); rel != nil && rel.Status.Phase == v1alpha1.ReleaseAborted && rel.Spec.To.Hash == w.template.Hash {
-		return v1alpha1.CauseRetry, author
-	}
-	return v1alpha1.CauseTemplateChanged, author
 }
 
 // answerEnded answers Decisions on releases that are not under way: retry and rollback begin a new one, the
@@ -153,7 +140,11 @@ func (r *Reconciler) answerEnded(ctx context.Context, write *kube.Writer, w *wor
 	for _, d := range w.decisions {
 		a, act := r.judge(w, d)
 		if act != nil {
-			if err := act(ctx, write); err != nil {
+			err := act(ctx, write)
+			if refused := unanswerable(w, d, err); refused != nil {
+				a, act, err = *refused, nil, nil
+			}
+			if err != nil {
 				return true, ctrl.Result{}, err
 			}
 		}
@@ -219,39 +210,6 @@ func (r *Reconciler) judge(w *world, d *v1alpha1.Decision) (v1alpha1.DecisionAns
 	default:
 		return refuse(ReasonReleaseEnded, "%s has ended (%s); there is nothing to %s", rel.Name, rel.Status.Phase, d.Spec.Verb)
 	}
-}
-
-func (r *Reconciler) judgeRollback(w *world, rel *v1alpha1.Release, d *v1alpha1.Decision, refuse func(string, string, ...any) (v1alpha1.DecisionAnswer, act)) (v1alpha1.DecisionAnswer, act) {
-	stable := w.settled
-	switch {
-	case w.deploy == nil:
-		return refuse(ReasonWorkloadNotFound, "the Deployment %q is gone", w.rollout.Spec.Workload.Name)
-	case rel.Status.Phase != v1alpha1.ReleaseSucceeded:
-		return refuse(ReasonNothingToRollBack, "%s ended as %s, so its revision was never released; choose one that succeeded: sluice history %s", rel.Name, rel.Status.Phase, w.rollout.Name)
-	case stable != nil && stable.Hash == rel.Spec.To.Hash && w.template.Hash == stable.Hash:
-		return refuse(ReasonNothingToRollBack, "the revision of %s is the one that runs", rel.Name)
-	}
-	for _, rs := range w.sets {
-		if deployment.TemplateOf(rs).Hash == rel.Spec.To.Hash {
-			a := v1alpha1.DecisionAnswer{Decision: d.Name, Outcome: v1alpha1.DecisionApplied, Reason: "RolledBack", Message: fmt.Sprintf("the pod template of %s is written back and released", rel.Name)}
-			return a, func(ctx context.Context, write *kube.Writer) error { return r.rollBack(ctx, write, w, rs, rel, d) }
-		}
-	}
-	return refuse(ReasonRevisionNotInCache, "the ReplicaSet of %s's revision is no longer kept (spec.revisionHistoryLimit of the Deployment); write that pod template back yourself", rel.Name)
-}
-
-// rollBack writes an earlier template to the workload, held, so that it gets a release of its own.
-func (r *Reconciler) rollBack(ctx context.Context, write *kube.Writer, w *world, rs *unstructured.Unstructured, rel *v1alpha1.Release, d *v1alpha1.Decision) error {
-	return r.writeTemplate(ctx, write, w, rs, func(after *unstructured.Unstructured) {
-		_ = unstructured.SetNestedField(after.Object, true, "spec", "paused")
-		annotations := after.GetAnnotations()
-		if annotations == nil {
-			annotations = map[string]string{}
-		}
-		annotations[v1alpha1.AnnotationHeld] = d.Spec.User
-		annotations[annotationCause] = string(v1alpha1.CauseRollback) + " " + rel.Name
-		after.SetAnnotations(annotations)
-	})
 }
 
 // reasonRetried in a release's timeline takes its rejection back.

@@ -167,7 +167,7 @@ func (r *Reconciler) mirror(ctx context.Context, write *kube.Writer, w *world, r
 	after := w.rollout.DeepCopy()
 	s := &after.Status
 	s.ObservedGeneration = after.Generation
-	s.Phase, s.CurrentRelease = phase, rel.Name
+	s.Phase, s.CurrentRelease, s.CurrentReleaseUID, s.Rollback = phase, rel.Name, string(rel.UID), nil
 	s.LastNumber = max(s.LastNumber, rel.Spec.Number)
 	s.Step, s.Weight = rel.Status.StepSummary, rel.Status.Weight
 	s.WaitingFor = waiting(out.Reason)
@@ -213,7 +213,10 @@ func (r *Reconciler) report(ctx context.Context, write *kube.Writer, w *world, c
 		change(s)
 	}
 	if latest := w.latest(); latest != nil {
-		s.CurrentRelease, s.LastNumber = latest.Name, max(s.LastNumber, latest.Spec.Number)
+		s.CurrentRelease, s.CurrentReleaseUID, s.LastNumber = latest.Name, string(latest.UID), max(s.LastNumber, latest.Spec.Number)
+	}
+	if s.Rollback != nil && !w.rollsBack() {
+		s.Rollback = nil // It has become a release, or something else was written.
 	}
 	ready, reconciling, stalled := metav1.ConditionFalse, metav1.ConditionFalse, metav1.ConditionFalse
 	switch phase {

@@ -111,13 +111,13 @@ var rows = []row{
 		given: on(canary(50), adopt, func(c *cluster) { c.policy = false; c.setImage("shop:v2"); c.policy = true }),
 		want: []string{
 			`patch Deployment shop {"metadata":{"annotations":{"sluice.dev/kept-paused":"true"}},"spec":{"paused":true}}`,
-			`create Release shop-1`, `status Rollout shop Progressing/Starting`,
+			`create ControllerRevision shop-e4d085863a3c7c07`, `create Release shop-1`, `status Rollout shop Progressing/Starting`,
 		},
 		then: []string{`create Hold shop-1-service-web`, `patch Service web {"spec":{"selector":{"pod-template-hash":"zz4xcvxzbc"}}}`},
 	},
 	{
 		name: "a new revision gets a release", given: on(canary(50), adopt, func(c *cluster) { c.setImage("shop:v2") }),
-		want:  []string{`create Release shop-1`, `status Rollout shop Progressing/Starting`},
+		want:  []string{`create ControllerRevision shop-e4d085863a3c7c07`, `create Release shop-1`, `status Rollout shop Progressing/Starting`},
 		then:  []string{`create Hold shop-1-service-web`, `patch Service web {"spec":{"selector":{"pod-template-hash":"zz4xcvxzbc"}}}`},
 		event: "Normal ReleaseStarted",
 	},
@@ -188,7 +188,7 @@ var rows = []row{
 			c.delete(c.rollout())
 		}),
 		want: []string{
-			`patch Deployment shop {"metadata":{"annotations":{"sluice.dev/held-change-by":null},"labels":{"sluice.dev/rollout":null}},"spec":{"paused":null,"template":{"spec":{"containers":[{"image":"shop:v1","name":"web","resources":{}}]}}}}`,
+			`patch Deployment shop {"metadata":{"annotations":{"sluice.dev/held-authors":null,"sluice.dev/held-change-by":null},"labels":{"sluice.dev/rollout":null}},"spec":{"paused":null,"template":{"spec":{"containers":[{"image":"shop:v1","name":"web","resources":{}}]}}}}`,
 			`patch Rollout shop {"metadata":{"finalizers":null}}`,
 		},
 	},
@@ -210,7 +210,7 @@ var rows = []row{
 		}),
 		want: []string{
 			`patch Deployment shop {"spec":{"template":{"metadata":{"annotations":{"sluice.dev/former":null}}}}}`,
-			`create Release shop-1`, `status Rollout shop Progressing/Starting`,
+			`create ControllerRevision shop-e4d085863a3c7c07`, `create Release shop-1`, `status Rollout shop Progressing/Starting`,
 		},
 		then: []string{`create Hold shop-1-service-web`, `patch Service web {"spec":{"selector":{"pod-template-hash":"zz4xcvxzbc"}}}`},
 	},

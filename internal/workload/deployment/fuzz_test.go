@@ -10,6 +10,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/podtemplate"
 )
 
 // FuzzView: whatever an object has, and whatever annotation or label somebody has added, nothing panics, and the cache's
@@ -86,6 +87,6 @@ func useAll(whole, seen *unstructured.Unstructured) {
 		Shared(TemplateOf(o), TemplateOf(seen))
 		Revision(o)
 		_, _ = Selector(o)
-		Plain(o.DeepCopy().Object)
+		podtemplate.Plain(o.DeepCopy().Object)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/podtemplate"
 	"github.com/sluice-dev/sluice/internal/release"
 )
 
@@ -21,7 +22,7 @@ const (
 	annotationMax     = "deployment.kubernetes.io/max-replicas"
 
 	// annotationFormer in a pod template marks the revision that a hand-over replaces.
-	annotationFormer = "sluice.dev/former"
+	annotationFormer = podtemplate.Former
 	// formerMax is the maximum that a former ReplicaSet is said to have had.
 	formerMax = "1073741824"
 )
@@ -31,8 +32,7 @@ const (
 // must be whole, not condensed.
 func Next(d *unstructured.Unstructured, owner metav1.OwnerReference, labels map[string]string, short string, replicas int) *unstructured.Unstructured {
 	template, _, _ := unstructured.NestedMap(d.Object, "spec", "template")
-	unstructured.RemoveNestedField(template, "metadata", "creationTimestamp")
-	Plain(template)
+	podtemplate.Plain(template)
 	// The API server takes a template without labels, where the selector asks only that some be missing.
 	podLabels, _, _ := unstructured.NestedStringMap(template, "metadata", "labels")
 	podLabels = with(podLabels, map[string]string{v1alpha1.LabelPodTemplateHash: short})
@@ -144,12 +144,6 @@ func setAnnotation(obj *unstructured.Unstructured, key, value string) {
 	}
 	annotations[key] = value
 	obj.SetAnnotations(annotations)
-}
-
-// Plain takes what Kubernetes and we add off a ReplicaSet's template: what is left is the Deployment's.
-func Plain(template map[string]any) {
-	removeHash(template)
-	removeMark(template)
 }
 
 // podSuffix is what Kubernetes adds to a ReplicaSet's name for a pod's, and generatedMax the length to which it cuts the

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/podtemplate"
 	"github.com/sluice-dev/sluice/internal/release"
 )
 
@@ -96,7 +97,7 @@ func TestFormer(t *testing.T) {
 		t.Errorf("marked again:\n%s", diff)
 	}
 	template, _, _ := unstructured.NestedMap(marked.Object, "spec", "template")
-	Plain(template)
+	podtemplate.Plain(template)
 	want, _, _ := unstructured.NestedMap(d.Object, "spec", "template")
 	unstructured.RemoveNestedField(want, "metadata", "creationTimestamp")
 	if diff := cmp.Diff(want, template); diff != "" {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/podtemplate"
 )
 
 // The kinds of this driver.
@@ -81,11 +82,8 @@ func TemplateOf(obj *unstructured.Unstructured) Template {
 
 // ReadTemplate reads a pod template. It changes raw.
 func ReadTemplate(raw map[string]any) Template {
-	unstructured.RemoveNestedField(raw, "metadata", "creationTimestamp")
-	removeHash(raw)
-	mark, _, _ := unstructured.NestedString(raw, "metadata", "annotations", annotationFormer)
-	removeMark(raw)
-	t := Template{Hash: hash(raw), Refs: references(raw), Former: mark != ""}
+	former := podtemplate.Plain(raw)
+	t := Template{Hash: podtemplate.Hash(raw), Refs: references(raw), Former: former}
 	t.Labels, _, _ = unstructured.NestedStringMap(raw, "metadata", "labels")
 	for _, field := range []string{"initContainers", "containers"} {
 		list, _, _ := unstructured.NestedSlice(raw, "spec", field)
@@ -102,26 +100,6 @@ func ReadTemplate(raw map[string]any) Template {
 	return t
 }
 
-// removeHash takes the pod-template-hash off a template, without a trace: it may have been the only label.
-func removeHash(template map[string]any) {
-	unstructured.RemoveNestedField(template, "metadata", "labels", v1alpha1.LabelPodTemplateHash)
-	if labels, found, _ := unstructured.NestedMap(template, "metadata", "labels"); found && len(labels) == 0 {
-		unstructured.RemoveNestedField(template, "metadata", "labels")
-	}
-}
-
-// removeMark takes Former's mark off a template, without a trace.
-func removeMark(template map[string]any) {
-	annotations, _, _ := unstructured.NestedMap(template, "metadata", "annotations")
-	if _, marked := annotations[annotationFormer]; !marked {
-		return
-	}
-	unstructured.RemoveNestedField(template, "metadata", "annotations", annotationFormer)
-	if len(annotations) == 1 {
-		unstructured.RemoveNestedField(template, "metadata", "annotations")
-	}
-}
-
 func rank(raw map[string]any, container string) int {
 	list, _, _ := unstructured.NestedSlice(raw, "spec", "containers")
 	for _, c := range list {
@@ -130,17 +108,6 @@ func rank(raw map[string]any, container string) int {
 		}
 	}
 	return 0
-}
-
-// hash is the SHA-256 of a template, 64 hex digits. Nothing shorter may be compared: whoever may edit a workload can
-// search two templates of the same short hash within seconds.
-func hash(template map[string]any) string {
-	raw, err := json.Marshal(template) // Map keys are sorted, so equal templates give equal bytes.
-	if err != nil {
-		return ""
-	}
-	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:])
 }
 
 // Short is a template's name: ten letters and digits for a label and for a ReplicaSet's name, as Kubernetes' own
