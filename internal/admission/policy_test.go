@@ -25,7 +25,7 @@ func TestPoliciesTypeCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	policies := client.AdmissionregistrationV1().ValidatingAdmissionPolicies()
-	for _, name := range []string{admission.DecisionAuthor, admission.KeepRelease, admission.TemplateAuthor, admission.NotifierAuthor} {
+	for _, name := range []string{admission.DecisionAuthor, admission.KeepRelease, admission.KeepRecords, admission.TemplateAuthor, admission.NotifierAuthor, admission.RolloutAuthor} {
 		ours, err := policies.Get(t.Context(), name, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -71,10 +71,14 @@ func TestPoliciesTypeCheck(t *testing.T) {
 func TestPolicies(t *testing.T) {
 	for mutating, want := range map[bool][]string{
 		true: {
+			admission.ControllerHome, admission.ControllerWrites,
 			admission.DecisionAuthor, admission.DecisionAuthor, admission.HoldHTTPRoute, admission.HoldService, admission.HoldWorkload,
-			admission.KeepRelease, admission.NotifierAuthor, admission.TemplateAuthor,
+			admission.KeepRecords, admission.KeepRelease, admission.NotifierAuthor, admission.RolloutAuthor, admission.TemplateAuthor,
 		},
-		false: {admission.DecisionAuthor, admission.KeepRelease, admission.NotifierAuthor, admission.TemplateAuthor},
+		false: {
+			admission.ControllerHome, admission.ControllerWrites, admission.DecisionAuthor, admission.KeepRecords, admission.KeepRelease,
+			admission.NotifierAuthor, admission.RolloutAuthor, admission.TemplateAuthor,
+		},
 	} {
 		objects, err := admission.Policies(deploy.Namespace, mutating)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"testing"
 
@@ -30,6 +31,7 @@ var (
 	services     = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 	httpRoutes   = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"}
 	crds         = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	jobs         = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
 	decisions    = v1alpha1.GroupVersion.WithResource("decisions")
 	holds        = v1alpha1.GroupVersion.WithResource("holds")
 	roles        = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"}
@@ -75,6 +77,11 @@ rules: [{apiGroups: [gateway.networking.k8s.io], resources: [httproutes], verbs:
 	for _, user := range []string{"alice", "bob"} {
 		w.bind(user, "ClusterRole", "edit")
 	}
+	// Sluice is at home only where there is a Rollout.
+	w.create("", rollouts, "{apiVersion: sluice.dev/v1alpha1, kind: Rollout, metadata: {name: resident}, spec: {workload: {kind: Deployment, name: resident}, canary: {steps: [{weight: 50}]}}}")
+	w.eventually("Sluice is at home", func(context.Context) error {
+		return w.try(sluice, holds, parse(t, strings.Replace(fmt.Sprintf(hold, "resident-1"), "service-shop", "probe", 1)))
+	})
 	return w
 }
 
