@@ -67,12 +67,12 @@ func narrow(all []*unstructured.Unstructured, only []string) error {
 	return nil
 }
 
-// boundsController begins the names of the policies that bind the controller, which must do so wherever its token is tried.
-const boundsController = "sluice-controller-"
+// boundsController is the policy that binds the controller, which must do so wherever its token is tried.
+const boundsController = "sluice-controller"
 
 // matchesTeams says whether a policy looks at what people do to objects of teams.
 func matchesTeams(policy *unstructured.Unstructured) bool {
-	if strings.HasPrefix(policy.GetName(), boundsController) {
+	if policy.GetName() == boundsController {
 		return false
 	}
 	rules, _, _ := unstructured.NestedSlice(policy.Object, "spec", "matchConstraints", "resourceRules")

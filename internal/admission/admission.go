@@ -34,9 +34,8 @@ const (
 	KeepRecords = "sluice-keep-records"
 	// RolloutAuthor keeps authors of Rollouts from borrowing Sluice's rights to workloads, Services and routes.
 	RolloutAuthor = "sluice-rollout-author"
-	// ControllerHome and ControllerWrites bind the controller itself to what it does.
-	ControllerHome   = "sluice-controller-home"
-	ControllerWrites = "sluice-controller-writes"
+	// Controller binds the controller itself to what it does.
+	Controller = "sluice-controller"
 	// TemplateAuthor keeps authors of measurements from borrowing Sluice's rights to Secrets and Jobs.
 	TemplateAuthor = "sluice-template-author"
 	// NotifierAuthor keeps authors of Notifiers from borrowing its right to Secrets.

@@ -25,7 +25,7 @@ func TestPoliciesTypeCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	policies := client.AdmissionregistrationV1().ValidatingAdmissionPolicies()
-	for _, name := range []string{admission.DecisionAuthor, admission.KeepRelease, admission.KeepRecords, admission.TemplateAuthor, admission.NotifierAuthor, admission.RolloutAuthor} {
+	for _, name := range []string{admission.DecisionAuthor, admission.KeepRelease, admission.KeepRecords, admission.TemplateAuthor, admission.NotifierAuthor, admission.RolloutAuthor, admission.Controller} {
 		ours, err := policies.Get(t.Context(), name, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -71,12 +71,11 @@ func TestPoliciesTypeCheck(t *testing.T) {
 func TestPolicies(t *testing.T) {
 	for mutating, want := range map[bool][]string{
 		true: {
-			admission.ControllerHome, admission.ControllerWrites,
-			admission.DecisionAuthor, admission.DecisionAuthor, admission.HoldHTTPRoute, admission.HoldService, admission.HoldWorkload,
+			admission.Controller, admission.DecisionAuthor, admission.DecisionAuthor, admission.HoldHTTPRoute, admission.HoldService, admission.HoldWorkload,
 			admission.KeepRecords, admission.KeepRelease, admission.NotifierAuthor, admission.RolloutAuthor, admission.TemplateAuthor,
 		},
 		false: {
-			admission.ControllerHome, admission.ControllerWrites, admission.DecisionAuthor, admission.KeepRecords, admission.KeepRelease,
+			admission.Controller, admission.DecisionAuthor, admission.KeepRecords, admission.KeepRelease,
 			admission.NotifierAuthor, admission.RolloutAuthor, admission.TemplateAuthor,
 		},
 	} {

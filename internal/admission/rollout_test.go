@@ -203,78 +203,92 @@ spec:
 `
 
 // TestFaultA14ControllerBound proves what the controller's own token cannot be used for, though RBAC alone would let it:
-// anything but taking back in a namespace without a Rollout, and what Sluice never does in one with. The token is a real
-// one of its ServiceAccount.
+// anything in the namespaces of the cluster itself and in those that are labelled so, and what Sluice never does in the
+// others. The token is a real one of its ServiceAccount.
 func TestFaultA14ControllerBound(t *testing.T) {
 	w := newWorld(t)
-	bare := &world{Cluster: w.Cluster, t: t, namespace: w.Namespace(t)} // without a Rollout
+	shut := &world{Cluster: w.Cluster, t: t, namespace: w.Namespace(t)}
+	w.MustKubectl(t, "", "label", "namespace", shut.namespace, "sluice.dev/keep-out=true")
 	token := controllerToken(t, w)
-	for _, in := range []*world{w, bare} {
+	for _, in := range []*world{w, shut} {
 		in.create("", deployments, shop("blue"))
 		in.create("", services, service)
 		in.MustKubectl(t, "", "-n", in.namespace, "create", "rolebinding", "jobs", "--clusterrole", "sluice-job-runner", "--serviceaccount", "sluice-system:sluice")
 	}
-	if _, err := w.as("", rollouts).Create(t.Context(), rollout(t, ""), metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	w.create("", rollouts, `{apiVersion: sluice.dev/v1alpha1, kind: Rollout, metadata: {name: shop}, spec: {workload: {kind: Deployment, name: shop}, canary: {steps: [{weight: 50}]}}}`)
+	system := &world{Cluster: w.Cluster, t: t, namespace: "kube-system"}
 	owner := ", ownerReferences: [{apiVersion: sluice.dev/v1alpha1, kind: Release, name: shop-1, uid: x, controller: true}]"
 	pods := "selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}"
-	job := "template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]%s}}"
-	const home = "no params found"
+	job := "template: {spec: {restartPolicy: Never, containers: [{name: c, image: i%s}]%s}}"
+	const out = "the controller changes nothing in namespace "
 	for name, test := range map[string]struct {
 		resource schema.GroupVersionResource
 		object   string
-		refuse   string // where there is a Rollout
+		refuse   string
 	}{
 		"replicaset":           {replicaSets, "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: x" + owner + "}, spec: {" + pods + "}}", ""},
 		"replicaset of nobody": {replicaSets, "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: x}, spec: {" + pods + "}}", "only for a Release or an AnalysisRun"},
 		"service":              {services, "{apiVersion: v1, kind: Service, metadata: {name: x" + owner + "}, spec: {selector: {a: b}, ports: [{port: 80}]}}", ""},
 		"load balancer":        {services, "{apiVersion: v1, kind: Service, metadata: {name: x" + owner + "}, spec: {type: LoadBalancer, selector: {a: b}, ports: [{port: 80}]}}", "may not open a Service"},
 		"external IP":          {services, "{apiVersion: v1, kind: Service, metadata: {name: x" + owner + "}, spec: {externalIPs: [10.1.2.3], selector: {a: b}, ports: [{port: 80}]}}", "may not open a Service"},
-		"job":                  {jobs, "{apiVersion: batch/v1, kind: Job, metadata: {name: x" + owner + "}, spec: {" + fmt.Sprintf(job, "") + "}}", ""},
-		"job with the node's disk": {
-			jobs, "{apiVersion: batch/v1, kind: Job, metadata: {name: x" + owner + "}, spec: {" + fmt.Sprintf(job, ", volumes: [{name: v, hostPath: {path: /}}]") + "}}", "Jobs of plain containers only",
+		"external name":        {services, "{apiVersion: v1, kind: Service, metadata: {name: x" + owner + "}, spec: {type: ExternalName, externalName: evil.example}}", "may not open a Service"},
+		"job":                  {jobs, "{apiVersion: batch/v1, kind: Job, metadata: {name: x" + owner + "}, spec: {" + fmt.Sprintf(job, "", "") + "}}", ""},
+		"job of the node's disk": {
+			jobs, "{apiVersion: batch/v1, kind: Job, metadata: {name: x" + owner + "}, spec: {" + fmt.Sprintf(job, "", ", volumes: [{name: v, hostPath: {path: /}}]") + "}}", "Jobs of plain containers only",
+		},
+		"privileged job": {
+			jobs, "{apiVersion: batch/v1, kind: Job, metadata: {name: x" + owner + "}, spec: {" + fmt.Sprintf(job, ", securityContext: {privileged: true}", "") + "}}", "Jobs of plain containers only",
 		},
 	} {
 		t.Run("make "+name, func(t *testing.T) {
 			options := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
-			w.eventually("the answer is as it should be", func(ctx context.Context) error {
-				_, err := w.over(token, test.resource).Create(ctx, parse(t, test.object), options)
-				return answers(err, test.refuse)
-			})
-			_, err := bare.over(token, test.resource).Create(t.Context(), parse(t, test.object), options)
-			if e := answers(err, home); e != nil {
-				t.Errorf("without a Rollout: %v", e)
+			for in, refuse := range map[*world]string{w: test.refuse, shut: out + shut.namespace, system: out + "kube-system"} {
+				if in == system && test.resource == jobs {
+					refuse = "cannot create resource"
+				}
+				w.eventually("the answer is as it should be in "+in.namespace, func(ctx context.Context) error {
+					_, err := in.over(token, test.resource).Create(ctx, parse(t, test.object), options)
+					return answers(err, refuse)
+				})
 			}
 		})
 	}
 	for name, test := range map[string]struct {
-		resource             schema.GroupVersionResource
-		patch                string
-		refuse, refuseInBare string
+		resource schema.GroupVersionResource
+		patch    string
+		refuse   string
 	}{
-		"take over":        {deployments, `{"metadata":{"labels":{"sluice.dev/rollout":"shop"}}}`, "", home},
-		"another's pods":   {deployments, `{"spec":{"template":{"spec":{"serviceAccountName":"admin"}}}}`, "that it has taken over", home},
-		"its size":         {deployments, `{"spec":{"replicas":0}}`, "that it has taken over", home},
-		"selector":         {services, `{"spec":{"selector":{"app":"evil"}}}`, "", home},
-		"narrow":           {services, `{"spec":{"selector":{"pod-template-hash":"abc"}}}`, "", ""},
-		"open to outside":  {services, `{"spec":{"type":"NodePort"}}`, "may not open a Service", "may not open a Service"},
-		"external address": {services, `{"spec":{"externalIPs":["10.1.2.3"]}}`, "may not open a Service", "may not open a Service"},
+		"take over":        {deployments, `{"metadata":{"labels":{"sluice.dev/rollout":"shop"}}}`, ""},
+		"another's pods":   {deployments, `{"spec":{"template":{"spec":{"serviceAccountName":"admin"}}}}`, "that it has taken over"},
+		"its size":         {deployments, `{"spec":{"replicas":0}}`, "that it has taken over"},
+		"narrow":           {services, `{"spec":{"selector":{"pod-template-hash":"abc"}}}`, ""},
+		"open to outside":  {services, `{"spec":{"type":"NodePort"}}`, "may not open a Service"},
+		"external address": {services, `{"spec":{"externalIPs":["10.1.2.3"]}}`, "may not open a Service"},
+		"what is released": {rollouts, `{"spec":{"historyLimit":1}}`, "may not change the spec of a Rollout"},
 	} {
 		t.Run("change "+name, func(t *testing.T) {
-			for in, refuse := range map[*world]string{w: test.refuse, bare: test.refuseInBare} {
+			for in, refuse := range map[*world]string{w: test.refuse, shut: out + shut.namespace} {
+				if in == shut && test.resource == rollouts {
+					continue
+				}
 				_, err := in.over(token, test.resource).Patch(t.Context(), "shop", types.MergePatchType, []byte(test.patch), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 				if e := answers(err, refuse); e != nil {
-					t.Errorf("with a Rollout %v: %v", in == w, e)
+					t.Errorf("in %s: %v", in.namespace, e)
 				}
 			}
 		})
 	}
-	_, err := w.over(token, rollouts).Patch(t.Context(), "shop", types.MergePatchType, []byte(`{"spec":{"historyLimit":1}}`), metav1.PatchOptions{})
-	if e := answers(err, "may not change the spec of a Rollout"); e != nil {
-		t.Error(e)
+	for resource, name := range map[schema.GroupVersionResource]string{services: "shop", deployments: "shop", rollouts: "shop"} {
+		err := shut.over(token, resource).Delete(t.Context(), name, metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
+		want := out + shut.namespace
+		if resource != services {
+			want = "cannot delete resource"
+		}
+		if e := answers(err, want); e != nil {
+			t.Errorf("delete %s: %v", resource.Resource, e)
+		}
 	}
-	_, err = bare.over(token, rollouts).Create(t.Context(), rollout(t, ""), metav1.CreateOptions{})
+	_, err := w.over(token, rollouts).Create(t.Context(), rollout(t, ""), metav1.CreateOptions{})
 	if e := answers(err, "cannot create resource"); e != nil {
 		t.Error(e)
 	}

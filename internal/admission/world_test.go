@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"testing"
 
@@ -77,11 +76,6 @@ rules: [{apiGroups: [gateway.networking.k8s.io], resources: [httproutes], verbs:
 	for _, user := range []string{"alice", "bob"} {
 		w.bind(user, "ClusterRole", "edit")
 	}
-	// Sluice is at home only where there is a Rollout.
-	w.create("", rollouts, "{apiVersion: sluice.dev/v1alpha1, kind: Rollout, metadata: {name: resident}, spec: {workload: {kind: Deployment, name: resident}, canary: {steps: [{weight: 50}]}}}")
-	w.eventually("Sluice is at home", func(context.Context) error {
-		return w.try(sluice, holds, parse(t, strings.Replace(fmt.Sprintf(hold, "resident-1"), "service-shop", "probe", 1)))
-	})
 	return w
 }
 
