@@ -25,11 +25,13 @@ const (
 	// Controller is the name of the controller's Deployment.
 	Controller = "sluice"
 
-	// secretReader is the ClusterRole by which the controller is let read Secrets, bound to nobody at first.
+	// secretReader and jobRunner are the ClusterRoles by which the controller is let read Secrets and run Jobs, bound to
+	// nobody at first.
 	secretReader = "sluice-secret-reader"
+	jobRunner    = "sluice-job-runner"
 )
 
-//go:embed crds/*.yaml namespace.yaml rbac/*.yaml policies/*.yaml controller.yaml
+//go:embed crds/*.yaml namespace.yaml rbac/*.yaml policies/*.yaml controller.yaml networkpolicy.yaml
 var files embed.FS
 
 // Username is the name by which the API server knows the controller that is installed in this namespace.
@@ -39,8 +41,17 @@ func Username(namespace string) string {
 
 // LetReadSecrets is what to do for the controller to read the Secrets of a namespace, which nothing lets it by itself.
 func LetReadSecrets(namespace string) string {
-	return fmt.Sprintf("let the controller read Secrets of this namespace: kubectl create rolebinding %[1]s -n %[2]s --clusterrole %[1]s --serviceaccount %[3]s:%[4]s",
-		secretReader, namespace, Namespace, ServiceAccount)
+	return "let the controller read Secrets of this namespace: " + bind(secretReader, namespace)
+}
+
+// LetRunJobs is what to do for the controller to run Jobs in a namespace, which nothing lets it by itself.
+func LetRunJobs(namespace string) string {
+	return "let the controller run Jobs in this namespace: " + bind(jobRunner, namespace)
+}
+
+func bind(role, namespace string) string {
+	return fmt.Sprintf("kubectl create rolebinding %[1]s -n %[2]s --clusterrole %[1]s --serviceaccount %[3]s:%[4]s",
+		role, namespace, Namespace, ServiceAccount)
 }
 
 // CRDs are the kinds. They must be established before anything else is made of them.
@@ -58,36 +69,54 @@ func CRDs() ([]*unstructured.Unstructured, error) {
 	)
 }
 
-// Access is the namespace, the controller's service account and rights, and the roles for people.
-func Access(namespace string) ([]*unstructured.Unstructured, error) {
-	return read(namespace, "namespace.yaml", "rbac/controller.yaml", "rbac/user.yaml")
+// Access is the namespace, the controller's service account and rights, and the roles for people. Where namespaces are
+// named, the controller has its rights in these only, by a Role and a RoleBinding in each.
+func Access(namespace string, only ...string) ([]*unstructured.Unstructured, error) {
+	all, err := read(namespace, "namespace.yaml", "rbac/controller.yaml", "rbac/user.yaml")
+	if err != nil || len(only) == 0 {
+		return all, err
+	}
+	return confined(all, only)
 }
 
 // Policies are the admission policies and their bindings, for a controller in this namespace. They come
-// after the kinds.
-func Policies(namespace string) ([]*unstructured.Unstructured, error) {
-	return read(namespace,
+// after the kinds. Where namespaces are named, the objects of teams elsewhere are left alone.
+func Policies(namespace string, only ...string) ([]*unstructured.Unstructured, error) {
+	all, err := read(namespace,
 		"policies/decision-author.yaml",
 		"policies/keep-release.yaml",
+		"policies/keep-records.yaml",
 		"policies/template-author.yaml",
 		"policies/notifier-author.yaml",
+		"policies/rollout-author.yaml",
 		"policies/hold-workload.yaml",
 		"policies/hold-new-workload.yaml",
 		"policies/keep-hold.yaml",
 		"policies/hold-service.yaml",
 		"policies/hold-httproute.yaml",
+		"policies/controller.yaml",
 	)
+	if err != nil || len(only) == 0 {
+		return all, err
+	}
+	return all, narrow(all, only)
 }
 
 // ControllerObjects are the objects that run the controller. An empty image means the manifest's; flags come after those of
 // the manifest.
 func ControllerObjects(namespace, image string, flags ...string) ([]*unstructured.Unstructured, error) {
-	objects, err := read(namespace, "controller.yaml")
+	objects, err := read(namespace, "controller.yaml", "networkpolicy.yaml")
 	if err != nil {
 		return nil, err
 	}
 	for _, object := range objects {
-		if err := setContainer(object, image, flags); err != nil {
+		switch object.GetKind() {
+		case "Deployment":
+			err = setContainer(object, image, flags)
+		case "NetworkPolicy":
+			err = setEgress(object, flags)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

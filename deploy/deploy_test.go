@@ -58,8 +58,8 @@ func TestPoliciesSpeakOfTheSameNames(t *testing.T) {
 // TestAnotherNamespace: everything goes there, and nothing speaks of the default one any more.
 func TestAnotherNamespace(t *testing.T) {
 	for name, set := range map[string]func(string) ([]*unstructured.Unstructured, error){
-		"access":   deploy.Access,
-		"policies": deploy.Policies,
+		"access":   func(ns string) ([]*unstructured.Unstructured, error) { return deploy.Access(ns) },
+		"policies": func(ns string) ([]*unstructured.Unstructured, error) { return deploy.Policies(ns) },
 		"controller": func(ns string) ([]*unstructured.Unstructured, error) {
 			return deploy.ControllerObjects(ns, "other:1", "--metric-hosts=*.example.com")
 		},

@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -221,4 +222,59 @@ func TestPaths(t *testing.T) {
 	if found < 20 {
 		t.Errorf("only %d paths found", found)
 	}
+}
+
+// TestThreatModel: each test that docs/threat-model.md calls a proof exists.
+func TestThreatModel(t *testing.T) {
+	_, table, found := strings.Cut(pages(t)["docs/threat-model.md"], "<!-- tests -->")
+	table, _, ended := strings.Cut(table, "<!-- end of tests -->")
+	if !found || !ended {
+		t.Fatal("docs/threat-model.md has no table of tests")
+	}
+	there := testNames(t)
+	rows := 0
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 5 || strings.HasPrefix(cells[1], "---") || strings.Contains(cells[1], "boundary") {
+			continue
+		}
+		rows++
+		named := testName.FindAllStringSubmatch(cells[3], -1)
+		if len(named) == 0 {
+			t.Errorf("no test tries%s", cells[1])
+		}
+		for _, m := range named {
+			if !there[m[1]] {
+				t.Errorf("%s is not there, which is to try%s", m[1], cells[1])
+			}
+		}
+	}
+	if rows < 10 {
+		t.Errorf("only %d boundaries found", rows)
+	}
+}
+
+var testName = regexp.MustCompile("`(Test[A-Za-z0-9]+)`")
+
+// testNames are the names of all tests.
+func testNames(t *testing.T) map[string]bool {
+	t.Helper()
+	out := map[string]bool{}
+	declared := regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9]+)\(`)
+	for _, dir := range []string{"../internal", "../deploy", "../test", "../api"} {
+		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			raw, err := os.ReadFile(path)
+			for _, m := range declared.FindAllStringSubmatch(string(raw), -1) {
+				out[m[1]] = true
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
 }

@@ -30,7 +30,7 @@ func runController(ctx context.Context, cfg *rest.Config, o cli.ControllerOption
 	}
 	return controller.Run(ctx, cfg, controller.Options{
 		LeaderElect: o.LeaderElect, LeaseNamespace: home(cfg),
-		MetricsAddress: o.MetricsAddress, ProbeAddress: o.ProbeAddress, Namespace: o.Namespace,
+		MetricsAddress: o.MetricsAddress, ProbeAddress: o.ProbeAddress, Namespaces: o.Namespaces,
 		MetricHosts: o.MetricHosts, NotifyHosts: o.NotifyHosts, APIServer: apiServer(cfg), AllowLoopback: o.AllowLoopback,
 		PrometheusAddress: o.PrometheusAddress, RequestMetrics: o.RequestMetrics, ScrapeInterval: o.ScrapeInterval,
 	})

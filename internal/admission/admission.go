@@ -34,6 +34,12 @@ const (
 	DecisionAuthor = "sluice-decision-author"
 	// KeepRelease keeps a Release until it has ended.
 	KeepRelease = "sluice-keep-release"
+	// KeepRecords keeps everybody but Sluice from writing what it acts on: Releases, Holds, AnalysisRuns, every status.
+	KeepRecords = "sluice-keep-records"
+	// RolloutAuthor keeps authors of Rollouts from borrowing Sluice's rights to workloads, Services and routes.
+	RolloutAuthor = "sluice-rollout-author"
+	// Controller binds the controller itself to what it does.
+	Controller = "sluice-controller"
 	// TemplateAuthor keeps authors of measurements from borrowing Sluice's rights to Secrets and Jobs.
 	TemplateAuthor = "sluice-template-author"
 	// NotifierAuthor keeps authors of Notifiers from borrowing its right to Secrets.
@@ -65,9 +71,10 @@ func Supported(cluster Resources) (bool, error) {
 }
 
 // Policies are the policies and their bindings for a controller in this namespace, in the order in which
-// they are to be made. Without mutating ones those are left that refuse, which every cluster since 1.30 has.
-func Policies(namespace string, mutating bool) ([]*unstructured.Unstructured, error) {
-	all, err := deploy.Policies(namespace)
+// they are to be made. Without mutating ones those are left that refuse, which every cluster since 1.30 has. Only are the
+// namespaces that it looks after; none for all.
+func Policies(namespace string, mutating bool, only ...string) ([]*unstructured.Unstructured, error) {
+	all, err := deploy.Policies(namespace, only...)
 	if err != nil || mutating {
 		return all, err
 	}

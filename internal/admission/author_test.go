@@ -18,7 +18,6 @@ import (
 var (
 	templates           = v1alpha1.GroupVersion.WithResource("analysistemplates")
 	clusterTemplates    = v1alpha1.GroupVersion.WithResource("clusteranalysistemplates")
-	runs                = v1alpha1.GroupVersion.WithResource("analysisruns")
 	notifiers           = v1alpha1.GroupVersion.WithResource("notifiers")
 	clusterRoles        = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"}
 	clusterRoleBindings = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"}
@@ -26,7 +25,7 @@ var (
 
 // kinds of templates, and where they are.
 var measured = map[string]schema.GroupVersionResource{
-	"AnalysisTemplate": templates, "ClusterAnalysisTemplate": clusterTemplates, "AnalysisRun": runs,
+	"AnalysisTemplate": templates, "ClusterAnalysisTemplate": clusterTemplates,
 }
 
 // authors is a world where all may write templates and Notifiers, and may read different Secrets in its namespace:
@@ -48,7 +47,7 @@ func newAuthors(t *testing.T) authors {
 		jobs    = "{apiGroups: [batch], resources: [jobs], verbs: [create]}"
 		cluster = "{apiGroups: [sluice.dev], resources: [clusteranalysistemplates], verbs: [create, update, patch]}"
 	)
-	w.role("author", "{apiGroups: [sluice.dev], resources: [analysistemplates, analysisruns, notifiers, releases], verbs: [create, update, patch]}")
+	w.role("author", "{apiGroups: [sluice.dev], resources: [analysistemplates, notifiers], verbs: [create, update, patch]}")
 	w.role("ours", ours)
 	w.role("jobs", jobs)
 	w.role("lister", "{apiGroups: [''], resources: [secrets], verbs: [list, watch, create, update]}")

@@ -25,7 +25,7 @@ func TestPoliciesTypeCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	policies := client.AdmissionregistrationV1().ValidatingAdmissionPolicies()
-	for _, name := range []string{admission.DecisionAuthor, admission.KeepRelease, admission.TemplateAuthor, admission.NotifierAuthor} {
+	for _, name := range []string{admission.DecisionAuthor, admission.KeepRelease, admission.KeepRecords, admission.TemplateAuthor, admission.NotifierAuthor, admission.RolloutAuthor, admission.Controller} {
 		ours, err := policies.Get(t.Context(), name, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -71,10 +71,15 @@ func TestPoliciesTypeCheck(t *testing.T) {
 func TestPolicies(t *testing.T) {
 	for mutating, want := range map[bool][]string{
 		true: {
-			admission.DecisionAuthor, admission.DecisionAuthor, admission.HoldHTTPRoute, admission.HoldNewWorkload, admission.HoldService, admission.HoldWorkload,
-			admission.KeepHold, admission.KeepRelease, admission.NotifierAuthor, admission.TemplateAuthor,
+			admission.Controller, admission.DecisionAuthor, admission.DecisionAuthor, admission.HoldHTTPRoute,
+			admission.HoldNewWorkload, admission.HoldService, admission.HoldWorkload, admission.KeepHold,
+			admission.KeepRecords, admission.KeepRelease, admission.NotifierAuthor, admission.RolloutAuthor,
+			admission.TemplateAuthor,
 		},
-		false: {admission.DecisionAuthor, admission.KeepHold, admission.KeepRelease, admission.NotifierAuthor, admission.TemplateAuthor},
+		false: {
+			admission.Controller, admission.DecisionAuthor, admission.KeepHold, admission.KeepRecords,
+			admission.KeepRelease, admission.NotifierAuthor, admission.RolloutAuthor, admission.TemplateAuthor,
+		},
 	} {
 		objects, err := admission.Policies(deploy.Namespace, mutating)
 		if err != nil {

@@ -23,7 +23,6 @@ func TestTemplateAuthorReads(t *testing.T) {
 	for kind, spec := range map[string]reflect.Type{
 		"AnalysisTemplate":        reflect.TypeFor[v1alpha1.AnalysisTemplateSpec](),
 		"ClusterAnalysisTemplate": reflect.TypeFor[v1alpha1.AnalysisTemplateSpec](),
-		"AnalysisRun":             reflect.TypeFor[v1alpha1.AnalysisRunSpec](),
 	} {
 		author, home := "ann", w.namespace+"/"
 		if kind == "ClusterAnalysisTemplate" {
@@ -68,9 +67,6 @@ func TestTemplateAuthor(t *testing.T) {
 			by: w.cora, kind: "ClusterAnalysisTemplate", metrics: []string{tokenOf("ours")},
 			refuse: `"` + w.cora + `" may not read Secret ours in every namespace` + remedy + ` by a ClusterRoleBinding, or write an AnalysisTemplate in your own namespace`,
 		},
-		"run":                  {by: "ann", kind: "AnalysisRun", metrics: []string{tokenOf("ours")}},
-		"run, without a right": {by: "nan", kind: "AnalysisRun", metrics: []string{tokenOf("ours")}, refuse: `"nan" may not read Secret NS/ours`},
-		"run, by Sluice":       {by: sluice, kind: "AnalysisRun", metrics: []string{tokenOf("ours"), tokenOf("theirs"), tokenOf("thine"), job}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if test.kind == "" {
@@ -214,24 +210,6 @@ func TestTemplateChange(t *testing.T) {
 			if t.Run(kind+" "+test.by+" "+test.patch, func(t *testing.T) { w.wantAnswer(t, err, test.refuse) }); t.Failed() {
 				return // The rest builds on it.
 			}
-		}
-	}
-}
-
-// TestReleaseWithTemplates: a Release keeps the templates of its plan, so that whoever makes one by hand could have Sluice
-// read any Secret and run any Job.
-func TestReleaseWithTemplates(t *testing.T) {
-	w := newAuthors(t)
-	plain := parse(t, fmt.Sprintf(release, "by-hand"))
-	measuring := plain.DeepCopy()
-	if err := unstructured.SetNestedSlice(measuring.Object, []any{map[string]any{"name": "ok", "spec": "metrics: []"}}, "spec", "plan", "templates"); err != nil {
-		t.Fatal(err)
-	}
-	const refuse = `may not make a Release that measures: only those may who may read every Secret and create Jobs in namespace NS`
-	for user, answer := range map[string]string{"nan": refuse, "ann": refuse, "rob": refuse, "bob": "", "": "", sluice: ""} {
-		w.wantAnswer(t, w.try(user, releases, measuring), answer)
-		if user != "" && user != sluice {
-			w.wantAnswer(t, w.try(user, releases, plain), "")
 		}
 	}
 }

@@ -30,6 +30,7 @@ var (
 	services     = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 	httpRoutes   = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"}
 	crds         = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	jobs         = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
 	decisions    = v1alpha1.GroupVersion.WithResource("decisions")
 	holds        = v1alpha1.GroupVersion.WithResource("holds")
 	roles        = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"}

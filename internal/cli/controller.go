@@ -17,8 +17,8 @@ type ControllerOptions struct {
 	LeaderElect bool
 	// MetricsAddress and ProbeAddress are listened on; "0" switches one off.
 	MetricsAddress, ProbeAddress string
-	// Namespace is the only one that is looked after; empty for all.
-	Namespace string
+	// Namespaces are looked after; none for all.
+	Namespaces []string
 	// MetricHosts may be asked for measurements, and NotifyHosts be sent notifications; AllowLoopback lets this machine be
 	// among them.
 	MetricHosts, NotifyHosts []string
@@ -47,9 +47,11 @@ Outside of the cluster it has to be the user whom the admission policies know as
 				return err
 			}
 			if c.Flags().Changed("namespace") {
-				if o.Namespace, err = e.namespace(); err != nil {
+				namespace, err := e.namespace()
+				if err != nil {
 					return err
 				}
+				o.Namespaces = append(o.Namespaces, namespace)
 			}
 			return run(c.Context(), cfg, o)
 		},
@@ -58,6 +60,7 @@ Outside of the cluster it has to be the user whom the admission policies know as
 	f.BoolVar(&o.LeaderElect, "leader-elect", false, "Act only while holding the lease, so that several can run")
 	f.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", `Address for Prometheus metrics; "0" for none`)
 	f.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", `Address for /healthz and /readyz; "0" for none`)
+	f.StringSliceVar(&o.Namespaces, "namespaces", nil, "Namespaces to look after, as -n adds one; all by default")
 	f.StringSliceVar(&o.MetricHosts, "metric-hosts", nil, `Hosts that measurements may ask: NAME[:PORT], *.SUFFIX, or * for the public internet; none by default`)
 	f.StringSliceVar(&o.NotifyHosts, "notify-hosts", nil, `Hosts that Notifiers may send to, as in --metric-hosts; none by default`)
 	f.BoolVar(&o.AllowLoopback, "metric-hosts-loopback", false, "Let measurements ask, and Notifiers send to, this very machine; for the playground only")

@@ -18,9 +18,14 @@ func newInstall(e *env) *cobra.Command {
 		Use:   "install",
 		Short: "Install Sluice in the cluster: kinds, rights, admission policies, controller",
 		Long: `Install Sluice in the cluster: kinds, rights, admission policies and the controller. It may be repeated: what
-is as it should be is left alone.`,
+is as it should be is left alone.
+
+With --namespaces the controller gets rights in these namespaces only, by a Role in each, and looks after these. The kinds
+and the admission policies are the cluster's all the same, so installing takes a cluster administrator. Repeat the flag
+with every upgrade; with another list, namespaces are added and left, the latter only when they have no Rollout any more.`,
 		Example: `  sluice install
   sluice install --controller-flag=--prometheus-address=http://prometheus.monitoring:9090 --controller-flag=--request-metrics=ingress-nginx
+  sluice install --namespaces shop,billing
   sluice install --dry-run`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -36,6 +41,9 @@ is as it should be is left alone.`,
 		},
 	}
 	f := c.Flags()
+	f.StringSliceVar(&o.Namespaces, "namespaces", nil, "Namespaces in which the controller gets rights, and which it looks after. Default: all")
+	f.BoolVar(&o.AllNamespaces, "all-namespaces", false, "Give the controller rights in all namespaces, where it has them in some so far")
+	f.BoolVar(&o.NoNetworkPolicy, "no-network-policy", false, "Leave the controller's NetworkPolicy out")
 	f.StringVar(&o.ControllerImage, "image", "", "The controller's image. Default: the one of this version")
 	f.StringArrayVar(&o.ControllerFlags, "controller-flag", nil, "A further flag of the controller, as --metric-hosts=prometheus.monitoring; may be repeated")
 	f.BoolVar(&o.SkipController, "skip-controller", false, "Leave the controller out, where it runs elsewhere (`sluice controller`)")
@@ -54,7 +62,7 @@ func (e *env) home(c *cobra.Command) (string, error) {
 }
 
 // putBack does what a controller would do to Rollouts that are being deleted.
-type putBack func(ctx context.Context, cfg *rest.Config) error
+type putBack func(ctx context.Context, cfg *rest.Config, namespaces []string) error
 
 func newUninstall(e *env, back putBack) *cobra.Command {
 	var o install.UninstallOptions
@@ -82,7 +90,7 @@ The records of releases are kept unless --delete-crds is given.`,
 			o.Out = e.out
 			if back != nil {
 				as := install.AsController(cfg, o.Namespace)
-				o.PutBack = func(ctx context.Context) error { return back(ctx, as) }
+				o.PutBack = func(ctx context.Context, namespaces []string) error { return back(ctx, as, namespaces) }
 			}
 			return install.Uninstall(c.Context(), cfg, o)
 		},

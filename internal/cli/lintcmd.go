@@ -55,6 +55,9 @@ func runLint(e *env, files []string) error {
 	if r.Checked == 0 {
 		return fmt.Errorf("there is no object of Sluice's (sluice.dev) in %s", strings.Join(files, ", "))
 	}
+	for _, n := range r.Notes {
+		fmt.Fprintln(e.out, "note: "+n)
+	}
 	_, err = fmt.Fprintf(e.out, "%s checked, no problems\n", count(r.Checked, "object"))
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/deploy"
 	"github.com/sluice-dev/sluice/internal/cli/lint"
 	"github.com/sluice-dev/sluice/internal/measure"
 )
@@ -45,6 +46,9 @@ func (p *planned) measure(ctx context.Context, r *v1alpha1.Rollout, plan *v1alph
 	}
 	if asksBuiltin(plan) {
 		p.Notes = append(p.Notes, "a builtin asks for the requests that a traffic layer counts: the controller must run with --request-metrics, or it refuses the Rollout")
+	}
+	if field := measure.Jobs(*plan); field != "" {
+		p.Notes = append(p.Notes, field+" runs a Job, which the controller may do only where it is let; elsewhere it refuses the Rollout; "+deploy.LetRunJobs(r.Namespace))
 	}
 	for i := range plan.Steps {
 		p.Steps[i].Measures = metricLines(*plan, measure.At{Step: i}, r)

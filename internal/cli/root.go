@@ -132,8 +132,8 @@ func clusterCommands(e *env, o Options) []*cobra.Command {
 	if o.Controller == nil {
 		return []*cobra.Command{newInstall(e), newUninstall(e, nil)}
 	}
-	back := func(ctx context.Context, cfg *rest.Config) error {
-		return o.Controller(ctx, cfg, ControllerOptions{MetricsAddress: "0", ProbeAddress: "0"})
+	back := func(ctx context.Context, cfg *rest.Config, namespaces []string) error {
+		return o.Controller(ctx, cfg, ControllerOptions{MetricsAddress: "0", ProbeAddress: "0", Namespaces: namespaces})
 	}
 	return []*cobra.Command{newInstall(e), newUninstall(e, back), newController(e, o.Controller)}
 }

@@ -54,8 +54,8 @@ type Options struct {
 	LeaseNamespace string
 	// MetricsAddress and ProbeAddress are listened on; "0" or empty switches one off.
 	MetricsAddress, ProbeAddress string
-	// Namespace is the only one looked after; empty for all.
-	Namespace string
+	// Namespaces are looked after; none for all.
+	Namespaces []string
 	// MetricHosts may be asked for measurements and NotifyHosts be sent notifications, but never APIServer; AllowLoopback
 	// lets this machine be among them.
 	MetricHosts, NotifyHosts, APIServer []string
@@ -75,6 +75,10 @@ const policyCheck = time.Minute
 // Run runs the controllers until the context ends.
 func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	now := clock.Machine(tellClock(ctx))
+	absent, err := servable(ctx, cfg, &o)
+	if err != nil {
+		return err
+	}
 	mgr, err := newManager(cfg, o, now)
 	if err != nil {
 		return err
@@ -96,6 +100,11 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	if err := setupMeter(mgr, o, now, egress, r); err != nil {
 		return err
 	}
+	asked, err := rightsOf(mgr.GetConfig(), now.Now)
+	if err != nil {
+		return err
+	}
+	r.MayRunJobs = asked.mayRunJobs
 	if err := r.Setup(ctx, mgr, changed); err != nil {
 		return err
 	}
@@ -107,6 +116,11 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	}
 	if err := mgr.Add(policy); err != nil {
 		return fmt.Errorf("add the policy watch: %w", err)
+	}
+	if absent != nil {
+		if err := mgr.Add(absent); err != nil {
+			return fmt.Errorf("add the watch for namespaces: %w", err)
+		}
 	}
 	if err := mgr.Start(ctx); err != nil {
 		return fmt.Errorf("run the controllers: %w", err)
@@ -213,8 +227,11 @@ func newManager(cfg *rest.Config, o Options, now *clock.Clock) (manager.Manager,
 	cfg.UserAgent = rest.DefaultKubernetesUserAgent()
 	cacheOptions := rollout.Cache()
 	maps.Copy(cacheOptions.ByObject, analysis.Cache())
-	if o.Namespace != "" {
-		cacheOptions.DefaultNamespaces = map[string]cache.Config{o.Namespace: {}}
+	if len(o.Namespaces) > 0 {
+		cacheOptions.DefaultNamespaces = map[string]cache.Config{}
+		for _, namespace := range o.Namespaces {
+			cacheOptions.DefaultNamespaces[namespace] = cache.Config{}
+		}
 	}
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme: scheme, Cache: cacheOptions,

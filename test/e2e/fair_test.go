@@ -104,7 +104,7 @@ func TestFairness(t *testing.T) {
 	quick, chat := httptest.NewServer(says(http.StatusOK, `{"result": 0}`)), httptest.NewServer(hook)
 	t.Cleanup(quick.Close)
 	t.Cleanup(chat.Close)
-	w.letReadSecrets()
+	w.lendRights()
 	manifests := fmt.Sprintf(fairTemplates, void.URL, quick.URL, chat.URL)
 	for _, name := range numbered("chat", hangingNotifiers) {
 		manifests += fmt.Sprintf("apiVersion: sluice.dev/v1alpha1\nkind: Notifier\nmetadata: {name: %s}\nspec: {sink: {webhook: {url: {name: sinks, key: hangs}}}}\n---\n", name)

@@ -179,7 +179,7 @@ func TestSecretsShowNowhere(t *testing.T) {
 	must(t, err)
 	t.Cleanup(controller.stop)
 	w := worldIn(t, c)
-	w.letReadSecrets()
+	w.lendRights()
 	told := &betrayer{heard: map[string]int{}}
 	server, closed, encrypted := httptest.NewServer(told), httptest.NewServer(told), httptest.NewUnstartedServer(told)
 	encrypted.Config.ErrorLog = log.New(io.Discard, "", 0) // It would tell of the handshakes that are to fail.

@@ -72,10 +72,12 @@ func numbered(prefix string, n int) []string {
 	return out
 }
 
-// letReadSecrets lets the controller read the Secrets of the test's namespace.
-func (w *world) letReadSecrets() {
+// lendRights lets the controller read the Secrets and run the Jobs of the test's namespace.
+func (w *world) lendRights() {
 	w.Helper()
-	w.kubectl("create", "rolebinding", "sluice-secret-reader", "--clusterrole=sluice-secret-reader", "--serviceaccount=sluice-system:sluice")
+	for _, role := range []string{"sluice-secret-reader", "sluice-job-runner"} {
+		w.kubectl("create", "rolebinding", role, "--clusterrole="+role, "--serviceaccount=sluice-system:sluice")
+	}
 }
 
 // says is a handler that answers always the same.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -16,15 +17,22 @@ import (
 func (w *world) asAccount(name string) []string {
 	w.Helper()
 	w.kubectl("create", "serviceaccount", name)
-	c := w.cluster.Config
+	token := rest.CopyConfig(w.cluster.Config)
+	token.BearerToken = strings.TrimSpace(w.kubectl("create", "token", name))
+	return []string{"--kubeconfig", kubeconfigOf(w.T, token)}
+}
+
+// kubeconfigOf is a file with a connection by token.
+func kubeconfigOf(t *testing.T, c *rest.Config) string {
+	t.Helper()
 	cfg := clientcmdapi.NewConfig()
 	cfg.Clusters["it"] = &clientcmdapi.Cluster{Server: c.Host, CertificateAuthority: c.CAFile, CertificateAuthorityData: c.CAData, InsecureSkipTLSVerify: c.Insecure}
-	cfg.AuthInfos["me"] = &clientcmdapi.AuthInfo{Token: strings.TrimSpace(w.kubectl("create", "token", name))}
-	cfg.Contexts["here"] = &clientcmdapi.Context{Cluster: "it", AuthInfo: "me", Namespace: w.ns}
+	cfg.AuthInfos["me"] = &clientcmdapi.AuthInfo{Token: c.BearerToken}
+	cfg.Contexts["here"] = &clientcmdapi.Context{Cluster: "it", AuthInfo: "me"}
 	cfg.CurrentContext = "here"
-	file := filepath.Join(w.TempDir(), name+".kubeconfig")
-	must(w, clientcmd.WriteToFile(*cfg, file))
-	return []string{"--kubeconfig", file}
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	must(t, clientcmd.WriteToFile(*cfg, file))
+	return file
 }
 
 // word is a Decision written by hand.

@@ -52,6 +52,8 @@ type Report struct {
 	Deployments      []appsv1.Deployment
 	Templates        []v1alpha1.AnalysisTemplate
 	ClusterTemplates []v1alpha1.AnalysisTemplate
+	// Notes are what somebody has to see to in the cluster.
+	Notes []string
 	// Checked counts the objects of Sluice's, Others those that are not looked at.
 	Checked, Others int
 	// documents of the Rollouts, to find lines in.

@@ -1,12 +1,14 @@
 package lint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
 	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/deploy"
 	"github.com/sluice-dev/sluice/internal/measure"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/translate"
@@ -32,6 +34,10 @@ func (r *Report) Finish() {
 		err := measure.Prepare(context.Background(), &r.Rollouts[i], &plan, r.orEmpty(r.Rollouts[i].Namespace), measure.AnyRequestMetrics())
 		if p, ok := errors.AsType[*measure.Problem](err); ok {
 			r.Problems = append(r.Problems, r.documents[i].problem(p.Field, p.Message))
+			continue
+		}
+		if field := measure.Jobs(plan); field != "" {
+			r.Notes = append(r.Notes, r.documents[i].problem(field, "it runs a Job; "+deploy.LetRunJobs(cmp.Or(r.Rollouts[i].Namespace, "NAMESPACE"))).String())
 		}
 		r.checkStrategy(i)
 	}

@@ -28,7 +28,12 @@ func (r *Reconciler) ask(ctx context.Context, write *kube.Writer, run *v1alpha1.
 		return nil
 	}
 	if m.Provider.Job != nil {
-		return r.startJob(ctx, write, run, m, jobs)
+		err := r.startJob(ctx, write, run, m, jobs)
+		if why := refused(err, run.Namespace); why != "" {
+			r.cannotAsk(run.DeepCopy(), m.Name, why, now)
+			return nil
+		}
+		return err
 	}
 	run, m = run.DeepCopy(), m.DeepCopy()
 	r.flights.start(run, m.Name, sourceOf(m), func(ctx context.Context) (o outcome) {

@@ -11,9 +11,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/deploy"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/metric"
 )
@@ -248,7 +250,13 @@ func (r *Reconciler) endJobs(ctx context.Context, write *kube.Writer, run *v1alp
 		if done, _ := ended(job); done || !metav1.IsControlledBy(job, run) {
 			continue
 		}
-		if err := write.Delete(ctx, job); err != nil {
+		err := write.Delete(ctx, job)
+		if apierrors.IsForbidden(err) {
+			// The right was taken away meanwhile. The Job ends by its deadline, and goes with the run.
+			ctrl.LoggerFrom(ctx).Info("a Job of an ended run may not be deleted", "job", job.Name, "remedy", deploy.LetRunJobs(run.Namespace))
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -14,8 +14,10 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -39,6 +41,9 @@ type bench struct {
 	// failWrite has the next status write stored, and its answer lost.
 	failWrite atomic.Bool
 	writes    int
+	// refuseCreate is the answer to each of creates.
+	refuseCreate error
+	creates      int
 }
 
 func newBench(t *testing.T, metrics ...v1alpha1.Metric) *bench {
@@ -72,6 +77,9 @@ func newBench(t *testing.T, metrics ...v1alpha1.Metric) *bench {
 func (b *bench) restart() {
 	c := interceptor.NewClient(b.store, interceptor.Funcs{
 		Create: func(ctx context.Context, s client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			if b.creates++; b.refuseCreate != nil {
+				return b.refuseCreate
+			}
 			o.SetCreationTimestamp(metav1.NewTime(b.now))
 			o.SetUID("made")
 			return s.Create(ctx, o, opts...)
@@ -467,6 +475,39 @@ func TestJobEndsWithItsRelease(t *testing.T) {
 	list := &batchv1.JobList{}
 	if err := b.store.List(t.Context(), list); err != nil || len(list.Items) != 0 {
 		t.Errorf("%d Jobs are left: %v", len(list.Items), err)
+	}
+}
+
+// TestFaultA14JobsNotAllowed proves that a Job that the API server will never have is asked for as often as the metric's
+// consecutiveErrorLimit says, and not for ever, and that the run says what to do.
+func TestFaultA14JobsNotAllowed(t *testing.T) {
+	resource := schema.GroupResource{Group: "batch", Resource: "jobs"}
+	rbac := apierrors.NewForbidden(resource, "", errors.New(`User "system:serviceaccount:sluice-system:sluice" cannot create resource "jobs" in API group "batch" in the namespace "demo"`))
+	rbac.ErrStatus.Message = `jobs.batch is forbidden: User "system:serviceaccount:sluice-system:sluice" cannot create resource "jobs" in API group "batch" in the namespace "demo"`
+	for name, test := range map[string]struct {
+		err  error
+		says string
+	}{
+		"no right": {rbac, "the controller may not create Jobs in namespace demo; let the controller run Jobs in this namespace: " +
+			"kubectl create rolebinding sluice-job-runner -n demo --clusterrole sluice-job-runner --serviceaccount sluice-system:sluice"},
+		"quota":   {apierrors.NewForbidden(resource, "x", errors.New("exceeded quota: few")), "the API server refuses the Job: "},
+		"invalid": {apierrors.NewBadRequest("no such field"), "the API server refuses the Job: no such field"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := jobMetric()
+			m.Interval = &metav1.Duration{Duration: time.Second}
+			b := newBench(t, m)
+			b.refuseCreate = test.err
+			var run *v1alpha1.AnalysisRun
+			for range 20 {
+				run = b.look()
+				b.now = b.now.Add(time.Minute)
+			}
+			b.is(run, v1alpha1.AnalysisError, test.says)
+			if n := b.creates; n == 0 || n > 10 {
+				t.Errorf("%d times asked for", n)
+			}
+		})
 	}
 }
 

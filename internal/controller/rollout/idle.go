@@ -190,7 +190,10 @@ func (r *Reconciler) checkSpec(ctx context.Context, write *kube.Writer, w *world
 	if p, ok := errors.AsType[*measure.Problem](err); ok {
 		return r.stall(ctx, write, w, ReasonSpecRefused, "%v", p)
 	}
-	return err != nil, ctrl.Result{}, err
+	if err != nil {
+		return true, ctrl.Result{}, err
+	}
+	return r.checkJobs(ctx, write, w)
 }
 
 // tidy gives back what a release has left that never came to its end, because somebody removed its record. Where every

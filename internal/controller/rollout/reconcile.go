@@ -28,6 +28,8 @@ type Reconciler struct {
 	RequestMetrics string
 	// Meter counts the requests that the gateway sends; nil if nothing is known of them.
 	Meter RequestMeter
+	// MayRunJobs says whether the controller has been let run Jobs in a namespace; nil for yes.
+	MayRunJobs func(ctx context.Context, namespace string) (bool, error)
 	// Watch has a kind of traffic object watched from then on; a kind that the cluster does not serve gives a
 	// NoMatch error. It is called again and again.
 	Watch func(schema.GroupVersionKind) error

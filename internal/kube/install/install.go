@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -23,6 +27,12 @@ const DefaultTimeout = 2 * time.Minute
 type Options struct {
 	// Namespace of the controller. Default sluice-system.
 	Namespace string
+	// Namespaces are the only ones in which the controller gets rights, and which it looks after. None for all.
+	Namespaces []string
+	// AllNamespaces says that all are meant, where Sluice is installed for some so far.
+	AllNamespaces bool
+	// NoNetworkPolicy leaves the NetworkPolicy out, for a cluster that has its own way.
+	NoNetworkPolicy bool
 	// ControllerImage is the controller's image. Default: the manifest's.
 	ControllerImage string
 	// ControllerFlags come after the manifest's, as --metric-hosts=prometheus.monitoring.
@@ -48,27 +58,84 @@ func Install(ctx context.Context, cfg *rest.Config, o Options) error {
 	if err != nil {
 		return err
 	}
+	before, err := c.reach(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.checkReach(ctx, before, o); err != nil {
+		return err
+	}
 	if err := c.installKinds(ctx); err != nil {
 		return err
 	}
-	if err := c.applySet(ctx, func() ([]*unstructured.Unstructured, error) { return deploy.Access(o.Namespace) }); err != nil {
+	if err := c.applySet(ctx, func() ([]*unstructured.Unstructured, error) { return deploy.Access(o.Namespace, o.Namespaces...) }); err != nil {
 		return err
 	}
-	if err := c.installPolicies(ctx, o.Namespace); err != nil {
+	if err := c.installPolicies(ctx, o); err != nil {
 		return err
 	}
-	if o.SkipController {
-		return nil
+	if !o.SkipController {
+		if err := c.installController(ctx, o); err != nil {
+			return err
+		}
 	}
-	return c.applySet(ctx, func() ([]*unstructured.Unstructured, error) {
-		return deploy.ControllerObjects(o.Namespace, o.ControllerImage, o.ControllerFlags...)
-	})
+	return c.withdraw(ctx, before, o)
 }
+
+// installController makes the objects that run the controller.
+func (c *cluster) installController(ctx context.Context, o Options) error {
+	flags := o.ControllerFlags
+	if len(o.Namespaces) > 0 {
+		flags = append([]string{"--namespaces=" + strings.Join(o.Namespaces, ",")}, flags...)
+	}
+	objects, err := deploy.ControllerObjects(o.Namespace, o.ControllerImage, flags...)
+	if err != nil {
+		return err
+	}
+	ports, err := c.apiServerPorts(ctx)
+	if err != nil {
+		return err
+	}
+	var wanted []*unstructured.Unstructured
+	for _, object := range objects {
+		if object.GetKind() == "NetworkPolicy" {
+			if o.NoNetworkPolicy {
+				continue
+			}
+			if err := deploy.OpenPorts(object, ports...); err != nil {
+				return err
+			}
+		}
+		wanted = append(wanted, object)
+	}
+	return c.applyAll(ctx, wanted)
+}
+
+// apiServerPorts are the ports at which the API server listens itself, behind its Service.
+func (c *cluster) apiServerPorts(ctx context.Context) ([]int64, error) {
+	found, err := c.dynamic.Resource(endpointSlices).Namespace(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=kubernetes"})
+	if err != nil {
+		return nil, fmt.Errorf("read the API server's addresses: %w", explain(err))
+	}
+	var ports []int64
+	for _, slice := range found.Items {
+		list, _, _ := unstructured.NestedSlice(slice.Object, "ports")
+		for _, item := range list {
+			if port, ok := item.(map[string]any)["port"].(int64); ok {
+				ports = append(ports, port)
+			}
+		}
+	}
+	return ports, nil
+}
+
+var endpointSlices = schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}
 
 func (o Options) complete() Options {
 	if o.Namespace == "" {
 		o.Namespace = deploy.Namespace
 	}
+	o.Namespaces = slices.Compact(slices.Sorted(slices.Values(o.Namespaces)))
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
 	}
@@ -124,7 +191,7 @@ func (c *cluster) installKinds(ctx context.Context) error {
 }
 
 // installPolicies makes the admission policies that this cluster can have.
-func (c *cluster) installPolicies(ctx context.Context, namespace string) error {
+func (c *cluster) installPolicies(ctx context.Context, o Options) error {
 	mutating, err := admission.Supported(c.discovery)
 	if err != nil {
 		return err
@@ -133,14 +200,14 @@ func (c *cluster) installPolicies(ctx context.Context, namespace string) error {
 		fmt.Fprintln(c.out, "note: this cluster has no MutatingAdmissionPolicy (v1, since Kubernetes 1.36): "+
 			"workloads under a Rollout are kept paused instead")
 	}
-	policies, err := admission.Policies(namespace, mutating)
+	policies, err := admission.Policies(o.Namespace, mutating, o.Namespaces...)
 	if err != nil {
 		return err
 	}
 	if err := c.applyAll(ctx, policies); err != nil || c.dryRun {
 		return err
 	}
-	return c.waitInForce(ctx, namespace, mutating)
+	return c.waitInForce(ctx, o.Namespace, mutating)
 }
 
 func (c *cluster) applySet(ctx context.Context, set func() ([]*unstructured.Unstructured, error)) error {

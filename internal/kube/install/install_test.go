@@ -74,6 +74,7 @@ func TestLife(t *testing.T) {
 	})
 	t.Run("Forced", func(t *testing.T) { uninstallForced(t, c) })
 	t.Run("NamespaceOfOthers", func(t *testing.T) { foreignNamespace(t, c) })
+	t.Run("FaultA14SomeNamespaces", func(t *testing.T) { someNamespaces(t, c) })
 }
 
 // uninstallWithoutController: nothing that could put things back is removed before they are back.
@@ -91,7 +92,7 @@ func uninstallWithoutController(t *testing.T, c *playground.Cluster) {
 
 func uninstallPutBackFails(t *testing.T, c *playground.Cluster) {
 	_, err := uninstall(t.Context(), c.Config, install.UninstallOptions{
-		PutBack: func(context.Context) error { return errors.New("ingress shop: forbidden") },
+		PutBack: func(context.Context, []string) error { return errors.New("ingress shop: forbidden") },
 	})
 	wantError(t, err, "put everything back: ingress shop: forbidden")
 	if got, want := len(present(t, c)), len(everything(t)); got != want {
@@ -126,7 +127,7 @@ func uninstallControllerElsewhere(t *testing.T, c *playground.Cluster) {
 	client := c.Dynamic(t).Resource(rollouts).Namespace("default")
 	done := make(chan error, 1)
 	go func() { done <- actOnRemoval(t.Context(), client) }()
-	doUninstall(t, c.Config, install.UninstallOptions{PutBack: func(context.Context) error {
+	doUninstall(t, c.Config, install.UninstallOptions{PutBack: func(context.Context, []string) error {
 		t.Error("puts back beside a controller")
 		return nil
 	}})
@@ -193,7 +194,7 @@ func uninstallForced(t *testing.T, c *playground.Cluster) {
 	doInstall(t, c.Config, install.Options{SkipController: true})
 	makeRollout(t, c, "shop")
 	workload := makeDeployment(t, c, "default", "shop", map[string]any{v1alpha1.LabelRollout: "shop"})
-	out, err := uninstall(t.Context(), c.Config, install.UninstallOptions{DeleteCRDs: true, Force: true, Timeout: 20 * time.Second, PutBack: func(context.Context) error {
+	out, err := uninstall(t.Context(), c.Config, install.UninstallOptions{DeleteCRDs: true, Force: true, Timeout: time.Minute, PutBack: func(context.Context, []string) error {
 		return errors.New("no rights")
 	}})
 	wantError(t, err, "deployment default/shop still bears Sluice's label", "kubectl -n default label deployment shop sluice.dev/rollout-")
@@ -260,7 +261,7 @@ spec: {release: shop-1, verb: abort, user: %q}
 // noRights: whoever may not install is told so.
 func noRights(t *testing.T, c *playground.Cluster) {
 	_, err := runInstall(t.Context(), c.As("alice"), install.Options{DryRun: true})
-	wantError(t, err, "apply customresourcedefinition.apiextensions.k8s.io/rollouts.sluice.dev", `User "alice" cannot`, "rights of a cluster administrator")
+	wantError(t, err, "list clusterrolebindings", `User "alice" cannot`, "rights of a cluster administrator")
 }
 
 func runInstall(ctx context.Context, cfg *rest.Config, o install.Options) (string, error) {
@@ -361,6 +362,11 @@ func present(t *testing.T, c *playground.Cluster) []string {
 // makeRollout makes a Rollout that somebody has to put back.
 func makeRollout(t *testing.T, c *playground.Cluster, name string) {
 	t.Helper()
+	makeRolloutIn(t, c, "default", name)
+}
+
+func makeRolloutIn(t *testing.T, c *playground.Cluster, namespace, name string) {
+	t.Helper()
 	rollout := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{
 		"workload": map[string]any{"kind": "Deployment", "name": name},
 		"canary":   map[string]any{"steps": []any{map[string]any{"weight": int64(20)}}},
@@ -368,15 +374,15 @@ func makeRollout(t *testing.T, c *playground.Cluster, name string) {
 	rollout.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Rollout"))
 	rollout.SetName(name)
 	rollout.SetFinalizers([]string{v1alpha1.FinalizerRollout})
-	if _, err := c.Dynamic(t).Resource(rollouts).Namespace("default").Create(t.Context(), rollout, metav1.CreateOptions{}); err != nil {
+	if _, err := c.Dynamic(t).Resource(rollouts).Namespace(namespace).Create(t.Context(), rollout, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // letGo does the least that a controller does when a Rollout is deleted: it lifts the hold and takes the finalizer
 // away.
-func letGo(c *playground.Cluster) func(context.Context) error {
-	return func(ctx context.Context) error {
+func letGo(c *playground.Cluster) func(context.Context, []string) error {
+	return func(ctx context.Context, _ []string) error {
 		client, err := dynamic.NewForConfig(install.AsController(c.Config, deploy.Namespace))
 		if err != nil {
 			return err

@@ -83,7 +83,14 @@ func (c *cluster) waitPutBack(ctx context.Context, o UninstallOptions) error {
 		return untilBack(ctx)
 	case o.PutBack != nil:
 		fmt.Fprintf(c.out, "no controller runs in namespace %s; this command puts everything back itself\n", o.Namespace)
-		return alongside(ctx, o.PutBack, untilBack)
+		served, err := c.reach(ctx)
+		if err != nil {
+			return err
+		}
+		if served.everywhere {
+			served.namespaces = nil
+		}
+		return alongside(ctx, func(ctx context.Context) error { return o.PutBack(ctx, served.namespaces) }, untilBack)
 	}
 	remedy = "no controller runs in namespace " + o.Namespace + ", and only a controller can put things back: start one " +
 		"(kubectl -n " + o.Namespace + " scale deploy/" + deploy.Controller + " --replicas=1, or sluice controller) and repeat; " +

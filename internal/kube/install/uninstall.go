@@ -30,7 +30,8 @@ type UninstallOptions struct {
 	// PutBack is called when no controller answers. It does in this process what the controller does to
 	// Rollouts that are being deleted, and goes on until its context ends. It must act as the controller
 	// (AsController), since the admission policies hold workloads against everybody else.
-	PutBack func(ctx context.Context) error
+	// Namespaces are those in which the controller has rights; none for all.
+	PutBack func(ctx context.Context, namespaces []string) error
 	// Force goes on when the Rollouts are not gone in time: it removes their finalizers and prints what is
 	// left changed. Without it nothing that could put things back is removed before they are back.
 	Force bool
@@ -54,9 +55,18 @@ func Uninstall(ctx context.Context, cfg *rest.Config, o UninstallOptions) error 
 	if err := c.removeRollouts(ctx, o); err != nil {
 		return err
 	}
+	before, err := c.reach(ctx)
+	if err != nil {
+		return err
+	}
 	objects, err := removalOrder(o)
 	if err != nil {
 		return err
+	}
+	for i := range before.grants {
+		if before.grants[i].GetNamespace() != "" {
+			objects = append(objects, &before.grants[i])
+		}
 	}
 	for _, object := range objects {
 		if err := c.remove(ctx, object); err != nil {
