@@ -306,6 +306,38 @@ func TestNotifierSchema(t *testing.T) {
 	})
 }
 
+// TestFaultB14StaticErrors: the API server refuses what is wrong in itself when it is written, and says how it is written.
+func TestFaultB14StaticErrors(t *testing.T) {
+	const daily, slack = "allow: [{weekly: {from: '09:00', to: '17:00'}}]", "sink: {slack: {url: {name: slack, key: url}}}"
+	all := map[string]written{
+		"no such zone":   {"{timeZone: Mars/Base, " + daily + "}", []string{"spec.timeZone", "there is no such time zone; use a name of the IANA database, as Europe/Berlin"}},
+		"a machine's":    {"{timeZone: Local, " + daily + "}", []string{"there is no such time zone"}},
+		"another zone":   {spec: "{timeZone: Asia/Kathmandu, " + daily + "}"},
+		"hour 25":        {"{allow: [{weekly: {from: '25:00', to: '17:00'}}]}", []string{"spec.allow[0].weekly.from", "write a time of the day from 00:00 to 23:59, as 09:00"}},
+		"minute 60":      {"{allow: [{weekly: {from: '09:00', to: '17:60'}}]}", []string{"spec.allow[0].weekly.to", "write a time of the day"}},
+		"cron minute 60": {"{allow: [{cron: {schedule: '60 9 * * *', duration: 1h}}]}", []string{"spec.allow[0].cron.schedule", "write minute (0-59), hour (0-23)"}},
+	}
+	for _, schedule := range []string{"0 25 * * *", "0 9 32 * *", "0 9 * 13 *", "0 9 * * 8", "0 9 * *", "0 9 * * * *", "every day", "@never", "TZ=UTC 0 9 * * *", "0 9 * * MONDAY"} {
+		all["cron "+schedule] = written{"{freeze: [{cron: {schedule: '" + schedule + "', duration: 1h}}]}", []string{"spec.freeze[0].cron.schedule", "write minute (0-59)"}}
+	}
+	for _, schedule := range []string{"0 22 * * FRI", "*/5 9-17 1,15 * mon-fri", "@daily", "0 0 29 2 ?", "59 23 31 DEC 7", "0 5/3 * * *"} {
+		all["cron "+schedule] = written{spec: "{allow: [{cron: {schedule: '" + schedule + "', duration: 1h}}]}"}
+	}
+	tryAll(t, windows, "ReleaseWindow", all)
+	tryAll(t, notifiers, "Notifier", map[string]written{
+		"template that is not closed": {"{" + slack + ", template: '{{ .Rollout'}", []string{"spec.template", "the last {{ is not closed by }}"}},
+		"template":                    {spec: "{" + slack + `, template: '{{.Rollout}}{{with .Step}} in {{.}}{{end}}, as {{"{{"}}'}`},
+	})
+	provider := func(p string) string { return metrics("{name: x, provider: {" + p + "}}") }
+	tryAll(t, templates, "AnalysisTemplate", map[string]written{
+		"address":      {provider("prometheus: {query: up, address: prometheus}"), []string{"prometheus.address: must begin with http:// or https://"}},
+		"url":          {provider("http: {url: 'ftp://x'}"), []string{"http.url: must begin with http:// or https://"}},
+		"given url":    {spec: provider("http: {url: '{{args.url}}', jsonPath: '{{args.path}}'}")},
+		"path":         {provider("http: {url: 'http://x', jsonPath: .data.ok}"), []string{"http.jsonPath: write one path in braces, as {.data.ok}"}},
+		"path, braces": {spec: provider("http: {url: 'http://x', jsonPath: '{.data.ok}'}")},
+	})
+}
+
 // TestClusterTemplateSchema: the kind for all namespaces takes what the other takes.
 func TestClusterTemplateSchema(t *testing.T) {
 	kinds, err := deploy.CRDs()

@@ -6,8 +6,10 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // until then.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=at,categories=sluice
 // +kubebuilder:printcolumn:name="Metrics",type=string,JSONPath=`.spec.metrics[*].name`
+// +kubebuilder:printcolumn:name="Valid",type=string,JSONPath=`.status.conditions[?(@.type=="Valid")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type AnalysisTemplate struct {
 	metav1.TypeMeta `json:",inline"`
@@ -18,6 +20,10 @@ type AnalysisTemplate struct {
 	// spec says what to measure and what counts as good.
 	// +required
 	Spec AnalysisTemplateSpec `json:"spec"`
+
+	// status says whether Sluice can read the spec.
+	// +optional
+	Status CheckStatus `json:"status,omitzero"`
 }
 
 // AnalysisTemplateList is a list of AnalysisTemplates.
@@ -36,8 +42,10 @@ type AnalysisTemplateList struct {
 // are read in the namespace of the run.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,shortName=cat,categories=sluice
 // +kubebuilder:printcolumn:name="Metrics",type=string,JSONPath=`.spec.metrics[*].name`
+// +kubebuilder:printcolumn:name="Valid",type=string,JSONPath=`.status.conditions[?(@.type=="Valid")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ClusterAnalysisTemplate struct {
 	metav1.TypeMeta `json:",inline"`
@@ -48,6 +56,10 @@ type ClusterAnalysisTemplate struct {
 	// spec says what to measure and what counts as good.
 	// +required
 	Spec AnalysisTemplateSpec `json:"spec"`
+
+	// status says whether Sluice can read the spec.
+	// +optional
+	Status CheckStatus `json:"status,omitzero"`
 }
 
 // ClusterAnalysisTemplateList is a list of ClusterAnalysisTemplates.
@@ -137,11 +149,11 @@ type Metric struct {
 
 	// initialDelay is the time before the first measurement. Default none.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('168h')",message="initialDelay: must be between 0s and 168h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('168h')",message="initialDelay: must be between 0s and 168h, with its unit, as 10m"
 	InitialDelay *metav1.Duration `json:"initialDelay,omitempty"`
 	// interval is the time from one measurement to the next, 10s or more. Default: there is one measurement only.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="interval: must be between 10s and 24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="interval: must be between 10s and 24h, with its unit, as 10m"
 	Interval *metav1.Duration `json:"interval,omitempty"`
 	// count is the number of measurements, errors not counted. Default: 1 without an interval; with one, measurements go
 	// on until the step's pause is over, or the background analysis ends with the release.
@@ -150,8 +162,11 @@ type Metric struct {
 	// +kubebuilder:validation:Maximum=10000
 	Count *int32 `json:"count,omitempty"`
 
-	// successCondition is a CEL expression over result (and value, the same as a number) that says whether a
-	// measurement is good, as result < 0.05. Measured numbers are doubles: write 1.0. Default: whatever failureCondition does not call bad.
+	// successCondition is a CEL expression that says whether a measurement is good, as value < 0.05. It sees result, all
+	// that was measured, whose type follows from the provider (prometheus: always a list of numbers, one for each series);
+	// value, the one number of result, or an error if there is none or more than one; and status, the status of an HTTP
+	// answer. An empty list is no data, unless size(result) is asked for. Measured numbers are doubles: write 1.0. Default:
+	// whatever failureCondition does not call bad.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	SuccessCondition string `json:"successCondition,omitempty"`

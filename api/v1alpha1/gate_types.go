@@ -51,7 +51,7 @@ type StepAnalysis struct {
 	Quantile *Decimal `json:"quantile,omitempty"`
 	// interval of the builtin's measurements. Default 10s.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="analysis.interval: must be between 10s and 24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="analysis.interval: must be between 10s and 24h, with its unit, as 10m"
 	Interval *metav1.Duration `json:"interval,omitempty"`
 	// count of the builtin's measurements. Default: 3 in a step without a timed pause, else as many as the pause has room
 	// for; with compare at most 180.
@@ -96,11 +96,11 @@ type Approval struct {
 	// expiresAfter is how long the approval may take, from when it is asked for; when it passes, the release is rejected.
 	// Default 24h.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="approval.expiresAfter: must be between 1s and 8760h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="approval.expiresAfter: must be between 1s and 8760h, with its unit, as 10m"
 	ExpiresAfter *metav1.Duration `json:"expiresAfter,omitempty"`
 	// remindAfter is when those who may approve are reminded. Default: half of expiresAfter.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="approval.remindAfter: must be between 1s and 8760h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="approval.remindAfter: must be between 1s and 8760h, with its unit, as 10m"
 	RemindAfter *metav1.Duration `json:"remindAfter,omitempty"`
 	// separationOfDuty: the author of the change does not count.
 	// +optional

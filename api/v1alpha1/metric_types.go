@@ -42,8 +42,9 @@ type PrometheusProvider struct {
 	// address of the server, as http://prometheus.monitoring:9090. Default: the one that the installation names.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('http://') || self.startsWith('https://') || self.startsWith('{{')",message="prometheus.address: must begin with http:// or https://, as http://prometheus.monitoring:9090"
 	Address string `json:"address,omitempty"`
-	// query in PromQL. The result is a number where the answer is one series, else a list of numbers; none is an error.
+	// query in PromQL. The result is a list of numbers, one for each series; value is the one number, where there is one.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=8192
@@ -61,11 +62,11 @@ type PrometheusProvider struct {
 type PrometheusRange struct {
 	// duration back from now.
 	// +required
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="range.duration: must be between 1s and 24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="range.duration: must be between 1s and 24h, with its unit, as 10m"
 	Duration metav1.Duration `json:"duration"`
 	// step from one value to the next.
 	// +required
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="range.step: must be between 1s and 1h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1h')",message="range.step: must be between 1s and 1h, with its unit, as 30s"
 	Step metav1.Duration `json:"step"`
 }
 
@@ -92,7 +93,7 @@ type Connection struct {
 	ClientCertificate *SecretReference `json:"clientCertificate,omitempty"`
 	// timeout of one request. Default 10s.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('60s')",message="connection.timeout: must be between 1s and 60s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('60s')",message="connection.timeout: must be between 1s and 60s, with its unit, as 30s"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 }
 
@@ -146,6 +147,7 @@ type HTTPProvider struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('http://') || self.startsWith('https://') || self.startsWith('{{')",message="http.url: must begin with http:// or https://, as http://prometheus.monitoring:9090"
 	URL string `json:"url"`
 	// method of the request. Default GET.
 	// +optional
@@ -156,12 +158,13 @@ type HTTPProvider struct {
 	// +kubebuilder:validation:MaxLength=16384
 	Body string `json:"body,omitempty"`
 	// jsonPath takes a part of the answer as the result, as {.data.ok} (the JSONPath of kubectl); a path that may match
-	// several things gives a list. Default: the whole body. The conditions also see status, the answer's status code.
+	// several things gives a list, also of one or none. Default: the whole body. The conditions also see status, the answer's status code.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('{') && self.endsWith('}')",message="http.jsonPath: write one path in braces, as {.data.ok}"
 	JSONPath string `json:"jsonPath,omitempty"`
-	// acceptStatus has an answer of any status measured, so that a condition can look at it. Without a usable value the
-	// result is empty.
+	// acceptStatus has an answer of any status measured, so that a condition can look at it. Without a usable value there
+	// is no result: look at the status first, as status == 200 && value < 5.0.
 	// +optional
 	AcceptStatus bool `json:"acceptStatus,omitempty"`
 	// connection has credentials and TLS.
@@ -185,7 +188,7 @@ type JobProvider struct {
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 	// deadline after which the Job has failed. Default 10m.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="job.deadline: must be between 1s and 24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="job.deadline: must be between 1s and 24h, with its unit, as 10m"
 	Deadline *metav1.Duration `json:"deadline,omitempty"`
 	// backoffLimit is the number of further tries after a pod has failed. Default 0.
 	// +optional
@@ -262,6 +265,7 @@ type DatadogProvider struct {
 	// address instead of https://api.SITE.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('http://') || self.startsWith('https://') || self.startsWith('{{')",message="datadog.address: must begin with http:// or https://, as http://prometheus.monitoring:9090"
 	Address string `json:"address,omitempty"`
 	// query in Datadog's metrics query language. The result is the last value of its one series.
 	// +required
@@ -270,7 +274,7 @@ type DatadogProvider struct {
 	Query string `json:"query"`
 	// window back from now that is asked for. Default 5m.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="datadog.window: must be between 10s and 24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="datadog.window: must be between 10s and 24h, with its unit, as 10m"
 	Window *metav1.Duration `json:"window,omitempty"`
 	// secret with the keys api-key and app-key.
 	// +required
@@ -283,6 +287,7 @@ type InfluxDBProvider struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('http://') || self.startsWith('https://') || self.startsWith('{{')",message="influxDB.address: must begin with http:// or https://, as http://prometheus.monitoring:9090"
 	Address string `json:"address"`
 	// org is the organization.
 	// +required
@@ -313,6 +318,7 @@ type CloudWatchProvider struct {
 	// address instead of https://monitoring.REGION.amazonaws.com.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('http://') || self.startsWith('https://') || self.startsWith('{{')",message="cloudWatch.address: must begin with http:// or https://, as http://prometheus.monitoring:9090"
 	Address string `json:"address,omitempty"`
 	// expression in metric math or Metrics Insights (SELECT ...). The result is its newest value.
 	// +required
@@ -321,11 +327,11 @@ type CloudWatchProvider struct {
 	Expression string `json:"expression"`
 	// period of one value. Default 60s.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('1h')",message="cloudWatch.period: must be between 10s and 1h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('1h')",message="cloudWatch.period: must be between 10s and 1h, with its unit, as 30s"
 	Period *metav1.Duration `json:"period,omitempty"`
 	// window back from now that is asked for. Default 5m.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="cloudWatch.window: must be between 10s and 24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="cloudWatch.window: must be between 10s and 24h, with its unit, as 10m"
 	Window *metav1.Duration `json:"window,omitempty"`
 	// secret with the keys access-key-id, secret-access-key and, if need be, session-token.
 	// +required
@@ -338,6 +344,7 @@ type SkyWalkingProvider struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('http://') || self.startsWith('https://') || self.startsWith('{{')",message="skyWalking.address: must begin with http:// or https://, as http://prometheus.monitoring:9090"
 	Address string `json:"address"`
 	// expression in MQE, as service_sla{name='service_sla'}. The result is its newest value.
 	// +required
@@ -351,7 +358,7 @@ type SkyWalkingProvider struct {
 	Service string `json:"service"`
 	// window back from now that is asked for. Default 5m.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('24h')",message="skyWalking.window: must be between 1m and 24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('24h')",message="skyWalking.window: must be between 1m and 24h, with its unit, as 10m"
 	Window *metav1.Duration `json:"window,omitempty"`
 	// connection has credentials and TLS.
 	// +optional
@@ -365,6 +372,7 @@ type PluginProvider struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('http://') || self.startsWith('https://') || self.startsWith('{{')",message="plugin.url: must begin with http:// or https://, as http://prometheus.monitoring:9090"
 	URL string `json:"url"`
 	// config is sent along as it is.
 	// +optional

@@ -65,6 +65,7 @@ type NotifierSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:XValidation:rule="self.lastIndexOf('{{') <= self.lastIndexOf('}}')",message="template: the last {{ is not closed by }}; write it as {{.Rollout}}"
 	Template string `json:"template,omitempty"`
 }
 
@@ -216,4 +217,10 @@ type NotifierStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Cursor string `json:"cursor,omitempty"`
+	// conditions: Valid, whether Sluice can read the spec.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }

@@ -6,8 +6,10 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // reached; aborts and rollbacks are never held up. Where several windows select a Rollout, all of them must be open.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=rw,categories=sluice
 // +kubebuilder:printcolumn:name="TimeZone",type=string,JSONPath=`.spec.timeZone`
+// +kubebuilder:printcolumn:name="Valid",type=string,JSONPath=`.status.conditions[?(@.type=="Valid")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ReleaseWindow struct {
 	metav1.TypeMeta `json:",inline"`
@@ -18,6 +20,11 @@ type ReleaseWindow struct {
 	// spec says which Rollouts are meant, and when their releases may advance.
 	// +required
 	Spec ReleaseWindowSpec `json:"spec"`
+
+	// status says whether Sluice can read the spec. A window that cannot be read is shut: somebody meant to keep releases
+	// out.
+	// +optional
+	Status CheckStatus `json:"status,omitzero"`
 }
 
 // ReleaseWindowList is a list of ReleaseWindows.
@@ -46,6 +53,7 @@ type ReleaseWindowSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`
+	// +kubebuilder:validation:XValidation:rule="self != 'Local' && timestamp('2026-01-01T00:00:00Z').getHours(self) >= 0",message="timeZone: there is no such time zone; use a name of the IANA database, as Europe/Berlin"
 	TimeZone string `json:"timeZone,omitempty"`
 
 	// allow lists the periods in which releases may advance. Default: always, but for the periods in freeze.
@@ -90,10 +98,11 @@ type CronPeriod struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'(?i)^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[[:space:]]*([*?]|[0-5]?[0-9](-[0-5]?[0-9])?)(/[0-9]+)?(,([*?]|[0-5]?[0-9](-[0-5]?[0-9])?)(/[0-9]+)?)*[[:space:]]+([*?]|(2[0-3]|[01]?[0-9])(-(2[0-3]|[01]?[0-9]))?)(/[0-9]+)?(,([*?]|(2[0-3]|[01]?[0-9])(-(2[0-3]|[01]?[0-9]))?)(/[0-9]+)?)*[[:space:]]+([*?]|(3[01]|[12][0-9]|0?[1-9])(-(3[01]|[12][0-9]|0?[1-9]))?)(/[0-9]+)?(,([*?]|(3[01]|[12][0-9]|0?[1-9])(-(3[01]|[12][0-9]|0?[1-9]))?)(/[0-9]+)?)*[[:space:]]+([*?]|(1[0-2]|0?[1-9]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(-(1[0-2]|0?[1-9]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))?)(/[0-9]+)?(,([*?]|(1[0-2]|0?[1-9]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(-(1[0-2]|0?[1-9]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))?)(/[0-9]+)?)*[[:space:]]+([*?]|(0?[0-7]|sun|mon|tue|wed|thu|fri|sat)(-(0?[0-7]|sun|mon|tue|wed|thu|fri|sat))?)(/[0-9]+)?(,([*?]|(0?[0-7]|sun|mon|tue|wed|thu|fri|sat)(-(0?[0-7]|sun|mon|tue|wed|thu|fri|sat))?)(/[0-9]+)?)*[[:space:]]*)$')`,message="cron.schedule: write minute (0-59), hour (0-23), day of the month (1-31), month (1-12) and day of the week (0-7, 0 and 7 are Sunday), as 0 9 * * MON-FRI; or one of @hourly, @daily, @weekly, @monthly and @yearly"
 	Schedule string `json:"schedule"`
 	// duration of the period, as it passes on a stopwatch.
 	// +required
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('744h')",message="cron.duration: must be between 1m and 744h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('744h')",message="cron.duration: must be between 1m and 744h, with its unit, as 10m"
 	Duration metav1.Duration `json:"duration"`
 }
 
@@ -111,12 +120,12 @@ type WeeklyPeriod struct {
 	// from is the time of the day when the period begins, as "09:00".
 	// +required
 	// +kubebuilder:validation:MaxLength=5
-	// +kubebuilder:validation:Pattern=`^([01][0-9]|2[0-3]):[0-5][0-9]$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([01][0-9]|2[0-3]):[0-5][0-9]$')",message="weekly.from: write a time of the day from 00:00 to 23:59, as 09:00"
 	From string `json:"from"`
 	// to is the time of the day when it ends, as "17:30", or "24:00". One that is before from is on the next day.
 	// +required
 	// +kubebuilder:validation:MaxLength=5
-	// +kubebuilder:validation:Pattern=`^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$')",message="weekly.to: write a time of the day from 00:00 to 23:59, as 17:30, or 24:00 for its end"
 	To string `json:"to"`
 }
 

@@ -45,6 +45,8 @@ type RolloutList struct {
 }
 
 // RolloutSpec says how new revisions of the workload are released.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.traffic) || !self.traffic.exists(t, has(t.httpRoute)) || self.canary.steps.all(s, !has(s.match) || s.match.all(m, !has(m.headers) || m.headers.all(h, !has(h.regex) || '-'.matches(h.regex) in [true, false])))",message="spec.canary.steps: the regex of a header is no regular expression that an HTTPRoute's gateway reads (RE2 syntax); mend it, as ^(eu|us)-.*$"
 type RolloutSpec struct {
 	// workload names the team's object whose pod template is released, in the Rollout's namespace.
 	// One workload may be named by one Rollout only. To release another workload, make another Rollout.
@@ -83,19 +85,19 @@ type RolloutSpec struct {
 	// progressDeadline is the longest time that a step may take to get its pods ready and its routes in
 	// force, pauses not counted. Default 10m.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="spec.progressDeadline: must be between 1s and 24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="spec.progressDeadline: must be between 1s and 24h, with its unit, as 10m"
 	ProgressDeadline *metav1.Duration `json:"progressDeadline,omitempty"`
 
 	// releaseDeadline is the longest time that a whole release may take, waits for people included. When it
 	// passes the release is aborted. Default 168h (seven days).
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('8760h')",message="spec.releaseDeadline: must be between 1m and 8760h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('8760h')",message="spec.releaseDeadline: must be between 1m and 8760h, with its unit, as 10m"
 	ReleaseDeadline *metav1.Duration `json:"releaseDeadline,omitempty"`
 
 	// drainDelay is the time between the moment when a version is seen to get no new requests and the
 	// moment when its pods may go, for requests under way and for gateways that follow late. Default 5s.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="spec.drainDelay: must be between 0s and 1h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="spec.drainDelay: must be between 0s and 1h, with its unit, as 30s"
 	DrainDelay *metav1.Duration `json:"drainDelay,omitempty"`
 
 	// historyLimit is the number of finished Releases that are kept as a record. Default 10.
@@ -115,10 +117,12 @@ type WorkloadReference struct {
 	// +required
 	// +kubebuilder:validation:Enum=Deployment
 	Kind string `json:"kind"`
-	// name of the workload.
+	// name of the workload, of at most 52 characters: Kubernetes cuts the names of pods, and of a longer one the pods of two
+	// revisions would be called the same.
 	// +required
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=52
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.size() <= 52",message="spec.workload.name: must be at most 52 characters, or the pods of two revisions could not be told apart by their names; give the workload a shorter name"
 	Name string `json:"name"`
 }
 
@@ -158,7 +162,7 @@ type IngressReference struct {
 	// for the sync itself, and 1s until its workers have taken the result over. Raise it where the controller syncs
 	// less often: 1/limit + 3.5s.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="traffic.ingress.settle: must be between 0s and 10m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="traffic.ingress.settle: must be between 0s and 10m, with its unit, as 30s"
 	Settle *metav1.Duration `json:"settle,omitempty"`
 }
 
@@ -317,7 +321,7 @@ type Pause struct {
 	// duration of the pause, counted from the moment when the step's routes are in force. Default: until
 	// somebody promotes the release, or its releaseDeadline passes.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="pause.duration: must be between 0s and 8760h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="pause.duration: must be between 0s and 8760h, with its unit, as 10m"
 	Duration *metav1.Duration `json:"duration,omitempty"`
 }
 

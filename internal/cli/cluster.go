@@ -9,6 +9,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -93,7 +94,7 @@ func (c *cluster) connect() (client.WithWatch, error) {
 func newScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		v1alpha1.AddToScheme, appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, authenticationv1.AddToScheme,
+		v1alpha1.AddToScheme, appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, discoveryv1.AddToScheme, authenticationv1.AddToScheme,
 		authorizationv1.AddToScheme,
 	} {
 		if err := add(s); err != nil { // Only two types for one kind can bring this about.
@@ -109,10 +110,11 @@ var httpRouteKind = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", 
 func newMapper() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
 	for gv, kinds := range map[schema.GroupVersion][]string{
-		v1alpha1.GroupVersion:           {"Rollout", "Release", "Hold", "Decision", "AnalysisRun", "AnalysisTemplate"},
+		v1alpha1.GroupVersion:           {"Rollout", "Release", "Hold", "Decision", "AnalysisRun", "AnalysisTemplate", "ReleaseWindow"},
 		appsv1.SchemeGroupVersion:       {"Deployment", "ReplicaSet"},
 		corev1.SchemeGroupVersion:       {"Pod", "Service"},
 		networkingv1.SchemeGroupVersion: {"Ingress"},
+		discoveryv1.SchemeGroupVersion:  {"EndpointSlice"},
 		httpRouteKind.GroupVersion():    {httpRouteKind.Kind},
 	} {
 		for _, k := range kinds {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/naming"
 )
 
 // answerTime is how long a command waits for the controller's answer unless told otherwise.
@@ -50,7 +50,7 @@ func (d *decide) run(ctx context.Context, e *env, c client.WithWatch, ns string,
 	spec.User = me.Username
 	spec.Groups = slices.DeleteFunc(spec.Groups, func(g string) bool { return !slices.Contains(me.Groups, g) })
 	dec := &v1alpha1.Decision{
-		ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: spec.Release + "-" + strings.ToLower(string(spec.Verb)) + "-"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: naming.Decision(spec.Release, string(spec.Verb))},
 		Spec:       spec,
 	}
 	if err := c.Create(ctx, dec); err != nil {

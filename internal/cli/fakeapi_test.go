@@ -57,7 +57,7 @@ type fakeEvent struct {
 var plurals = map[string]string{
 	"Rollout": "rollouts", "Release": "releases", "Hold": "holds", "Decision": "decisions", "Deployment": "deployments",
 	"ReplicaSet": "replicasets", "Pod": "pods", "Service": "services", "Ingress": "ingresses", "HTTPRoute": "httproutes",
-	"AnalysisRun": "analysisruns", "AnalysisTemplate": "analysistemplates",
+	"AnalysisRun": "analysisruns", "AnalysisTemplate": "analysistemplates", "EndpointSlice": "endpointslices", "ReleaseWindow": "releasewindows",
 }
 
 func newFakeAPI() *fakeAPI {

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/util/duration"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -40,6 +39,12 @@ func runHistory(ctx context.Context, e *env, arg string, number int64, o output)
 		return err
 	}
 	t, err := resolve(ctx, c, ns, arg)
+	if err != nil {
+		// The records stay when the Rollout goes.
+		if all, _ := releases(ctx, c, ns, strings.TrimPrefix(arg, "rollout/")); len(all) > 0 {
+			t, err = target{release: &all[0]}, nil
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -101,7 +106,7 @@ func historyRow(r v1alpha1.Release, now clock) []cell {
 		if r.Status.FinishedAt != nil {
 			end = r.Status.FinishedAt.Time
 		}
-		took = duration.HumanDuration(end.Sub(s.Time))
+		took = span(end.Sub(s.Time))
 	}
 	phase, result := string(r.Status.Phase), r.Status.Result
 	if result == "" && r.Status.WaitingFor != nil {

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/translate"
 )
 
@@ -50,7 +51,7 @@ const canaryAnnotation = "nginx.ingress.kubernetes.io/canary"
 
 func (s sources) readIngress(ctx context.Context, ns, name string, l *layer) error {
 	var beside networkingv1.Ingress
-	err := s.routes.Get(ctx, client.ObjectKey{Namespace: ns, Name: name + "-canary"}, &beside)
+	err := s.routes.Get(ctx, client.ObjectKey{Namespace: ns, Name: naming.CanaryIngress(name)}, &beside)
 	if missing(err) || (err == nil && beside.Labels[v1alpha1.LabelRelease] == "") {
 		l.state = noCanaryRoute
 		return nil

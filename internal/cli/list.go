@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/util/duration"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -90,7 +89,7 @@ func listTable(items []v1alpha1.Rollout, o listOptions, now clock) *table {
 		if phase == "" {
 			phase = "Unknown"
 		}
-		age := duration.HumanDuration(now.since(&r.CreationTimestamp))
+		age := span(now.since(&r.CreationTimestamp))
 		t.row(listRow(o, r.Namespace, r.Name, phase, r.Status.CurrentRelease, r.Status.Step, weight, age,
 			r.Spec.Workload.Name, stable, waiting, phaseColour(phase))...)
 	}

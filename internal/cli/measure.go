@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-dev/sluice/deploy"
 	"github.com/sluice-dev/sluice/internal/cli/lint"
 	"github.com/sluice-dev/sluice/internal/measure"
+	"github.com/sluice-dev/sluice/internal/naming"
 )
 
 // templatesOf reads the analysis templates that a Rollout of this namespace may name: those in the files, and then those in
@@ -65,7 +66,7 @@ func asksBuiltin(plan *v1alpha1.ReleasePlan) bool {
 
 // metricLines is a line for each metric of an analysis.
 func metricLines(plan v1alpha1.ReleasePlan, at measure.At, r *v1alpha1.Rollout) []string {
-	metrics, err := measure.Metrics(plan, at, measure.Names(r, r.Name+"-1", plan.Steps[at.Step]), measure.AnyRequestMetrics())
+	metrics, err := measure.Metrics(plan, at, measure.Names(r, naming.Release(r.Name, 1), plan.Steps[at.Step]), measure.AnyRequestMetrics())
 	if err != nil {
 		return nil // Has been told.
 	}

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/naming"
 )
 
 // target is what a NAME stands for: a Rollout, and one of its releases if the name is a release's, or the one that
@@ -65,7 +66,7 @@ func byRollout(ctx context.Context, c client.Reader, ns, name string) (target, e
 	}
 	t := target{rollout: &r}
 	// The status may not name a release yet that has just begun, and an abort must find it.
-	for _, name := range []string{fmt.Sprintf("%s-%d", r.Name, r.Status.LastNumber+1), r.Status.CurrentRelease} {
+	for _, name := range []string{naming.Release(r.Name, r.Status.LastNumber+1), r.Status.CurrentRelease} {
 		if name == "" {
 			continue
 		}

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
-	"k8s.io/apimachinery/pkg/util/duration"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -159,10 +158,10 @@ func pendingTable(items []v1alpha1.Release, mine map[string]bool, o pendingOptio
 			verb = "-"
 		}
 		if w.Since != nil {
-			since = duration.HumanDuration(now.since(w.Since)) + " ago"
+			since = span(now.since(w.Since)) + " ago"
 		}
 		if w.Until != nil {
-			until = "in " + duration.HumanDuration(-now.since(w.Until))
+			until = ahead(now(), w.Until.Time)
 		}
 		row(r.Namespace, r.Name, verb, since, until, w.Message, w.Who)
 	}

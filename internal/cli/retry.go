@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -156,6 +157,10 @@ func (d *decide) rollback(ctx context.Context, e *env, arg string, to int64) err
 	name, before, err := toRollBackTo(ctx, c, t.rollout, to)
 	if err != nil {
 		return err
+	}
+	var workload appsv1.Deployment
+	if c.Get(ctx, client.ObjectKey{Namespace: t.rollout.Namespace, Name: t.rollout.Spec.Workload.Name}, &workload) == nil {
+		fmt.Fprintln(e.err, appliedAgain(&workload))
 	}
 	return d.anew(ctx, e, c, t, v1alpha1.DecisionSpec{Release: name, Verb: v1alpha1.VerbRollback, Before: before})
 }

@@ -267,7 +267,7 @@ func rejected(r *v1alpha1.Rollout) string {
 	if r.Status.Rejected == nil {
 		return "the pod template names a revision that was aborted"
 	}
-	s := images(r.Status.Rejected.Revision) + " was rejected"
+	s := beside(r.Status.Rejected.Revision, r.Status.Stable) + " was rejected"
 	if r.Status.Rejected.Message != "" {
 		s += ": " + r.Status.Rejected.Message
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
@@ -71,7 +70,7 @@ func (t tree) headRollout(b *strings.Builder) {
 	case r.Status.Phase == v1alpha1.RolloutHealthy:
 		says = "nothing is under way"
 	case r.Status.Rejected != nil && r.Status.Phase == v1alpha1.RolloutRejected:
-		says = fmt.Sprintf("%s was rejected; the stable revision runs", images(r.Status.Rejected.Revision))
+		says = beside(r.Status.Rejected.Revision, r.Status.Stable) + " was rejected; the stable revision runs"
 	}
 	tab.row(cell{"rollout/" + r.Name, bold}, cell{phase, phaseColour(phase)}, cell{says, plain})
 	tab.write(b, t.paint)
@@ -84,7 +83,7 @@ func (t tree) spent(r *v1alpha1.Release) string {
 	}
 	out := "started " + ago(t.now, r.Status.StartedAt)
 	if r.Status.FinishedAt != nil {
-		out += ", took " + duration.HumanDuration(r.Status.FinishedAt.Sub(r.Status.StartedAt.Time))
+		out += ", took " + span(r.Status.FinishedAt.Sub(r.Status.StartedAt.Time))
 	}
 	if r.Spec.Author != "" {
 		out += ", change by " + r.Spec.Author
@@ -107,7 +106,7 @@ func (t tree) waits(b *strings.Builder) {
 		bounds = append(bounds, "since "+t.clock(w.Since.Time)+" ("+ago(t.now, w.Since)+")")
 	}
 	if w.Until != nil {
-		bounds = append(bounds, "until "+t.clock(w.Until.Time)+" (in "+duration.HumanDuration(w.Until.Sub(t.now))+")")
+		bounds = append(bounds, "until "+t.clock(w.Until.Time)+" ("+ahead(t.now, w.Until.Time)+")")
 	}
 	if len(bounds) > 0 {
 		tab.row(cell{}, cell{strings.Join(bounds, ", "), dim})
@@ -223,7 +222,7 @@ func (t tree) showPods(tab *table, pods []pod) {
 				state = "Running, not ready"
 			}
 		}
-		more := duration.HumanDuration(t.now.Sub(p.age.Time))
+		more := span(t.now.Sub(p.age.Time))
 		if p.restarts > 0 {
 			more += fmt.Sprintf(", %d restarts", p.restarts)
 		}
@@ -302,7 +301,7 @@ func ago(now time.Time, at *metav1.Time) string {
 	if now.Sub(at.Time) < time.Second {
 		return "just now"
 	}
-	return duration.HumanDuration(now.Sub(at.Time)) + " ago"
+	return span(now.Sub(at.Time)) + " ago"
 }
 
 func phaseColour(phase string) colour {

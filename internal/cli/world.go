@@ -2,18 +2,24 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/naming"
+	"github.com/sluice-dev/sluice/internal/preflight"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
@@ -55,9 +61,11 @@ func (e *env) lookAround(ctx context.Context, c client.Client, r *v1alpha1.Rollo
 		w.note("services: %s", sentence(err))
 		return w
 	}
-	w.checkServices(r, &d, services)
+	w.checkServices(ctx, c, r, &d, services)
+	w.checkBehind(ctx, c, r, &d, services)
+	w.checkWindows(ctx, c, r, e.now())
 	for i, l := range r.Spec.Traffic {
-		e.checkLayer(ctx, c, w, r, i, l, services)
+		e.checkLayer(ctx, c, w, r, l, i, services)
 	}
 	return w
 }
@@ -113,18 +121,119 @@ func servicesOf(ctx context.Context, c client.Client, d *appsv1.Deployment) ([]c
 	}), nil
 }
 
-func (w *surroundings) checkServices(r *v1alpha1.Rollout, d *appsv1.Deployment, services []corev1.Service) {
-	if len(services) == 0 && len(r.Spec.Traffic) > 0 {
-		w.refuse("spec.traffic: no Service in namespace %s selects the pods of deployment/%s (labels %s); create one, or correct its selector",
-			r.Namespace, d.Name, metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: d.Spec.Template.Labels}))
-	}
-	if len(services) == 0 && len(r.Spec.Traffic) == 0 {
+func (w *surroundings) checkServices(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment, services []corev1.Service) {
+	switch {
+	case len(services) > 0:
+	case len(r.Spec.Traffic) > 0 && w.leadToOld(ctx, c, d):
+	case len(r.Spec.Traffic) > 0:
+		w.refuse("%s", preflight.NoService(r.Namespace, d.Name, d.Spec.Template.Labels))
+	default:
 		w.note("no Service selects the pods of deployment/%s, so what requests they get is not known", d.Name)
 	}
 }
 
+// leadToOld refuses where Services lead to the pods that run, and not to those of the new pod template.
+func (w *surroundings) leadToOld(ctx context.Context, c client.Client, d *appsv1.Deployment) bool {
+	var sets appsv1.ReplicaSetList
+	if c.List(ctx, &sets, client.InNamespace(d.Namespace)) != nil {
+		return false
+	}
+	for i := range sets.Items {
+		rs := &sets.Items[i]
+		if !metav1.IsControlledBy(rs, d) || rs.Spec.Replicas != nil && *rs.Spec.Replicas == 0 {
+			continue
+		}
+		old := d.DeepCopy()
+		old.Spec.Template = rs.Spec.Template
+		services, err := servicesOf(ctx, c, old)
+		if err != nil || len(services) == 0 {
+			continue
+		}
+		var names []string
+		for _, s := range services {
+			names = append(names, s.Name)
+		}
+		delete(old.Spec.Template.Labels, v1alpha1.LabelPodTemplateHash)
+		w.refuse("%s", preflight.SelectsOld(names, d.Name, old.Spec.Template.Labels, d.Spec.Template.Labels))
+		return true
+	}
+	return false
+}
+
+// checkBehind looks for pods of other workloads behind the Services, and for Services that have the names of canary ones.
+func (w *surroundings) checkBehind(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment, services []corev1.Service) {
+	if len(r.Spec.Traffic) == 0 {
+		return
+	}
+	sets, err := setsOf(ctx, c, r, d)
+	if err != nil {
+		w.note("replicasets: %s", sentence(err))
+		return
+	}
+	for _, s := range services {
+		var endpoints discoveryv1.EndpointSliceList
+		err := c.List(ctx, &endpoints, client.InNamespace(r.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: s.Name})
+		if err != nil {
+			w.note("endpoints of service/%s: %s", s.Name, sentence(err))
+		} else if foreign := preflight.Foreign(preflight.ReadyPods(endpoints.Items), sets); len(foreign) > 0 {
+			w.refuse("%s", preflight.SelectsOthers(s.Name, d.Name, foreign))
+		}
+		var twin corev1.Service
+		err = c.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: naming.CanaryService(s.Name)}, &twin)
+		switch {
+		case missing(err):
+		case err != nil:
+			w.note("service/%s: %s", naming.CanaryService(s.Name), sentence(err))
+		case !ofARelease(ctx, c, &twin, r):
+			w.refuse("%s", preflight.TwinTaken(twin.Name, s.Name))
+		}
+	}
+}
+
+// setsOf are the ReplicaSets of the workload, and those that releases of the Rollout have made beside it.
+func setsOf(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment) ([]*unstructured.Unstructured, error) {
+	var all appsv1.ReplicaSetList
+	if err := c.List(ctx, &all, client.InNamespace(r.Namespace)); err != nil {
+		return nil, err
+	}
+	var out []*unstructured.Unstructured
+	for i := range all.Items {
+		if rs := &all.Items[i]; metav1.IsControlledBy(rs, d) || ofARelease(ctx, c, rs, r) {
+			named := &unstructured.Unstructured{}
+			named.SetName(rs.Name)
+			out = append(out, named)
+		}
+	}
+	return out, nil
+}
+
+// ofARelease says whether a release of the Rollout controls an object.
+func ofARelease(ctx context.Context, c client.Client, o metav1.Object, r *v1alpha1.Rollout) bool {
+	owner := metav1.GetControllerOf(o)
+	if owner == nil || owner.Kind != "Release" {
+		return false
+	}
+	var rel v1alpha1.Release
+	err := c.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: owner.Name}, &rel)
+	return err == nil && rel.UID == owner.UID && rel.Spec.Rollout == r.Name
+}
+
+// checkWindows tells which ReleaseWindow would keep a release out now.
+func (w *surroundings) checkWindows(ctx context.Context, c client.Client, r *v1alpha1.Rollout, now time.Time) {
+	var all v1alpha1.ReleaseWindowList
+	if err := c.List(ctx, &all, client.InNamespace(r.Namespace)); err != nil {
+		if sayNotInstalled(err) == "" {
+			w.note("release windows: %s", sentence(err))
+		}
+		return
+	}
+	if _, message, _ := preflight.Shut(all.Items, r, now); message != "" {
+		w.note("a release would wait: %s", message)
+	}
+}
+
 // checkLayer asks the layer's provider whether it can do what the steps want with the team's object.
-func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, r *v1alpha1.Rollout, i int, l v1alpha1.TrafficLayer, services []corev1.Service) {
+func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, r *v1alpha1.Rollout, l v1alpha1.TrafficLayer, i int, services []corev1.Service) {
 	if e.traffic == nil {
 		return
 	}
@@ -132,31 +241,65 @@ func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, 
 	if provider == nil {
 		return
 	}
-	route := &unstructured.Unstructured{}
-	route.SetGroupVersionKind(provider.Kind())
-	err := c.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: name}, route)
-	kind := strings.ToLower(provider.Kind().Kind)
+	kind := provider.Kind()
+	route, err := routeOf(ctx, c, kind, r.Namespace, name)
 	switch {
 	case missing(err):
-		w.refuse("spec.traffic[%d]: there is no %s/%s in namespace %s; create it, or name another", i, kind, name, r.Namespace)
+		w.refuse("%s", preflight.RouteMissing(kind.Kind, name, r.Namespace))
 		return
 	case err != nil && sayNotInstalled(err) != "":
-		w.refuse("spec.traffic[%d]: the cluster does not know the kind %s; install it, or name another layer", i, provider.Kind().Kind)
+		w.refuse("%s", preflight.KindNotServed(kind.Kind, name, kind.GroupVersion().String()))
 		return
 	case err != nil:
-		w.note("%s/%s: %s", kind, name, sentence(err))
+		w.note("%s/%s: %s", strings.ToLower(kind.Kind), name, sentence(err))
 		return
 	}
 	world := traffic.World{Route: route, Backends: backendsOf(services), Now: e.now()}
+	if beside := provider.BesideName(name); beside != "" {
+		found, err := routeOf(ctx, c, kind, r.Namespace, beside)
+		switch {
+		case err == nil && !ofARelease(ctx, c, found, r):
+			w.refuse("%s", preflight.BesideTaken(kind.Kind, beside))
+			return
+		case err == nil:
+			world.Beside = found
+		}
+	}
+	world.Original = originalOf(ctx, c, r, kind, name)
 	if err := provider.Check(world, splitsOf(r)); err != nil {
 		w.refuse("spec.traffic[%d]: %s", i, err.Error())
 	}
 }
 
+func routeOf(ctx context.Context, c client.Client, kind schema.GroupVersionKind, namespace, name string) (*unstructured.Unstructured, error) {
+	route := &unstructured.Unstructured{}
+	route.SetGroupVersionKind(kind)
+	return route, c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, route)
+}
+
+// originalOf is what a release under way has changed in a route, as it was before; nil if there is none.
+func originalOf(ctx context.Context, c client.Client, r *v1alpha1.Rollout, kind schema.GroupVersionKind, name string) map[string]any {
+	var holds v1alpha1.HoldList
+	if c.List(ctx, &holds, client.InNamespace(r.Namespace)) != nil {
+		return nil
+	}
+	for i := range holds.Items {
+		h := &holds.Items[i]
+		if h.Spec.Target.Kind != kind.Kind || h.Spec.Target.Name != name || h.Spec.Original == nil {
+			continue
+		}
+		var original map[string]any
+		if json.Unmarshal(h.Spec.Original.Raw, &original) == nil {
+			return original
+		}
+	}
+	return nil
+}
+
 func backendsOf(services []corev1.Service) []traffic.Backend {
 	var out []traffic.Backend
 	for _, s := range services {
-		b := traffic.Backend{Stable: s.Name, Canary: s.Name + "-canary"}
+		b := traffic.Backend{Stable: s.Name, Canary: naming.CanaryService(s.Name)}
 		for _, p := range s.Spec.Ports {
 			b.Ports = append(b.Ports, traffic.Port{Name: p.Name, Number: int64(p.Port)})
 		}

@@ -38,6 +38,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/admission"
 	"github.com/sluice-dev/sluice/internal/controller/analysis"
+	"github.com/sluice-dev/sluice/internal/controller/check"
 	"github.com/sluice-dev/sluice/internal/controller/meter"
 	"github.com/sluice-dev/sluice/internal/controller/notify"
 	"github.com/sluice-dev/sluice/internal/controller/rollout"
@@ -112,6 +113,9 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 		return err
 	}
 	if err := setupNotify(mgr, o, now); err != nil {
+		return err
+	}
+	if err := check.Setup(mgr, func() *kube.Client { return kube.New(mgr.GetClient(), mgr.GetAPIReader(), now.Now) }); err != nil {
 		return err
 	}
 	if err := mgr.Add(policy); err != nil {

@@ -2,5 +2,5 @@
 // and out of these the metrics with every argument filled in. The controller and the command line share it, so that
 // `sluice lint` and `sluice plan` tell what the controller would refuse.
 //
-// It may import api, metric and metric/builtin, and nothing else of Sluice's.
+// It may import api, metric with its sources, and naming, and nothing else of Sluice's.
 package measure

@@ -23,7 +23,7 @@ type (
 	argument  = v1alpha1.AnalysisArgument
 )
 
-func naming(names ...string) []reference {
+func named(names ...string) []reference {
 	var out []reference
 	for _, n := range names {
 		name, cluster := strings.CutSuffix(n, "@cluster")
@@ -67,13 +67,13 @@ func shop() *v1alpha1.Rollout {
 // TestFreeze: each template once, those that others name too, and nothing of what they say later.
 func TestFreeze(t *testing.T) {
 	all := map[string]spec{
-		"a":         {Templates: naming("b", "a@cluster"), Metrics: []v1alpha1.Metric{asking("a", "http://a/")}},
+		"a":         {Templates: named("b", "a@cluster"), Metrics: []v1alpha1.Metric{asking("a", "http://a/")}},
 		"b":         {Args: []argument{{Name: "host", Value: ptr.To("{{canaryService}}")}}, Metrics: []v1alpha1.Metric{asking("b", "http://{{args.host}}/{{step}}")}},
 		"a@cluster": {Metrics: []v1alpha1.Metric{asking("c", "http://{{workload}}/{{weight}}")}},
 	}
 	plan := v1alpha1.ReleasePlan{
-		Steps:    []v1alpha1.CanaryStep{step(naming("a")), step(naming("b"), argument{Name: "host", Value: ptr.To("x.{{namespace}}")})},
-		Analysis: &v1alpha1.BackgroundAnalysis{StepAnalysis: v1alpha1.StepAnalysis{Templates: naming("a@cluster")}},
+		Steps:    []v1alpha1.CanaryStep{step(named("a")), step(named("b"), argument{Name: "host", Value: ptr.To("x.{{namespace}}")})},
+		Analysis: &v1alpha1.BackgroundAnalysis{StepAnalysis: v1alpha1.StepAnalysis{Templates: named("a@cluster")}},
 	}
 	if err := Freeze(t.Context(), &plan, library(all)); err != nil {
 		t.Fatal(err)
@@ -125,11 +125,11 @@ func TestFreezeRefuses(t *testing.T) {
 		read Reader
 		says string
 	}{
-		"missing":         {naming("x"), library(nil), `spec.canary.steps[0].analysis.templates: there is no AnalysisTemplate "x" in the Rollout's namespace: create it, or correct the name`},
-		"missing, shared": {naming("x@cluster"), library(nil), `there is no ClusterAnalysisTemplate "x": create it`},
-		"too many":        {naming(names...), library(large), `with the AnalysisTemplate "t32" in the Rollout's namespace there are more than 512 KiB, or 32, of templates`},
+		"missing":         {named("x"), library(nil), `spec.canary.steps[0].analysis.templates: there is no AnalysisTemplate "x" in the Rollout's namespace: create it, or correct the name`},
+		"missing, shared": {named("x@cluster"), library(nil), `there is no ClusterAnalysisTemplate "x": create it`},
+		"too many":        {named(names...), library(large), `with the AnalysisTemplate "t32" in the Rollout's namespace there are more than 512 KiB, or 32, of templates`},
 		"too large": {
-			naming("x"), library(map[string]spec{"x": {Metrics: []v1alpha1.Metric{asking("x", strings.Repeat("x", mostFrozen))}}}),
+			named("x"), library(map[string]spec{"x": {Metrics: []v1alpha1.Metric{asking("x", strings.Repeat("x", mostFrozen))}}}),
 			"are kept with each release; name fewer or smaller ones",
 		},
 	} {
@@ -141,7 +141,7 @@ func TestFreezeRefuses(t *testing.T) {
 			}
 		})
 	}
-	plan := v1alpha1.ReleasePlan{Steps: []v1alpha1.CanaryStep{step(naming("x"))}}
+	plan := v1alpha1.ReleasePlan{Steps: []v1alpha1.CanaryStep{step(named("x"))}}
 	err := Freeze(t.Context(), &plan, func(context.Context, reference) (spec, error) { return spec{}, errors.New("time-out") })
 	if _, ok := errors.AsType[*Problem](err); err == nil || ok {
 		t.Errorf("a time-out is %v, which no person can mend", err)
@@ -156,16 +156,16 @@ func TestCheckRefuses(t *testing.T) {
 		says string
 	}{
 		"an argument without a value": {
-			step(naming("a")),
+			step(named("a")),
 			map[string]spec{"a": {Args: []argument{{Name: "host"}}}},
 			`spec.canary.steps[0].analysis.args: the template "a" wants a value for "host"; give one`,
 		},
 		"an argument that names what is not known": {
-			step(naming("a"), argument{Name: "host", Value: ptr.To("{{serving}}")}),
+			step(named("a"), argument{Name: "host", Value: ptr.To("{{serving}}")}),
 			map[string]spec{"a": {Args: []argument{{Name: "host"}}, Metrics: []v1alpha1.Metric{asking("a", "http://{{args.host}}/")}}},
 			"metric a: the argument host: {{serving}} is not known",
 		},
-		"a frozen one that is gone": {step(naming("a")), nil, `the release's plan has no AnalysisTemplate "a"`},
+		"a frozen one that is gone": {step(named("a")), nil, `the release's plan has no AnalysisTemplate "a"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan := v1alpha1.ReleasePlan{Steps: []v1alpha1.CanaryStep{test.step}}

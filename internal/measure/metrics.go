@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/metric"
 	"github.com/sluice-dev/sluice/internal/metric/builtin"
+	"github.com/sluice-dev/sluice/internal/naming"
 )
 
 // templateDepth bounds how far templates name others.
@@ -68,12 +69,26 @@ type Requests struct {
 	Collection time.Duration
 }
 
+// placeholder stands for a value that is known only later: it may be a number as well as a part of an address.
+const placeholder = "1"
+
 // Check finds what cannot be measured in a frozen plan, before anything moves. The error is a *Problem.
 func Check(plan v1alpha1.ReleasePlan, ro *v1alpha1.Rollout, requestMetrics Requests) error {
 	for _, a := range analyses(plan) {
-		values := Names(ro, ro.Name+"-1", plan.Steps[a.Step])
-		if _, err := Metrics(plan, a.At, values, requestMetrics); err != nil {
+		values := Names(ro, naming.Release(ro.Name, 1), plan.Steps[a.Step])
+		for name, value := range values {
+			if value == "" {
+				values[name] = placeholder
+			}
+		}
+		metrics, err := Metrics(plan, a.At, values, requestMetrics)
+		if err != nil {
 			return err
+		}
+		for _, m := range metrics {
+			if err := checkedSource(m); err != nil {
+				return wrong(a.field, "%v", err)
+			}
 		}
 	}
 	return nil
@@ -195,7 +210,7 @@ func filled(m v1alpha1.Metric, args []v1alpha1.AnalysisArgument, values map[stri
 	if err != nil {
 		return m, err
 	}
-	if _, err := metric.Compile(m.SuccessCondition, m.FailureCondition); err != nil {
+	if _, err := metric.Compile(metric.ShapeOf(m.Provider), m.SuccessCondition, m.FailureCondition); err != nil {
 		return m, fmt.Errorf("metric %s: %w", m.Name, err)
 	}
 	return m, nil

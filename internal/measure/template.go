@@ -16,7 +16,7 @@ func CheckTemplate(spec v1alpha1.AnalysisTemplateSpec) []Problem {
 	var out []Problem
 	values := map[string]string{}
 	for _, name := range metric.BuiltIn {
-		values[name] = ""
+		values[name] = placeholder
 	}
 	var args []v1alpha1.AnalysisArgument
 	var open []string
@@ -29,7 +29,12 @@ func CheckTemplate(spec v1alpha1.AnalysisTemplateSpec) []Problem {
 	}
 	for i, m := range spec.Metrics {
 		m.SuccessCondition, m.FailureCondition = unlessOpen(m.SuccessCondition, open), unlessOpen(m.FailureCondition, open)
-		if _, err := filled(m, args, values); err != nil {
+		known := !speaksOf(m.Provider, open) // As far as arguments without a value stand in it, it is not.
+		m, err := filled(m, args, values)
+		if err == nil && known {
+			err = checkedSource(m)
+		}
+		if err != nil {
 			out = append(out, Problem{Field: fmt.Sprintf("spec.metrics[%d]", i), Message: err.Error()})
 		}
 	}

@@ -29,23 +29,31 @@ const (
 )
 
 // Condition says whether a measurement is good. The zero Condition calls every value good.
-type Condition struct{ success, failure *expression }
+type Condition struct {
+	success, failure *expression
+	uses             uses // of both
+}
 
 type expression struct {
 	field, text string
 	program     cel.Program
-	value       bool // is spoken of
+	uses        uses
 }
 
-// Compile reads successCondition and failureCondition, either of which may be empty. Expressions see result (the whole
-// value), value (the same, where it is a number) and status (the HTTP status). All numbers but status and size() are
-// doubles.
-func Compile(success, failure string) (c Condition, err error) {
-	if c.success, err = compile("successCondition", success); err != nil {
+// Compile reads successCondition and failureCondition, either of which may be empty, for results of a shape. Expressions
+// see result (all that was measured), value (the one number of it, or an error that says what there is instead) and status
+// (the HTTP status). All numbers but status and size() are doubles.
+func Compile(shape Shape, success, failure string) (c Condition, err error) {
+	if c.success, err = compile(shape, "successCondition", success); err != nil {
 		return Condition{}, err
 	}
-	if c.failure, err = compile("failureCondition", failure); err != nil {
+	if c.failure, err = compile(shape, "failureCondition", failure); err != nil {
 		return Condition{}, err
+	}
+	for _, e := range []*expression{c.success, c.failure} {
+		if e != nil {
+			c.uses.size, c.uses.status = c.uses.size || e.uses.size, c.uses.status || e.uses.status
+		}
 	}
 	return c, nil
 }
@@ -53,7 +61,7 @@ func Compile(success, failure string) (c Condition, err error) {
 // Judge applies the conditions to what was measured. One of them alone decides between Successful and Failed. With both,
 // failureCondition comes first, and what neither holds for is Inconclusive. Whatever cannot be evaluated is an Error.
 func (c Condition) Judge(result any, status int) (v1alpha1.AnalysisPhase, string) {
-	if err := measured(result); err != nil {
+	if err := c.Measured(result); err != nil {
 		return v1alpha1.AnalysisError, err.Error()
 	}
 	failed, err := c.failure.holds(result, status)
@@ -79,10 +87,16 @@ func (c Condition) Judge(result any, status int) (v1alpha1.AnalysisPhase, string
 	return v1alpha1.AnalysisInconclusive, "neither successCondition nor failureCondition holds"
 }
 
-// measured looks for what is no value, wherever it came from.
-func measured(v any) error {
-	if v == nil {
+// Measured looks for what is no value, wherever it came from. The error is a NoData.
+func (c Condition) Measured(v any) error {
+	switch absent, missing := v.(Absent); {
+	case v == nil:
 		return NoData{"there is no value"}
+	case missing && !c.uses.status:
+		return NoData{absent.Why}
+	case empty(v) && !c.uses.size:
+		// Every condition over all entries of an empty list holds.
+		return NoData{"the list is empty, as no series or nothing was found; if that is good, say so in the condition: size(result) == 0 || ..."}
 	}
 	return finite(v)
 }
@@ -111,17 +125,26 @@ func finite(v any) error {
 	return err
 }
 
-var environment = sync.OnceValues(func() (*cel.Env, error) {
+// environment takes any result; typed takes results of a shape.
+var environment = sync.OnceValues(func() (*cel.Env, error) { return newEnvironment(ShapeAny) })
+
+var typed = map[Shape]func() (*cel.Env, error){
+	ShapeSeries: sync.OnceValues(func() (*cel.Env, error) { return newEnvironment(ShapeSeries) }),
+	ShapeRange:  sync.OnceValues(func() (*cel.Env, error) { return newEnvironment(ShapeRange) }),
+	ShapePods:   sync.OnceValues(func() (*cel.Env, error) { return newEnvironment(ShapePods) }),
+}
+
+func newEnvironment(shape Shape) (*cel.Env, error) {
 	return cel.NewEnv(
-		cel.Variable("result", cel.DynType),
+		cel.Variable("result", shape.declared()),
 		cel.Variable("value", cel.DynType),
 		cel.Variable("status", cel.IntType),
 		cel.CrossTypeNumericComparisons(true),
 		cel.ParserExpressionSizeLimit(maxCondition),
 	)
-})
+}
 
-func compile(field, text string) (*expression, error) {
+func compile(shape Shape, field, text string) (*expression, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
 	}
@@ -146,11 +169,30 @@ func compile(field, text string) (*expression, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: plan expression: %w", field, err)
 	}
-	e := &expression{field: field, text: text, program: program}
-	for _, r := range tree.ReferenceMap() {
-		e.value = e.value || r.Name == "value"
+	if err := fits(shape, field, text, tree); err != nil {
+		return nil, err
 	}
-	return e, nil
+	return &expression{field: field, text: text, program: program, uses: usesOf(tree)}, nil
+}
+
+// fits says what is wrong with an expression for results of a shape.
+func fits(shape Shape, field, text string, tree *ast.AST) error {
+	if problem := shape.check(tree); problem != "" {
+		return fmt.Errorf("%s: %s", field, problem)
+	}
+	newEnv, ok := typed[shape]
+	if !ok {
+		return nil
+	}
+	env, err := newEnv()
+	if err != nil {
+		return fmt.Errorf("make CEL environment: %w", err)
+	}
+	if _, issues := env.Compile(text); len(issues.Errors()) > 0 {
+		at := issues.Errors()[0].Location
+		return fmt.Errorf("%s, line %d, column %d: %s", field, at.Line(), at.Column()+1, shape.misfit())
+	}
+	return nil
 }
 
 // wholeNumbers finds result * 100, for which CEL has no multiplication: it would be an error at each measurement.
@@ -186,11 +228,15 @@ func (e *expression) holds(result any, status int) (bool, error) {
 	if e == nil {
 		return false, nil
 	}
+	// What is not there is an error only for an expression that comes to it.
 	vars := map[string]any{"result": result, "status": status}
-	if f, ok := result.(float64); ok {
-		vars["value"] = f
-	} else if e.value {
-		return false, fmt.Errorf("%s: value is only there where the result is a number; speak of result", e.field)
+	if absent, missing := result.(Absent); missing {
+		vars["result"] = types.WrapErr(NoData{absent.Why})
+	}
+	if one, err := One(result); err == nil {
+		vars["value"] = one
+	} else {
+		vars["value"] = types.WrapErr(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), conditionTime)
 	defer cancel()

@@ -70,12 +70,12 @@ func TestJudge(t *testing.T) {
 		{"result[3] < 1", "", []float64{1}, 0, fault, "index out of bounds"},
 		{"result", "", 1.0, 0, fault, "gives double for this result, and must say true or false"},
 		{"result", "", "true", 0, fault, "gives string for this result"},
-		{"value < 1", "", []float64{1}, 0, fault, "value is only there where the result is a number"},
+		{"value < 1", "", []any{0.5}, 0, fault, "value is only there where the result is a number, and it is a list"},
 		{"true", "result.missing", requests(1, 1), 0, fault, "failureCondition: no such key"},
 		{"result.missing", "true", requests(1, 1), 0, fault, "successCondition: no such key"},
 	} {
 		t.Run(fmt.Sprintf("%s|%s|%v", c.success, c.failure, c.result), func(t *testing.T) {
-			condition, err := Compile(c.success, c.failure)
+			condition, err := Compile(ShapeAny, c.success, c.failure)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -86,6 +86,96 @@ func TestJudge(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestFaultB12ShapeIsOfTheSource: what a condition may say follows from the source, and does not change with the number of
+// series that it happens to find.
+func TestFaultB12ShapeIsOfTheSource(t *testing.T) {
+	const (
+		good, bad, fault = v1alpha1.AnalysisSuccessful, v1alpha1.AnalysisFailed, v1alpha1.AnalysisError
+	)
+	one, two, none := []float64{0.5}, []float64{0.5, 3}, []float64{}
+	absent := Absent{Why: "the answer, of status 503, has no value"}
+	for _, c := range []struct {
+		shape     Shape
+		condition string
+		result    any
+		phase     v1alpha1.AnalysisPhase
+		message   string
+	}{
+		{ShapeSeries, "result.all(x, x < 1.0)", one, good, ""},
+		{ShapeSeries, "result.all(x, x < 1.0)", two, bad, ""},
+		{ShapeSeries, "result[0] < 1", one, good, ""},
+		{ShapeSeries, "value < 1", one, good, ""},
+		{ShapeSeries, "value < 1", two, fault, "there are 2 series, and not one number; aggregate them in the query, as by sum()"},
+		{ShapeSeries, "size(result) > 1 || value < 1", two, good, ""},
+		// No data is never good, unless the condition asks for it.
+		{ShapeSeries, "result.all(x, x < 1.0)", none, fault, "no data: the list is empty"},
+		{ShapeSeries, "value < 1", none, fault, "no data: the list is empty"},
+		{ShapeSeries, "", none, fault, "no data"},
+		{ShapeSeries, "size(result) == 0", none, good, ""},
+		{ShapeSeries, "result.size() == 0", one, bad, ""},
+		{ShapeSeries, "size(result) == 0 || value < 1", one, good, ""},
+		{ShapeAny, "result.all(x, x < 1.0)", []any{}, fault, "no data"},
+		{ShapeAny, "size(result) == 0", []any{}, good, ""},
+		{ShapeRange, "result.all(x, x < 1.0)", one, good, ""},
+		// A status that was asked for decides before a value that is not there.
+		{ShapeAny, "status == 200 && value < 1", absent, bad, ""},
+		{ShapeAny, "status == 503 || value < 1", absent, good, ""},
+		{ShapeAny, "value < 1", absent, fault, "no data: the answer, of status 503, has no value"},
+		{ShapeAny, "status != 200 && result.ok", absent, fault, "successCondition: no data: the answer, of status 503"},
+	} {
+		t.Run(fmt.Sprint(c.condition, c.result), func(t *testing.T) {
+			condition, err := Compile(c.shape, c.condition, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			status := 200
+			if _, ok := c.result.(Absent); ok {
+				status = 503
+			}
+			if phase, message := condition.Judge(c.result, status); phase != c.phase || !strings.Contains(message, c.message) {
+				t.Errorf("%s: %s", phase, message)
+			}
+		})
+	}
+}
+
+// TestFaultB12TypesAreChecked: a condition that does not fit its source is told before anything is measured, and how it was
+// meant.
+func TestFaultB12TypesAreChecked(t *testing.T) {
+	for _, c := range []struct {
+		shape     Shape
+		condition string
+		want      string // empty: it fits
+	}{
+		{ShapeSeries, "result < 0.05", "successCondition, line 1, column 8: result is a list of numbers, one for each series that prometheus.query finds; write value for the one number"},
+		{ShapeSeries, "result == 1", "result is a list"},
+		{ShapeSeries, "result.errors > 1", "result is a list"},
+		{ShapeSeries, "result[0] < 0.05 && result.all(x, x < 1)", ""},
+		{ShapeSeries, "value == 1 && status == 200", ""},
+		{ShapeRange, "value < 1", "prometheus.range measures the numbers of a time"},
+		{ShapeRange, "result < 1", "those of the time prometheus.range"},
+		{ShapeRange, "result.exists(x, x > 1) || result[size(result) - 1] > 2", ""},
+		{ShapeNumber, "result == 1 && value < 2", ""},
+		{ShapeNumber, "result[0] < 1", "result is one number here, and [] is not for numbers"},
+		{ShapeNumber, "result.all(x, x < 1)", "a look at all of its entries is not for numbers"},
+		{ShapeNumber, "size(result) == 0", "size() is not for numbers"},
+		{ShapePods, "result.restarts == 0 && result.readyShare >= result.stableReadyShare", ""},
+		{ShapePods, "result.restart == 0", `result has no field "restart"; it has pods, ready, readyShare, restarts`},
+		{ShapePods, "result['oomkills'] == 0", `result has no field "oomkills"`},
+		{ShapePods, "value == 0", "speak of one, as result.restarts"},
+		{ShapePods, "result < 1", "result is a map"},
+		{ShapeAny, "result < 1 || result.all(x, x < 1)", ""},
+	} {
+		_, err := Compile(c.shape, c.condition, "")
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", c.condition, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: error is %v, not %q", c.condition, err, c.want)
+		}
 	}
 }
 
@@ -100,13 +190,13 @@ func TestCompile(t *testing.T) {
 		{"result.all(x, x + 1 < 5)", "", "column 19: measured numbers are doubles: write 1.0"},
 		{strings.Repeat("true && ", 200) + "true", "", "successCondition, line "},
 	} {
-		_, err := Compile(c.success, c.failure)
+		_, err := Compile(ShapeAny, c.success, c.failure)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error is %v, not %q", err, c.want)
 		}
 	}
 	for _, good := range []string{"", " \n", "size(result) + 1 > 2", "status - 200 < 100", "result * 100.0 < 5", "1 + 1 == 2"} {
-		if _, err := Compile(good, good); err != nil {
+		if _, err := Compile(ShapeAny, good, good); err != nil {
 			t.Errorf("%s: %v", good, err)
 		}
 	}
@@ -130,7 +220,7 @@ func TestJudgeIsBounded(t *testing.T) {
 		{"result.matches('(a|b|ab|ba)*c')", strings.Repeat("ab", 500_000), []string{"longer than 16 KiB"}},
 		{"(result + result + result + result + result + result + result + result).size() > 1", strings.Repeat("a", 1<<20), nil},
 	} {
-		condition, err := Compile(c.expression, "")
+		condition, err := Compile(ShapeAny, c.expression, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +238,7 @@ func TestJudgeIsBounded(t *testing.T) {
 
 // The cost is counted through what careful puts around the calls.
 func TestCostIsLimited(t *testing.T) {
-	e, err := compile("successCondition", "result.all(a, result.all(b, result.all(c, a + b + c >= 0.0)))")
+	e, err := compile(ShapeAny, "successCondition", "result.all(a, result.all(b, result.all(c, a + b + c >= 0.0)))")
 	if err != nil {
 		t.Fatal(err)
 	}

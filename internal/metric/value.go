@@ -84,6 +84,12 @@ func Text(v any) string {
 		return number(v)
 	case string:
 		return Bounded(v, MaxText)
+	case Absent:
+		return ""
+	case []float64:
+		if len(v) == 1 {
+			return number(v[0])
+		}
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/template"
 	"text/template/parse"
+	"time"
 	"unicode/utf8"
 )
 
@@ -37,7 +38,7 @@ func ParseTemplate(text string) (*Template, error) {
 	}
 	t, err := template.New("spec.template").Option("missingkey=error").Funcs(bounded).Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("read template: %w", err)
+		return nil, fmt.Errorf("spec.template: cannot be read: %w", err)
 	}
 	if len(t.Templates()) > 1 {
 		return nil, errors.New("spec.template: define and block are not for messages; write the text in one piece")
@@ -50,6 +51,32 @@ func ParseTemplate(text string) (*Template, error) {
 	}
 	return &Template{t: t}, nil
 }
+
+// TryTemplate reads a Notifier's template and tries it with a message that has everything in it: text/template finds a field
+// that does not exist only when it is run.
+func TryTemplate(text string) (*Template, error) {
+	t, err := ParseTemplate(text)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := t.Render(sample); err != nil {
+		return nil, fmt.Errorf("spec.template: %w", err)
+	}
+	return t, nil
+}
+
+// sample is a message with everything in it.
+var sample = Message{
+	Event: Waiting, Namespace: "demo", Rollout: "shop", Release: "shop-1", Step: "half", Title: "shop: release shop-1 waits",
+	Text: "somebody has to approve", Who: "anyone who may approve", Until: time.Unix(1, 0), At: time.Unix(1, 0), Link: "https://example.com/shop",
+	Fields: map[string]string{FieldImage: "shop:v2", FieldAuthor: "alice"},
+}
+
+// The keys of a Message's Fields. Not every message has each.
+const (
+	FieldImage  = "Image"
+	FieldAuthor = "Author"
+)
 
 // check refuses what could go on for ever.
 func check(n parse.Node, inRange bool) error {

@@ -40,7 +40,7 @@ func TestRender(t *testing.T) {
 func TestTemplateOnALead(t *testing.T) {
 	doubling := "{{$x := `0123456789`}}" + strings.Repeat("{{$x = print $x $x}}", 60)
 	for _, c := range []struct{ template, says string }{
-		{"{{", "read template"},
+		{"{{", "spec.template: cannot be read"},
 		{"{{.Nope}}", "can't evaluate field Nope"},
 		{"{{.Fields.nope}}", "no entry for key"},
 		{"{{.Text.Len}}", "can't evaluate field Len"},

@@ -37,7 +37,7 @@ func Plan(s Spec, replicas int) []PlannedStep {
 	for i, st := range s.Steps {
 		p := planStep(&s, i, replicas)
 		p.WaitsFor = planWaits(&s, st, p.CanaryPods)
-		if len(s.Layers) > 0 {
+		if len(s.Layers) > 0 && replicas > 0 {
 			p.CanaryPods = max(podsAhead(&s, i, replicas), canary)
 		}
 		canary = p.CanaryPods
@@ -53,7 +53,10 @@ func planStep(s *Spec, i, replicas int) PlannedStep {
 		Name: nameOf(s.Steps, i), Weight: st.Weight, Matches: len(st.Matches), Pause: st.Pause, StablePods: replicas,
 		CanaryPods: stepPods(st, replicas, len(s.Layers) == 0),
 	}
-	if len(s.Layers) == 0 {
+	switch {
+	case replicas == 0:
+		p.CanaryPods = 0 // Nothing starts before the workload is scaled up.
+	case len(s.Layers) == 0:
 		p.Weight = nearestPercent(p.CanaryPods, replicas)
 	}
 	switch st.Pause.Kind {
@@ -71,6 +74,9 @@ func planStep(s *Spec, i, replicas int) PlannedStep {
 
 func planWaits(s *Spec, st Step, pods int) []string {
 	waits := []string{fmt.Sprintf("%s ready", plural(pods, "new pod"))}
+	if pods == 0 {
+		waits = []string{"the workload to be scaled up, since it has no pods, or sluice promote --full"}
+	}
 	if len(s.Layers) > 0 {
 		waits = append(waits, fmt.Sprintf("%s in force in %s", weightAndMatches(st), strings.Join(s.Layers, ", ")))
 	}

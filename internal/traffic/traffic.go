@@ -112,6 +112,21 @@ type Provider interface {
 	Read(w World) State
 }
 
+// Splits are those of a release's steps.
+func Splits(s release.Spec) []Split {
+	out := make([]Split, 0, len(s.Steps))
+	for _, st := range s.Steps {
+		out = append(out, Split{Weight: st.Weight, Matches: st.Matches})
+	}
+	return out
+}
+
+// SplitChecker is implemented by layers that can say without the team's object what they cannot do.
+type SplitChecker interface {
+	// CheckSplits gives what the layer can do for no object. Each error begins with the field and a colon.
+	CheckSplits(splits []Split) []error
+}
+
 // Propagating is implemented by layers that fail requests while they do not know of a canary's endpoints yet. They
 // learn of endpoints and of routes on different ways; the first weight waits for so long after the first endpoint is
 // ready. Layers that fall back to the stable Service meanwhile do not need it.

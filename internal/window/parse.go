@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
@@ -15,6 +17,33 @@ const (
 	minDuration = time.Minute
 	maxDuration = 744 * time.Hour
 )
+
+// Check gives everything that is wrong with a spec, as far as it can be read. An error names the field and what to do.
+func Check(s v1alpha1.ReleaseWindowSpec) []error {
+	var out []error
+	if _, err := metav1.LabelSelectorAsSelector(s.Selector); err != nil {
+		out = append(out, fmt.Errorf("spec.selector: %w", err))
+	}
+	if _, err := location(s.TimeZone); err != nil {
+		out = append(out, err)
+	}
+	for _, list := range []struct {
+		field string
+		in    []v1alpha1.WindowPeriod
+	}{{"spec.allow", s.Allow}, {"spec.freeze", s.Freeze}} {
+		for i, p := range list.in {
+			if _, err := parsePeriod(fmt.Sprintf("%s[%d]", list.field, i), p); err != nil {
+				out = append(out, err)
+			}
+		}
+	}
+	if len(out) == 0 {
+		if _, err := Parse(s); err != nil {
+			out = append(out, err)
+		}
+	}
+	return out
+}
 
 // Parse reads a spec. An error names the field and what to do.
 func Parse(s v1alpha1.ReleaseWindowSpec) (Window, error) {

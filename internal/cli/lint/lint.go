@@ -10,11 +10,15 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/measure"
+	"github.com/sluice-dev/sluice/internal/notify"
+	"github.com/sluice-dev/sluice/internal/traffic"
+	"github.com/sluice-dev/sluice/internal/window"
 )
 
 // Problem is one thing wrong with a manifest.
@@ -56,6 +60,9 @@ type Report struct {
 	Notes []string
 	// Checked counts the objects of Sluice's, Others those that are not looked at.
 	Checked, Others int
+	// Traffic finds the provider of a traffic layer, to check what can be checked without the team's object; nil: nothing
+	// can.
+	Traffic func(v1alpha1.TrafficLayer) (provider traffic.Provider, name string)
 	// documents of the Rollouts, to find lines in.
 	documents []*document
 }
@@ -197,8 +204,42 @@ func (r *Report) checkOurs(d *document, version string) error {
 		if r.read(d, &template, problems) {
 			r.keepTemplate(d, template, len(problems) == 0)
 		}
+	case "ReleaseWindow":
+		var w v1alpha1.ReleaseWindow
+		if r.read(d, &w, problems) && len(problems) == 0 {
+			r.tell(d, window.Check(w.Spec)...)
+		}
+	case "Notifier":
+		var n v1alpha1.Notifier
+		if r.read(d, &n, problems) && len(problems) == 0 {
+			r.tell(d, checkNotifier(n.Spec)...)
+		}
 	}
 	return nil
+}
+
+// tell adds problems whose texts begin with the field.
+func (r *Report) tell(d *document, errs ...error) {
+	for _, err := range errs {
+		field, message, found := strings.Cut(err.Error(), ": ")
+		if !found || !strings.HasPrefix(field, "spec.") {
+			field, message = "", err.Error()
+		}
+		r.Problems = append(r.Problems, d.problem(field, message))
+	}
+}
+
+func checkNotifier(s v1alpha1.NotifierSpec) []error {
+	var out []error
+	if _, err := metav1.LabelSelectorAsSelector(s.Selector); err != nil {
+		out = append(out, fmt.Errorf("spec.selector: %w", err))
+	}
+	if s.Template != "" {
+		if _, err := notify.TryTemplate(s.Template); err != nil {
+			out = append(out, err)
+		}
+	}
+	return out
 }
 
 // read turns the document into an object. What cannot be read is a problem, unless the schema has told it already.
@@ -212,7 +253,7 @@ func (r *Report) read(d *document, into any, problems []Problem) bool {
 
 func (r *Report) keepRollout(d *document, rollout v1alpha1.Rollout, sound bool) {
 	if sound {
-		r.Problems = append(r.Problems, checkPlan(d, &rollout)...)
+		r.Problems = append(r.Problems, r.checkPlan(d, &rollout)...)
 	}
 	r.Problems = append(r.Problems, r.checkTwice(d, &rollout)...)
 	r.Rollouts, r.documents = append(r.Rollouts, rollout), append(r.documents, d)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 
@@ -11,14 +12,30 @@ import (
 	"github.com/sluice-dev/sluice/deploy"
 	"github.com/sluice-dev/sluice/internal/measure"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
 )
 
 // checkPlan has the mind look at what the Rollout comes to.
-func checkPlan(d *document, r *v1alpha1.Rollout) []Problem {
+func (r *Report) checkPlan(d *document, ro *v1alpha1.Rollout) []Problem {
 	var out []Problem
-	for _, p := range release.Validate(translate.Spec(translate.Plan(r), "", "")) {
+	spec := translate.Spec(translate.Plan(ro), "", "")
+	for _, p := range release.Validate(spec) {
 		out = append(out, d.problem(p.Field, p.Message+"; "+p.Remedy))
+	}
+	if len(out) > 0 || r.Traffic == nil {
+		return out
+	}
+	for _, l := range ro.Spec.Traffic {
+		provider, _ := r.Traffic(l)
+		checker, ok := provider.(traffic.SplitChecker)
+		if !ok {
+			continue
+		}
+		for _, err := range checker.CheckSplits(traffic.Splits(spec)) {
+			field, message, _ := strings.Cut(err.Error(), ": ")
+			out = append(out, d.problem(field, message))
+		}
 	}
 	return out
 }

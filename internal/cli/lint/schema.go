@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
@@ -95,10 +96,62 @@ func (s *objectSchema) check(d *document) []Problem {
 		errs = append(errs, more...)
 	}
 	for _, e := range errs {
-		out = append(out, d.problem(path(e.Field), words(e)))
+		message := words(e)
+		if hint := s.hint(d.object, e); hint != "" {
+			message = hint
+		}
+		out = append(out, d.problem(path(e.Field), message))
 	}
 	slices.SortStableFunc(out, func(a, b Problem) int { return a.Line - b.Line })
 	return out
+}
+
+// hint says what to write instead of a number or true where a text is wanted: "10s" for 10.
+func (s *objectSchema) hint(object map[string]any, e *field.Error) string {
+	if e.Type != field.ErrorTypeTypeInvalid && e.Type != field.ErrorTypeInvalid || !strings.Contains(e.Detail, "must be of type string") {
+		return ""
+	}
+	var value any = object
+	at := s.structural
+	for _, part := range parts(path(e.Field)) {
+		switch v := value.(type) {
+		case map[string]any:
+			value = v[part]
+		case []any:
+			i, err := strconv.Atoi(part)
+			if err != nil || i >= len(v) {
+				return ""
+			}
+			value = v[i]
+		}
+		at = below(at, part)
+	}
+	switch value.(type) {
+	case int64, float64, bool:
+	default:
+		return ""
+	}
+	if at != nil && slices.ContainsFunc(at.XValidations, func(r apiextensionsv1.ValidationRule) bool { return strings.Contains(r.Rule, "duration(self)") }) {
+		return fmt.Sprintf("%v is a number; write a time with its unit, as %[1]vs or %[1]vm", value)
+	}
+	return fmt.Sprintf("%v is no text; write it in quotes: \"%[1]v\"", value)
+}
+
+// below is the schema of a field, or of the entries of a list.
+func below(s *schema.Structural, part string) *schema.Structural {
+	if s == nil {
+		return nil
+	}
+	if p, ok := s.Properties[part]; ok {
+		return &p
+	}
+	if s.Items != nil {
+		return s.Items
+	}
+	if s.AdditionalProperties != nil {
+		return s.AdditionalProperties.Structural
+	}
+	return nil
 }
 
 func blocks(e *field.Error) bool {
@@ -151,13 +204,22 @@ func parent(f string) string {
 	return f
 }
 
+// withoutField drops the field that a message begins with, where it is the end of the path, which is told apart.
+func withoutField(message, at string) string {
+	name, rest, found := strings.Cut(message, ": ")
+	if found && (at == name || strings.HasSuffix(at, "."+name)) {
+		return rest
+	}
+	return message
+}
+
 // words of an error without the field, which is told apart, and without a value that fills the screen.
 func words(e *field.Error) string {
 	detail := strings.TrimPrefix(e.Detail, e.Field+" in body ")
 	if _, rule, failed := strings.Cut(detail, " evaluating rule: "); failed { // As of 2d, which is no duration.
-		return strings.TrimPrefix(rule, e.Field+": ")
+		return withoutField(rule, e.Field)
 	}
-	detail = strings.TrimPrefix(detail, e.Field+": ")
+	detail = withoutField(detail, e.Field)
 	switch e.BadValue.(type) {
 	case string, int64, float64, bool, int:
 		// The rules of a list or an object give the name of its type for a value.

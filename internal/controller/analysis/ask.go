@@ -93,7 +93,7 @@ func hostOf(kind, address string) string {
 // measure asks once, and says what the answer means, and whether it had no data.
 func (r *Reconciler) measure(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, now time.Time) (out v1alpha1.Measurement, noData bool) {
 	out = v1alpha1.Measurement{At: metav1.NewTime(now), Phase: v1alpha1.AnalysisError}
-	condition, err := metric.Compile(m.SuccessCondition, m.FailureCondition)
+	condition, err := metric.Compile(metric.ShapeOf(m.Provider), m.SuccessCondition, m.FailureCondition)
 	if err != nil {
 		out.Message = metric.Bounded(err.Error(), messageLimit)
 		return out, false
@@ -104,6 +104,10 @@ func (r *Reconciler) measure(ctx context.Context, run *v1alpha1.AnalysisRun, m *
 		return out, isNoData(err)
 	}
 	out.Value = metric.Text(result.Value)
+	if err := condition.Measured(result.Value); err != nil {
+		out.Message = metric.Bounded(err.Error(), messageLimit)
+		return out, isNoData(err)
+	}
 	out.Phase, out.Message = condition.Judge(result.Value, result.Status)
 	if result.Note != "" {
 		out.Message = metric.Bounded(out.Message+" ("+result.Note+")", messageLimit)

@@ -2,13 +2,13 @@ package analysis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	pure "github.com/sluice-dev/sluice/internal/analysis"
+	"github.com/sluice-dev/sluice/internal/metric"
 )
 
 // This file reads the counters that a comparison compares.
@@ -69,11 +69,9 @@ func (r *Reconciler) requests(ctx context.Context, run *v1alpha1.AnalysisRun, m 
 		if err != nil {
 			return out, err
 		}
-		number, ok := value.(float64)
-		if !ok {
-			return out, errors.New("the query gives several series; sum them up")
+		if *q.into, err = metric.One(value); err != nil {
+			return out, err
 		}
-		*q.into = number
 	}
 	return out, nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-dev/sluice/deploy"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/metric"
+	"github.com/sluice-dev/sluice/internal/naming"
 )
 
 const (
@@ -189,7 +190,7 @@ func makeJob(run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, nth int) *batchv1.Jo
 	labels := map[string]string{labelMetric: m.Name, v1alpha1.LabelRelease: run.Spec.Release}
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: run.Namespace, Name: jobName(run.Name, m.Name, nth), Labels: labels,
+			Namespace: run.Namespace, Name: naming.Job(run.Name, m.Name, nth), Labels: labels,
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(run, v1alpha1.GroupVersion.WithKind("AnalysisRun"))},
 		},
 		Spec: batchv1.JobSpec{
@@ -221,19 +222,6 @@ func containers(p *v1alpha1.JobProvider) []corev1.Container {
 		out = append(out, k)
 	}
 	return out
-}
-
-// jobName keeps to the 63 characters that the pods' label has room for.
-func jobName(run, metricName string, nth int) string {
-	end := fmt.Sprintf("-%s-%d", strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(metricName)), nth)
-	run = strings.ReplaceAll(run, ".", "-")
-	if len(end) > 40 {
-		end = fmt.Sprintf("-%s-%d", short(metricName), nth)
-	}
-	if room := 63 - len(end); len(run) > room {
-		run = run[:room-9] + "-" + short(run)
-	}
-	return run + end
 }
 
 // endJobs ends the Jobs of a run that has ended. Those that ended by themselves are kept with the run, for their logs.

@@ -28,6 +28,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/metric"
+	"github.com/sluice-dev/sluice/internal/naming"
 )
 
 var began = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
@@ -518,7 +519,7 @@ func TestNamesOfJobs(t *testing.T) {
 	for _, run := range []string{"shop-1-smoke", "shop-1.background", long + "-" + long + ".2", long + "-" + long} {
 		for _, m := range []string{"errors", "P95_latency.ms", strings.Repeat("m", 63)} {
 			for _, n := range []int{1, 10000} {
-				name := jobName(run, m, n)
+				name := naming.Job(run, m, n)
 				if len(name) > 63 || seen[name] || strings.ContainsAny(name, "._") || name != strings.ToLower(name) {
 					t.Errorf("%s, %s, %d: %q", run, m, n, name)
 				}

@@ -3,7 +3,6 @@ package analysis
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -103,11 +102,4 @@ func Cache() map[client.Object]cache.ByObject {
 		panic(err) // The label is a constant.
 	}
 	return map[client.Object]cache.ByObject{&batchv1.Job{}: {Label: labels.NewSelector().Add(*has)}}
-}
-
-// short is a name's hash, to tell apart what is too long.
-func short(name string) string {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(name))
-	return fmt.Sprintf("%08x", h.Sum32())
 }

@@ -103,9 +103,9 @@ func (m *Meter) ask(ctx context.Context, query string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, ok := result.Value.(float64)
-	if !ok {
-		return 0, fmt.Errorf("the query %q gives no number", query)
+	n, err := metric.One(result.Value)
+	if err != nil {
+		return 0, fmt.Errorf("ask %q: %w", query, err)
 	}
 	return n, nil
 }

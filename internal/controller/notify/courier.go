@@ -105,7 +105,7 @@ func (r *Reconciler) hire(n *v1alpha1.Notifier) *courier {
 func (c *courier) read(n *v1alpha1.Notifier) {
 	c.generation, c.template, c.flaw = n.Generation, nil, ""
 	if n.Spec.Template != "" {
-		t, err := notify.ParseTemplate(n.Spec.Template)
+		t, err := notify.TryTemplate(n.Spec.Template)
 		if err != nil {
 			c.flaw = err.Error() + "; the usual text is sent"
 		}

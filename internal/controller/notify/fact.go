@@ -51,10 +51,10 @@ func factOf(rel *v1alpha1.Release, e notify.Event, at metav1.Time, marks ...any)
 	f := fact{event: e, at: at.Truncate(time.Second), release: rel.Name, rollout: rel.Spec.Rollout, fields: map[string]string{}}
 	f.key = fmt.Sprint(append([]any{rel.UID, " ", e, " "}, marks...)...)
 	if image := images(rel.Spec.To); image != "" {
-		f.fields["Image"] = image
+		f.fields[notify.FieldImage] = image
 	}
 	if rel.Spec.Author != "" {
-		f.fields["Author"] = rel.Spec.Author
+		f.fields[notify.FieldAuthor] = rel.Spec.Author
 	}
 	return f
 }

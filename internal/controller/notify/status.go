@@ -7,6 +7,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -48,7 +49,9 @@ func (r *Reconciler) record(ctx context.Context, n *v1alpha1.Notifier, c *courie
 
 func (r *Reconciler) write(ctx context.Context, n *v1alpha1.Notifier, c *courier, results []result, trouble string, all []fact) error {
 	after := n.DeepCopy()
-	project(&after.Status, results, firstOf(selectorFlaw(n.Spec.Selector), c.flaw, trouble), all)
+	flaw := firstOf(selectorFlaw(n.Spec.Selector), c.flaw)
+	project(&after.Status, results, firstOf(flaw, trouble), all)
+	valid(&after.Status, flaw, n.Generation)
 	if err := r.Kube.For(client.ObjectKeyFromObject(n)).PatchStatus(ctx, n, after); err != nil {
 		return err
 	}
@@ -83,6 +86,18 @@ func project(s *v1alpha1.NotifierStatus, results []result, trouble string, all [
 	case strings.HasPrefix(s.LastError, notYet):
 		s.LastError = ""
 	}
+}
+
+// valid says whether the spec can be read.
+func valid(s *v1alpha1.NotifierStatus, flaw string, generation int64) {
+	c := metav1.Condition{
+		Type: v1alpha1.ConditionValid, Status: metav1.ConditionTrue, ObservedGeneration: generation,
+		Reason: v1alpha1.ReasonValid, Message: "the spec can be read",
+	}
+	if flaw != "" {
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonInvalid, sentence(flaw)
+	}
+	meta.SetStatusCondition(&s.Conditions, c)
 }
 
 func sentence(text string) string { return notify.Truncate(notify.Line(text), maxError) }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/measure"
+	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/release"
 )
 
@@ -108,14 +109,10 @@ func (c *carrier) analyse(ctx context.Context, id release.AnalysisID) error {
 }
 
 func runName(rel, step string, id release.AnalysisID) string {
-	name := rel + "-" + step
 	if id.Background {
-		name = rel + ".background" // No step's name has a dot.
+		step = ""
 	}
-	if id.Attempt > 0 {
-		name += fmt.Sprintf(".%d", id.Attempt+1)
-	}
-	return name
+	return naming.AnalysisRun(rel, step, id.Attempt)
 }
 
 // conclude has an analysis come to an end.

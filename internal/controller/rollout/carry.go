@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
@@ -116,7 +116,7 @@ func (c *carrier) hold(ctx context.Context, existing *v1alpha1.Hold, target v1al
 	}
 	made := &v1alpha1.Hold{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: c.rel.Namespace, Name: holdName(c.rel.Name, target),
+			Namespace: c.rel.Namespace, Name: naming.Hold(c.rel.Name, target.Kind, target.Name),
 			Labels: c.labels(), OwnerReferences: []metav1.OwnerReference{ownerOf(c.rel)},
 		},
 		Spec: v1alpha1.HoldSpec{Release: c.rel.Name, Target: target, Original: &runtime.RawExtension{Raw: raw}},
@@ -494,10 +494,6 @@ func ownerOf(rel *v1alpha1.Release) metav1.OwnerReference {
 	return metav1.OwnerReference{
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: "Release", Name: rel.Name, UID: rel.UID, Controller: &yes,
 	}
-}
-
-func holdName(release string, t v1alpha1.HoldTarget) string {
-	return fmt.Sprintf("%s-%s-%s", release, strings.ToLower(t.Kind), t.Name)
 }
 
 func sameJSON(a, b []byte) bool {

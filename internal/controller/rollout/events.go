@@ -18,6 +18,17 @@ func (r *Reconciler) started(ro *v1alpha1.Rollout, rel *v1alpha1.Release) {
 	started.Inc()
 }
 
+// heldByRelease tells on the workload itself why kubectl rollout status waits and kubectl rollout undo is refused: there
+// people look who do not know of Sluice.
+func (r *Reconciler) heldByRelease(w *world, rel *v1alpha1.Release) {
+	if w.deploy == nil {
+		return
+	}
+	r.Events.Eventf(w.deploy, rel, corev1.EventTypeNormal, "RevisionHeld", "Release", "%s", clip(fmt.Sprintf(
+		"%[1]s brings this revision step by step, and until it has ended kubectl rollout status waits and kubectl rollout undo is refused. "+
+			"Follow it: sluice status %[2]s --wait. Take it back: sluice abort %[2]s", rel.Name, w.rollout.Name)))
+}
+
 // tell sends the events of one decision: the end of a release, a failure, a wait for a person.
 func (r *Reconciler) tell(ro *v1alpha1.Rollout, rel *v1alpha1.Release, out release.Outcome) {
 	before, after := rel.Status.Phase, v1alpha1.ReleasePhase(out.Memory.Phase)

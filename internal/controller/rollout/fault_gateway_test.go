@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/analysis"
+	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/release"
 )
 
@@ -227,7 +228,7 @@ func TestFaultC5CanaryServiceOfItsOwn(t *testing.T) {
 		})
 	}
 	long := strings.Repeat("x", 60)
-	if a, b := twinName(long, "-canary-12"), twinName(long+"y", "-canary-12"); len(a) != 63 || a == b || !strings.HasSuffix(a, "-canary-12") {
+	if a, b := naming.Fit(long, "-canary-12", naming.MaxLabel), naming.Fit(long+"y", "-canary-12", naming.MaxLabel); len(a) != 63 || a == b || !strings.HasSuffix(a, "-canary-12") {
 		t.Errorf("names of long Services: %s, %s", a, b)
 	}
 }

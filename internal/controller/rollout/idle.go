@@ -99,6 +99,9 @@ func (r *Reconciler) remove(ctx context.Context, write *kube.Writer, w *world) (
 			return true, ctrl.Result{}, err
 		}
 	}
+	if err := r.keepRecords(ctx, write, w); err != nil {
+		return true, ctrl.Result{}, err
+	}
 	after := w.rollout.DeepCopy()
 	controllerutil.RemoveFinalizer(after, v1alpha1.FinalizerRollout)
 	if err := write.Patch(ctx, w.rollout, after); err != nil {
@@ -294,7 +297,7 @@ func (r *Reconciler) recordStable(ctx context.Context, write *kube.Writer, w *wo
 // prune removes the oldest records, with their Decisions.
 func (r *Reconciler) prune(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
 	limit := historyLimit(w.rollout)
-	for i, rel := range w.releases {
+	for i, rel := range w.records() {
 		if i < limit || rel.DeletionTimestamp != nil {
 			continue
 		}
@@ -425,11 +428,12 @@ func (w *world) cameWith() string {
 
 // pruneDecisions removes answered Decisions whose release's record is gone.
 func (r *Reconciler) pruneDecisions(ctx context.Context, write *kube.Writer, w *world) error {
-	if len(w.releases) <= historyLimit(w.rollout) {
+	records := w.records()
+	if len(records) <= historyLimit(w.rollout) {
 		return nil
 	}
 	kept := func(name string) bool {
-		return slices.ContainsFunc(w.releases[:historyLimit(w.rollout)], func(rel *v1alpha1.Release) bool { return rel.Name == name })
+		return slices.ContainsFunc(records[:historyLimit(w.rollout)], func(rel *v1alpha1.Release) bool { return rel.Name == name })
 	}
 	all, err := r.decisionsOf(ctx, w.rollout)
 	if err != nil {

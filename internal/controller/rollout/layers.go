@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/preflight"
 	"github.com/sluice-dev/sluice/internal/registry"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
@@ -52,12 +53,12 @@ func (r *Reconciler) observeLayer(ctx context.Context, w *world, t v1alpha1.Traf
 	route, err := r.route(ctx, gvk, w.rollout.Namespace, name)
 	switch {
 	case errors.Is(err, errNotServed):
-		w.trouble = fmt.Sprintf("spec.traffic names the %s %q, but this cluster does not serve %s: install its CRDs, or remove the layer", gvk.Kind, name, gvk.GroupVersion())
+		w.trouble = preflight.KindNotServed(gvk.Kind, name, gvk.GroupVersion().String())
 		return nil, nil
 	case err != nil:
 		return nil, err
 	case route == nil:
-		w.trouble = fmt.Sprintf("spec.traffic names the %s %q, which is not in namespace %s: create it, or correct the name", gvk.Kind, name, w.rollout.Namespace)
+		w.trouble = preflight.RouteMissing(gvk.Kind, name, w.rollout.Namespace)
 	}
 	l.world = traffic.World{Route: route, Now: w.now, Backends: w.backends()}
 	if err := r.observeOurs(ctx, w, l, name); err != nil {
@@ -68,7 +69,7 @@ func (r *Reconciler) observeLayer(ctx context.Context, w *world, t v1alpha1.Traf
 	}
 	foreign := l.world.Beside != nil && !w.ours(l.world.Beside)
 	if foreign {
-		w.trouble = fmt.Sprintf("the %s %q, which this release needs, exists already and is not Sluice's: rename or remove it", gvk.Kind, l.world.Beside.GetName())
+		w.trouble = preflight.BesideTaken(gvk.Kind, l.world.Beside.GetName())
 	}
 	// Without the team's route only what is ours counts, which is still to be taken away.
 	if foreign || route == nil && l.hold == nil && l.world.Beside == nil {

@@ -33,6 +33,8 @@ type world struct {
 	// releases of the Rollout, newest first; taken is the highest number of one that is another's.
 	releases []*v1alpha1.Release
 	taken    int64
+	// former are records of an earlier Rollout of this name.
+	former []*v1alpha1.Release
 	// settled is the last revision that was released.
 	settled *v1alpha1.Revision
 	// decisions that have no outcome yet, oldest first.
@@ -197,7 +199,12 @@ func (r *Reconciler) observeReleases(ctx context.Context, w *world) error {
 		rel := &list.Items[i]
 		// One of an earlier Rollout of this name, which is about to be collected. One without an owner is ours: it was
 		// told to stay when the Rollout is deleted.
-		if owner := metav1.GetControllerOf(rel); owner != nil && owner.UID != w.rollout.UID || rel.Spec.Rollout != w.rollout.Name {
+		former := isFormer(rel, w.rollout)
+		if former {
+			w.former = append(w.former, rel)
+		}
+		if owner := metav1.GetControllerOf(rel); owner != nil && owner.UID != w.rollout.UID ||
+			rel.Spec.Rollout != w.rollout.Name || former {
 			w.taken = max(w.taken, rel.Spec.Number)
 			continue
 		}

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/preflight"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
@@ -59,7 +60,7 @@ func (r *Reconciler) observeTraffic(ctx context.Context, w *world) error {
 	for _, s := range w.services {
 		s.routed = slices.ContainsFunc(w.layers, func(l *layer) bool { return l.mentions(s.object.Name) })
 		if s.routed && s.twin != nil && !w.ours(s.twin) {
-			w.trouble = fmt.Sprintf("the Service %q, which a release needs for the canary of Service %q, exists already and is not Sluice's: rename or remove it", s.twin.Name, s.object.Name)
+			w.trouble = preflight.TwinTaken(s.twin.Name, s.object.Name)
 		}
 	}
 	return nil

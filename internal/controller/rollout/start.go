@@ -14,6 +14,8 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/naming"
+	"github.com/sluice-dev/sluice/internal/preflight"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
@@ -47,11 +49,11 @@ func (r *Reconciler) problem(w *world) string {
 		return ""
 	}
 	if len(w.services) == 0 {
-		return fmt.Sprintf("spec.traffic is set, but no Service in namespace %s selects the pods of Deployment %q: create one, or remove spec.traffic to split by the number of pods", w.rollout.Namespace, w.deploy.GetName())
+		return preflight.NoService(w.rollout.Namespace, w.deploy.GetName(), w.template.Labels)
 	}
 	for _, s := range w.services {
 		if len(s.foreign) > 0 {
-			return fmt.Sprintf("the Service %q selects pods of other workloads too (%s): give it a selector that only the pods of Deployment %q match, since a release narrows it to one revision", s.object.Name, strings.Join(firstOf(s.foreign, 3), ", "), w.deploy.GetName())
+			return preflight.SelectsOthers(s.object.Name, w.deploy.GetName(), s.foreign)
 		}
 	}
 	for _, l := range w.layers {
@@ -68,13 +70,6 @@ func splits(spec release.Spec) []traffic.Split {
 		out = append(out, traffic.Split{Weight: s.Weight, Matches: s.Matches})
 	}
 	return out
-}
-
-func firstOf(list []string, n int) []string {
-	if len(list) <= n {
-		return list
-	}
-	return append(list[:n:n], fmt.Sprintf("and %d more", len(list)-n))
 }
 
 // start begins the release of the workload's template.
@@ -97,6 +92,7 @@ func (r *Reconciler) start(ctx context.Context, write *kube.Writer, w *world, re
 		return err
 	}
 	r.started(w.rollout, rel)
+	r.heldByRelease(w, rel)
 	w.releases = append([]*v1alpha1.Release{rel}, w.releases...)
 	message := clip(fmt.Sprintf("%s begins: %s%s", rel.Name, describe(rel.Spec.To), inWords("; changed: ", changes)))
 	return r.report(ctx, write, w, func(s *v1alpha1.RolloutStatus) { record(s); s.Rejected = nil },
@@ -119,7 +115,7 @@ func (r *Reconciler) newRelease(w *world, to v1alpha1.Revision) *v1alpha1.Releas
 	yes := true
 	return &v1alpha1.Release{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: w.rollout.Namespace, Name: fmt.Sprintf("%s-%d", w.rollout.Name, number),
+			Namespace: w.rollout.Namespace, Name: naming.Release(w.rollout.Name, number),
 			Labels: map[string]string{v1alpha1.LabelRollout: w.rollout.Name},
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: v1alpha1.GroupVersion.String(), Kind: "Rollout", Name: w.rollout.Name, UID: w.rollout.UID, Controller: &yes,

@@ -2,20 +2,16 @@ package rollout
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
 // plainSuffix is what a canary Service's name has after that of the team's Service, if nothing speaks against it.
 const plainSuffix = "-canary"
-
-// serviceNameLimit is the longest name of a Service.
-const serviceNameLimit = 63
 
 // twinName is the name of the canary Service beside a Service of the team's, in the release under way or in the next.
 func (w *world) twinName(service string) string {
@@ -23,17 +19,7 @@ func (w *world) twinName(service string) string {
 	if rel := w.active(); rel != nil {
 		suffix = cmp.Or(rel.Spec.CanarySuffix, plainSuffix)
 	}
-	return twinName(service, suffix)
-}
-
-// twinName is bounded: of a long name a digest stands for the end.
-func twinName(service, suffix string) string {
-	if len(service)+len(suffix) <= serviceNameLimit {
-		return service + suffix
-	}
-	sum := sha256.Sum256([]byte(service))
-	digest := "-" + hex.EncodeToString(sum[:4])
-	return strings.TrimRight(service[:serviceNameLimit-len(digest)-len(suffix)], "-") + digest + suffix
+	return naming.Fit(service, suffix, naming.MaxLabel)
 }
 
 // suffixOf is the suffix for a release of this number. Where sessions stay where they are by a cookie that names the

@@ -37,7 +37,7 @@ func TestMetric(t *testing.T) {
 			if m, err = metric.Substitute(m, values); err != nil {
 				t.Fatalf("%s %s: %v", dialect, a.Builtin, err)
 			}
-			condition, err := metric.Compile(m.SuccessCondition, m.FailureCondition)
+			condition, err := metric.Compile(metric.ShapeOf(m.Provider), m.SuccessCondition, m.FailureCondition)
 			if err != nil {
 				t.Fatalf("%s %s: %v", dialect, a.Builtin, err)
 			}
@@ -46,7 +46,7 @@ func TestMetric(t *testing.T) {
 				good, bad = 300, 300.1
 			}
 			for value, want := range map[float64]v1alpha1.AnalysisPhase{good: v1alpha1.AnalysisSuccessful, bad: v1alpha1.AnalysisFailed} {
-				if got, why := condition.Judge(value, 0); got != want {
+				if got, why := condition.Judge([]float64{value}, 0); got != want {
 					t.Errorf("%s %s: %v is %s (%s), want %s", dialect, a.Builtin, value, got, why, want)
 				}
 			}

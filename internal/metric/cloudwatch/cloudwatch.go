@@ -60,6 +60,12 @@ func (source) Measure(ctx context.Context, q metric.Query) (metric.Result, error
 	return metric.Result{Value: f, Status: answer.Status}, nil
 }
 
+// Check finds what can be known to be wrong without asking.
+func Check(p *v1alpha1.CloudWatchProvider) error {
+	_, err := endpoint(p)
+	return err
+}
+
 func endpoint(p *v1alpha1.CloudWatchProvider) (*url.URL, error) {
 	address, field := p.Address, "cloudWatch.address"
 	if address == "" {

@@ -57,6 +57,12 @@ func (source) Measure(ctx context.Context, q metric.Query) (metric.Result, error
 	return metric.Result{Value: f, Status: answer.Status}, nil
 }
 
+// Check finds what can be known to be wrong without asking.
+func Check(p *v1alpha1.DatadogProvider) error {
+	_, err := endpoint(p, time.Time{})
+	return err
+}
+
 func endpoint(p *v1alpha1.DatadogProvider, now time.Time) (*url.URL, error) {
 	address, field := p.Address, "datadog.address"
 	if address == "" {

@@ -5,8 +5,10 @@ package http
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
+	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/metric"
 )
 
@@ -46,12 +48,21 @@ func (source) Measure(ctx context.Context, q metric.Query) (metric.Result, error
 	v, err := value(conn, answer.Body, take)
 	switch {
 	case err != nil && p.AcceptStatus && (!answer.Good() || p.JSONPath == ""):
-		// The status was asked for as well. A result without anything in it lets a condition see it, and no other succeed.
-		v = map[string]any{}
+		// The status was asked for as well: a condition can look at it.
+		v = metric.Absent{Why: fmt.Sprintf("the answer, of status %d, has no value", answer.Status)}
 	case err != nil:
 		return metric.Result{}, err
 	}
 	return metric.Result{Value: v, Status: answer.Status}, nil
+}
+
+// Check finds what can be known to be wrong without asking.
+func Check(p *v1alpha1.HTTPProvider) error {
+	if _, err := metric.Endpoint("http.url", p.URL); err != nil {
+		return err
+	}
+	_, err := parsePath(p.JSONPath)
+	return err
 }
 
 func value(conn *metric.Conn, body []byte, take path) (any, error) {

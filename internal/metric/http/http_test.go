@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/metric"
 	source "github.com/sluice-dev/sluice/internal/metric/http"
 	"github.com/sluice-dev/sluice/internal/metric/metrictest"
 )
@@ -45,6 +46,7 @@ const document = `{"data": {"ok": 3, "none": null, "items": [{"n": "a", "v": 1},
 
 func TestPath(t *testing.T) {
 	none := metrictest.Case{Err: "finds nothing", NoData: true}
+	emptyList := metrictest.Case{Want: []any{}} // A path that may find several things gives a list of none as well.
 	for _, c := range []struct {
 		path string
 		metrictest.Case
@@ -62,7 +64,7 @@ func TestPath(t *testing.T) {
 		{"{.list[-2:]}", metrictest.Case{Want: []any{5.0, 6.0}}},
 		{"{.list[::2]}", metrictest.Case{Want: []any{4.0, 6.0}}},
 		{"{.list[0:99]}", metrictest.Case{Want: []any{4.0, 5.0, 6.0}}},
-		{"{.list[2:1]}", none},
+		{"{.list[2:1]}", emptyList},
 		{"{.list[0,2]}", metrictest.Case{Want: []any{4.0, 6.0}}},
 		{"{.data['ok','a\\.b']}", metrictest.Case{Want: []any{3.0, 7.0}}},
 		{"{.data.items[*].v}", metrictest.Case{Want: []any{1.0, 2.5}}},
@@ -80,11 +82,11 @@ func TestPath(t *testing.T) {
 		{"{.data.missing.deeper}", none},
 		{"{.data.ok.deeper}", none},
 		{"{.data.none}", metrictest.Case{Err: "null", NoData: true}},
-		{`{.data.items[?(@.n=="c")].v}`, none},
+		{`{.data.items[?(@.n=="c")].v}`, emptyList},
 		{"{.list[9]}", none},
 		{"{.list[-9]}", none},
 		{"{.data[0]}", none},
-		{`{.data[?(@.a)]}`, none},
+		{`{.data[?(@.a)]}`, emptyList},
 		{`{.data.items[?(@.n>1)].v}`, metrictest.Case{Err: "compares values of different kinds"}},
 		{`{.data.items[?(@.on>true)].v}`, metrictest.Case{Err: "compares values of different kinds"}},
 		{`{.data.items[?(@.*==1)].v}`, metrictest.Case{Err: "compares several values"}},
@@ -126,19 +128,21 @@ func TestPathIsBounded(t *testing.T) {
 }
 
 func TestAcceptStatus(t *testing.T) {
-	empty := map[string]any{}
+	nothing := func(status int) any {
+		return metric.Absent{Why: fmt.Sprintf("the answer, of status %d, has no value", status)}
+	}
 	for _, c := range []struct {
 		path   string
 		status int
 		metrictest.Case
 	}{
 		{"", 503, metrictest.Case{Body: `{"ok": false}`, Want: map[string]any{"ok": false}}},
-		{"", 503, metrictest.Case{Body: "WORDS-OF-THE-SERVER", Want: empty}},
-		{"", 200, metrictest.Case{Body: "ok", Want: empty}},
-		{"", 204, metrictest.Case{Body: "", Want: empty}},
+		{"", 503, metrictest.Case{Body: "WORDS-OF-THE-SERVER", Want: nothing(503)}},
+		{"", 200, metrictest.Case{Body: "ok", Want: nothing(200)}},
+		{"", 204, metrictest.Case{Body: "", Want: nothing(204)}},
 		{"{.ok}", 200, metrictest.Case{Body: `{"ok": 1}`, Want: 1.0}},
-		{"{.ok}", 503, metrictest.Case{Body: "", Want: empty}},
-		{"{.ok}", 503, metrictest.Case{Body: `{"other": 1}`, Want: empty}},
+		{"{.ok}", 503, metrictest.Case{Body: "", Want: nothing(503)}},
+		{"{.ok}", 503, metrictest.Case{Body: `{"other": 1}`, Want: nothing(503)}},
 		{"{.ok}", 200, metrictest.Case{Body: `{"other": 1}`, Err: "finds nothing", NoData: true}},
 		{"{.ok}", 200, metrictest.Case{Body: "ok", Err: "not JSON"}},
 	} {

@@ -114,10 +114,10 @@ func (p path) from(v any) (any, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("http.jsonPath: %w", err)
+	case p.many:
+		return append([]any{}, found...), nil // A list also of nothing.
 	case len(found) == 0:
 		return nil, metric.NoData{Why: "http.jsonPath finds nothing in the answer"}
-	case p.many:
-		return found, nil
 	}
 	return found[0], nil
 }

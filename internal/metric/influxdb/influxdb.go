@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/metric"
 )
 
@@ -30,6 +31,12 @@ type question struct {
 type dialect struct {
 	Header      bool     `json:"header"`
 	Annotations []string `json:"annotations"`
+}
+
+// Check finds what can be known to be wrong without asking.
+func Check(p *v1alpha1.InfluxDBProvider) error {
+	_, err := metric.Endpoint("influxDB.address", p.Address)
+	return err
 }
 
 func (source) Measure(ctx context.Context, q metric.Query) (metric.Result, error) {

@@ -27,6 +27,12 @@ type question struct {
 	Context map[string]string               `json:"context"`
 }
 
+// Check finds what can be known to be wrong without asking.
+func Check(p *v1alpha1.PluginProvider) error {
+	_, err := metric.Endpoint("plugin.url", p.URL)
+	return err
+}
+
 func (source) Measure(ctx context.Context, q metric.Query) (metric.Result, error) {
 	p := q.Provider.Plugin
 	u, err := metric.Endpoint("plugin.url", p.URL)

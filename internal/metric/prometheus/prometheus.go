@@ -50,7 +50,16 @@ func (source) Measure(ctx context.Context, q metric.Query) (metric.Result, error
 	if err != nil {
 		return metric.Result{}, err
 	}
-	return read(answer, q.By)
+	return read(answer, q.By, p.Range != nil)
+}
+
+// Check finds what can be known to be wrong without asking.
+func Check(p *v1alpha1.PrometheusProvider) error {
+	if _, _, err := question(p, time.Time{}); err != nil || p.Address == "" {
+		return err
+	}
+	_, err := metric.Endpoint("prometheus.address", p.Address)
+	return err
 }
 
 func question(p *v1alpha1.PrometheusProvider, now time.Time) (path string, form url.Values, err error) {
@@ -101,7 +110,7 @@ type response struct {
 	} `json:"data"`
 }
 
-func read(answer metric.Answer, by string) (metric.Result, error) {
+func read(answer metric.Answer, by string, ranged bool) (metric.Result, error) {
 	var r response
 	broken := json.Unmarshal(answer.Body, &r) != nil
 	if err := answer.Err(); err != nil {
@@ -116,7 +125,7 @@ func read(answer metric.Answer, by string) (metric.Result, error) {
 	case r.Status != "success":
 		return metric.Result{}, fmt.Errorf("prometheus.query: the server could not answer (%s)", kind(r.ErrorType))
 	}
-	v, err := value(r, by)
+	v, err := value(r, by, ranged)
 	if err != nil {
 		return metric.Result{}, err
 	}
@@ -141,7 +150,8 @@ func kind(errorType string) string {
 
 var errShape = errors.New("the answer has not the form of Prometheus' query API")
 
-func value(r response, by string) (any, error) {
+// value is always a list of numbers; with by it is a map of them.
+func value(r response, by string, ranged bool) (any, error) {
 	if by != "" && r.Data.ResultType != "vector" {
 		return nil, fmt.Errorf("prometheus.query gives no series of now with the label %[1]s; group by it, as sum by (%[1]s) (...), and set no range", by)
 	}
@@ -151,7 +161,11 @@ func value(r response, by string) (any, error) {
 		if json.Unmarshal(r.Data.Result, &p) != nil {
 			return nil, errShape
 		}
-		return p.number()
+		f, err := p.number()
+		if err != nil {
+			return nil, err
+		}
+		return []float64{f}, nil // As a vector of one: the type of the result must not depend on the query's last function.
 	case "vector":
 		var all []series
 		if json.Unmarshal(r.Data.Result, &all) != nil {
@@ -162,6 +176,9 @@ func value(r response, by string) (any, error) {
 		}
 		return vector(all)
 	case "matrix":
+		if !ranged {
+			return nil, errors.New("prometheus.query gives the values of a time, as up[5m] does; set prometheus.range, or take one number of them, as by avg_over_time()")
+		}
 		var all []series
 		if json.Unmarshal(r.Data.Result, &all) != nil {
 			return nil, errShape
@@ -243,12 +260,6 @@ func vector(all []series) (any, error) {
 			return nil, err
 		}
 		out = append(out, f)
-	}
-	switch len(out) {
-	case 0:
-		return nil, errNone
-	case 1:
-		return out[0], nil
 	}
 	return out, nil
 }

@@ -26,7 +26,7 @@ func kit(r *v1alpha1.PrometheusRange) metrictest.Kit {
 			return v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusProvider{Address: address, Query: "up", Range: r, Connection: c}}
 		},
 		Good: metrictest.Answers(http.StatusOK, success("vector", sample("0.25"))),
-		Want: 0.25,
+		Want: []float64{0.25},
 	}
 }
 
@@ -61,11 +61,11 @@ func TestLaw(t *testing.T) { metrictest.Run(t, kit(nil)) }
 
 func TestInstant(t *testing.T) {
 	metrictest.Table(t, kit(nil), []metrictest.Case{
-		{Name: "one series", Body: success("vector", sample("1e-3")), Want: 0.001},
+		{Name: "one series", Body: success("vector", sample("1e-3")), Want: []float64{0.001}},
 		{Name: "several", Body: success("vector", sample("1"), sample("2.5")), Want: []float64{1, 2.5}},
-		{Name: "scalar", Body: success("scalar", `[1893553445,"42"]`), Want: 42.0},
-		{Name: "selector of a range", Body: success("matrix", samples("1", "2")), Want: []float64{1, 2}},
-		{Name: "none", Body: success("vector"), Err: "finds no series", NoData: true},
+		{Name: "scalar", Body: success("scalar", `[1893553445,"42"]`), Want: []float64{42}},
+		{Name: "selector of a range", Body: success("matrix", samples("1", "2")), Err: "set prometheus.range"},
+		{Name: "none", Body: success("vector"), Want: []float64{}},
 		{Name: "NaN", Body: success("vector", sample("NaN")), Err: "NaN", NoData: true},
 		{Name: "one of several is NaN", Body: success("vector", sample("1"), sample("NaN")), Err: "NaN", NoData: true},
 		{Name: "infinite", Body: success("vector", sample("+Inf")), Err: "infinite", NoData: true},
@@ -76,7 +76,7 @@ func TestInstant(t *testing.T) {
 		{Name: "number that is no text", Body: success("vector", `{"value":[1,2]}`), Err: "has not the form"},
 		{Name: "unknown kind", Body: success("tensor"), Err: "has not the form"},
 		{
-			Name: "warnings", Want: 1.0, Note: "1 warning",
+			Name: "warnings", Want: []float64{1}, Note: "1 warning",
 			Body: strings.Replace(success("vector", sample("1")), `"success"`, `"success","warnings":["WORDS-OF-THE-SERVER"]`, 1),
 		},
 		{
@@ -93,6 +93,23 @@ func TestInstant(t *testing.T) {
 		},
 		{Name: "proxy", Status: 502, Body: "<html>WORDS-OF-THE-SERVER", Err: "502 Bad Gateway"},
 	})
+}
+
+// TestFaultB12OneSeriesIsAListAsWell: the same condition can be evaluated whatever number of pods has been scraped.
+func TestFaultB12OneSeriesIsAListAsWell(t *testing.T) {
+	condition, err := metric.Compile(metric.ShapeOf(v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusProvider{}}), "result.all(x, x < 5.0)", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, body := range []string{success("vector", sample("1")), success("vector", sample("1"), sample("2")), success("scalar", `[1,"1"]`)} {
+		r, err := kit(nil).Measure(t, metrictest.Answers(http.StatusOK, body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if phase, why := condition.Judge(r.Value, r.Status); phase != v1alpha1.AnalysisSuccessful {
+			t.Errorf("%s: %s (%s)", body, phase, why)
+		}
+	}
 }
 
 // byLabel asks for the series by a label.

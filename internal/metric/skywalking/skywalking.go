@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/metric"
 )
 
@@ -33,6 +34,12 @@ type source struct{}
 type server struct {
 	conn *metric.Conn
 	url  *url.URL
+}
+
+// Check finds what can be known to be wrong without asking.
+func Check(p *v1alpha1.SkyWalkingProvider) error {
+	_, err := metric.Endpoint("skyWalking.address", p.Address)
+	return err
 }
 
 func (source) Measure(ctx context.Context, q metric.Query) (metric.Result, error) {

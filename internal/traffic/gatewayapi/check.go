@@ -3,6 +3,7 @@ package gatewayapi
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/sluice-dev/sluice/internal/release"
@@ -29,6 +30,18 @@ func (Provider) Check(w traffic.World, splits []traffic.Split) error {
 		}
 		if err := t.checkLimits(step, w.Route.GetName(), team, s); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// CheckSplits refuses matches that no HTTPRoute can say.
+func (Provider) CheckSplits(splits []traffic.Split) []error {
+	for i, s := range splits {
+		for j, m := range s.Matches {
+			if err := checkEntry(fmt.Sprintf("spec.canary.steps[%d].match[%d]", i, j), m); err != nil {
+				return []error{err}
+			}
 		}
 	}
 	return nil
@@ -113,6 +126,9 @@ func checkEntry(at string, m release.Match) error {
 	for k, h := range m.Headers {
 		if h.Name == "" || (h.Value == "") == (h.Regex == "") {
 			return fmt.Errorf("%s.headers[%d]: needs a name, and either a value or a regex; set one of the two", at, k)
+		}
+		if _, err := regexp.Compile(h.Regex); err != nil {
+			return fmt.Errorf("%s.headers[%d].regex: %q is no regular expression in the syntax RE2 (%w); mend it, as ^(eu|us)-.*$", at, k, h.Regex, err)
 		}
 	}
 	for k, c := range m.Cookies {

@@ -30,12 +30,17 @@ func (p Provider) Check(w traffic.World, splits []traffic.Split) error {
 	if err := checkRoute(w); err != nil {
 		return err
 	}
+	return errors.Join(Provider{}.CheckSplits(splits)...)
+}
+
+// CheckSplits refuses matches that annotations cannot say.
+func (Provider) CheckSplits(splits []traffic.Split) []error {
 	for i, s := range splits {
 		if s.Weight < 0 || s.Weight > 100 {
-			return fmt.Errorf("spec.canary.steps[%d].weight: %d is not a share in percent; set 0 to 100", i, s.Weight)
+			return []error{fmt.Errorf("spec.canary.steps[%d].weight: %d is not a share in percent; set 0 to 100", i, s.Weight)}
 		}
 		if err := checkMatches(fmt.Sprintf("spec.canary.steps[%d].match", i), s.Matches); err != nil {
-			return err
+			return []error{err}
 		}
 	}
 	return nil
@@ -45,9 +50,6 @@ func checkRoute(w traffic.World) error {
 	name := w.Route.GetName()
 	if isCanary(w.Route.GetAnnotations()) {
 		return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s is a canary itself (annotation %s); name the Ingress that it is the canary of, and remove %s", name, canaryOn, name)
-	}
-	if len(name)+len(suffix) > 253 {
-		return fmt.Errorf("spec.traffic[].ingress.name: %s is too long to name a canary Ingress %s%s after it (253 characters at most); shorten it", name, name, suffix)
 	}
 	if problem := unrouted(w); problem != "" {
 		return fmt.Errorf("spec.traffic[].ingress.name: %s; name the Ingress that does", problem)

@@ -8,14 +8,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
 // ChangedAt is the annotation of the canary Ingress that says when Sluice last changed it.
 const ChangedAt = "sluice.dev/changed-at"
-
-// suffix of the canary Ingress' name.
-const suffix = "-canary"
 
 // Provider is the layer; it has no state.
 type Provider struct {
@@ -42,7 +40,7 @@ func (Provider) Kind() schema.GroupVersionKind {
 }
 
 // BesideName is the name of the canary Ingress.
-func (Provider) BesideName(route string) string { return route + suffix }
+func (Provider) BesideName(route string) string { return naming.CanaryIngress(route) }
 
 // Apply adds the canary Ingress or brings it up to date.
 func (Provider) Apply(w traffic.World, s traffic.Split) traffic.Change {
@@ -99,7 +97,7 @@ func canary(w traffic.World, s traffic.Split) *unstructured.Unstructured {
 		"kind":       "Ingress",
 		"spec":       canarySpec(spec(w.Route), services(w.Backends)),
 	}}
-	u.SetName(w.Route.GetName() + suffix)
+	u.SetName(naming.CanaryIngress(w.Route.GetName()))
 	u.SetNamespace(w.Route.GetNamespace())
 	u.SetAnnotations(annotations)
 	return u

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/podtemplate"
 	"github.com/sluice-dev/sluice/internal/release"
 )
@@ -57,7 +58,9 @@ func Next(d *unstructured.Unstructured, owner metav1.OwnerReference, labels map[
 }
 
 // NameOf is the name of a Deployment's ReplicaSet with this pod-template-hash label.
-func NameOf(d *unstructured.Unstructured, short string) string { return d.GetName() + "-" + short }
+func NameOf(d *unstructured.Unstructured, short string) string {
+	return naming.ReplicaSet(d.GetName(), short)
+}
 
 // with is labels with more of them.
 func with(labels, more map[string]string) map[string]string {

@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+)
+
+// TestFaultB22Moments: a moment that has passed is no "<invalid>".
+func TestFaultB22Moments(t *testing.T) {
+	now := time.Unix(1790000000, 0)
+	for off, want := range map[time.Duration]string{
+		5 * time.Minute: "in 5m", 0: "in 0s", -3 * time.Second: "passed 3s ago", -2 * time.Hour: "passed 120m ago",
+	} {
+		if got := ahead(now, now.Add(off)); got != want {
+			t.Errorf("%s: %q, not %q", off, got, want)
+		}
+	}
+	if got := span(-time.Minute); got != "0s" {
+		t.Errorf("a negative time is %q", got)
+	}
+}
+
+// TestFaultB22WhatDiffers: two revisions of the same image are told apart.
+func TestFaultB22WhatDiffers(t *testing.T) {
+	revision := func(image, hash string) v1alpha1.Revision {
+		return v1alpha1.Revision{Hash: hash + strings.Repeat("0", 54), PodTemplateHash: hash, Images: []v1alpha1.ContainerImage{{Container: "web", Image: image}}}
+	}
+	stable := revision("shop:green", "5b8f")
+	if got := beside(revision("shop:blue", "77aa"), &stable); got != "shop:blue" {
+		t.Errorf("other images: %q", got)
+	}
+	want := "shop:green with the pod template 77aa (the stable one has the same images and the pod template 5b8f)"
+	if got := beside(revision("shop:green", "77aa"), &stable); got != want {
+		t.Errorf("the same images: %q", got)
+	}
+}
+
+// TestFaultB21AgentsAreNamed: who rolls back under an agent is told that the agent brings the revision back.
+func TestFaultB21AgentsAreNamed(t *testing.T) {
+	d := &appsv1.Deployment{}
+	d.Name = "shop"
+	if got := appliedAgain(d); !strings.Contains(got, "in the cluster only") {
+		t.Error(got)
+	}
+	d.Labels = map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps"}
+	if got := appliedAgain(d); !strings.Contains(got, "Flux applies deployment/shop from Git; change it there, too") {
+		t.Error(got)
+	}
+	d.Annotations = map[string]string{"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:demo/shop"}
+	if got := appliedAgain(d); !strings.Contains(got, "Argo CD applies") {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,143 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/measure"
+	"github.com/sluice-dev/sluice/internal/window"
+)
+
+const (
+	// staleDelay is how long after a write of our own that the cache does not show yet an object is looked at again.
+	staleDelay = 250 * time.Millisecond
+	// maxMessage bounds the condition's message, in bytes.
+	maxMessage = 1024
+)
+
+// checked is one kind of object.
+type checked struct {
+	name  string
+	empty func() client.Object
+	// look gives what is wrong with the object, and the status to write that into.
+	look func(client.Object) (problems []string, status *v1alpha1.CheckStatus)
+}
+
+var kinds = []checked{
+	{"releasewindow", func() client.Object { return &v1alpha1.ReleaseWindow{} }, func(o client.Object) ([]string, *v1alpha1.CheckStatus) {
+		w := o.(*v1alpha1.ReleaseWindow)
+		var problems []string
+		for _, err := range window.Check(w.Spec) {
+			problems = append(problems, err.Error())
+		}
+		if len(problems) > 0 {
+			problems = append(problems, "until that is mended, the releases of the Rollouts that this window selects wait")
+		}
+		return problems, &w.Status
+	}},
+	{"analysistemplate", func() client.Object { return &v1alpha1.AnalysisTemplate{} }, func(o client.Object) ([]string, *v1alpha1.CheckStatus) {
+		t := o.(*v1alpha1.AnalysisTemplate)
+		return template(t.Spec), &t.Status
+	}},
+	{"clusteranalysistemplate", func() client.Object { return &v1alpha1.ClusterAnalysisTemplate{} }, func(o client.Object) ([]string, *v1alpha1.CheckStatus) {
+		t := o.(*v1alpha1.ClusterAnalysisTemplate)
+		return template(t.Spec), &t.Status
+	}},
+}
+
+func template(spec v1alpha1.AnalysisTemplateSpec) []string {
+	var out []string
+	for _, p := range measure.CheckTemplate(spec) {
+		out = append(out, p.Error())
+	}
+	return out
+}
+
+// Setup adds a controller for each kind.
+func Setup(mgr manager.Manager, newClient func() *kube.Client) error {
+	for _, k := range kinds {
+		r := &Reconciler{kind: k, Kube: newClient(), Events: mgr.GetEventRecorder("sluice")}
+		c, err := controller.New("check-"+k.name, mgr, controller.Options{Reconciler: r})
+		if err != nil {
+			return fmt.Errorf("make controller: %w", err)
+		}
+		if err := c.Watch(source.Kind(mgr.GetCache(), k.empty(), &handler.EnqueueRequestForObject{})); err != nil {
+			return fmt.Errorf("watch: %w", err)
+		}
+	}
+	return nil
+}
+
+// Reconciler looks at the objects of one kind.
+type Reconciler struct {
+	Kube   *kube.Client
+	Events events.EventRecorder
+	kind   checked
+}
+
+// Reconcile looks at one object, and writes its status where that says something else.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	behind, err := r.Kube.Fresh(ctx, req.NamespacedName)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if behind != nil {
+		return ctrl.Result{RequeueAfter: staleDelay}, nil
+	}
+	before := r.kind.empty()
+	if err := r.Kube.Get(ctx, req.NamespacedName, before); err != nil {
+		r.Kube.Forget(req.NamespacedName)
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	after := before.DeepCopyObject().(client.Object)
+	problems, status := r.kind.look(after)
+	if !note(status, problems, after.GetGeneration()) {
+		return ctrl.Result{}, nil
+	}
+	if err := r.Kube.For(req.NamespacedName).PatchStatus(ctx, before, after); err != nil {
+		return ctrl.Result{}, err
+	}
+	if len(problems) > 0 {
+		r.Events.Eventf(after, nil, corev1.EventTypeWarning, v1alpha1.ReasonInvalid, "Check", "%s", sentence(problems))
+	}
+	return ctrl.Result{}, nil
+}
+
+// note writes what was found into a status, and says whether that is news.
+func note(s *v1alpha1.CheckStatus, problems []string, generation int64) bool {
+	condition := metav1.Condition{
+		Type: v1alpha1.ConditionValid, Status: metav1.ConditionTrue, ObservedGeneration: generation,
+		Reason: v1alpha1.ReasonValid, Message: "the spec can be read",
+	}
+	if len(problems) > 0 {
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, v1alpha1.ReasonInvalid, sentence(problems)
+	}
+	changed := meta.SetStatusCondition(&s.Conditions, condition)
+	if s.ObservedGeneration != generation {
+		s.ObservedGeneration, changed = generation, true
+	}
+	return changed
+}
+
+func sentence(problems []string) string {
+	text := strings.Join(problems, "; ")
+	if len(text) > maxMessage {
+		text = strings.ToValidUTF8(text[:maxMessage-3], "") + "..."
+	}
+	return text
+}
