@@ -39,10 +39,11 @@ func SelectsOld(services []string, workload string, oldLabels, podLabels map[str
 // SelectsOthers: a Service leads to pods of other workloads as well.
 func SelectsOthers(service, workload string, pods []string) string {
 	return fmt.Sprintf("the Service %q selects pods of other workloads too (%s): give it a selector that only the pods of Deployment %q match, since a release narrows it to one revision",
-		service, strings.Join(firstOf(pods, 3), ", "), workload)
+		service, strings.Join(FirstOf(pods, 3), ", "), workload)
 }
 
-func firstOf(list []string, n int) []string {
+// FirstOf is the first n of a list, and how many more there are.
+func FirstOf(list []string, n int) []string {
 	if len(list) <= n {
 		return list
 	}

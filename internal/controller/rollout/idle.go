@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/measure"
+	"github.com/sluice-dev/sluice/internal/preflight"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/translate"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
@@ -414,7 +415,7 @@ func inWords(before string, changes []string) string {
 	if len(changes) == 0 {
 		return ""
 	}
-	return before + strings.Join(firstOf(changes, 3), ", ")
+	return before + strings.Join(preflight.FirstOf(changes, 3), ", ")
 }
 
 // cameWith says what the release changed that brought the revision that runs.

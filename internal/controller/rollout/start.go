@@ -38,7 +38,7 @@ func (r *Reconciler) problem(w *world) string {
 		return w.trouble
 	}
 	if len(w.unproven) > 0 {
-		return fmt.Sprintf("%s: labelled as of this Rollout, but no release of it made it; it may come from a backup: remove it, or its label %s", strings.Join(firstOf(w.unproven, 3), ", "), v1alpha1.LabelRollout)
+		return fmt.Sprintf("%s: labelled as of this Rollout, but no release of it made it; it may come from a backup: remove it, or its label %s", strings.Join(preflight.FirstOf(w.unproven, 3), ", "), v1alpha1.LabelRollout)
 	}
 	plan := translate.Plan(w.rollout)
 	spec := translate.Spec(plan, "from", "to")
