@@ -147,7 +147,7 @@ func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, 
 		w.note("%s/%s: %s", kind, name, sentence(err))
 		return
 	}
-	world := traffic.World{Route: route, Backends: backendsOf(services), Now: e.now()}
+	world := traffic.World{Rollout: r.Name, Route: route, Backends: backendsOf(services), Now: e.now()}
 	if err := provider.Check(world, splitsOf(r)); err != nil {
 		w.refuse("spec.traffic[%d]: %s", i, err.Error())
 	}

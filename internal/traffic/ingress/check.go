@@ -38,6 +38,31 @@ func (p Provider) Check(w traffic.World, splits []traffic.Split) error {
 			return err
 		}
 	}
+	return checkOthers(w)
+}
+
+// checkOthers has the release wait where another one's canary Ingress would serve the same requests: ingress-nginx takes
+// one canary for a host and path, and ignores every other.
+func checkOthers(w traffic.World) error {
+	own := locations(spec(w.Route), stables(w.Backends))
+	for _, o := range w.Parties {
+		route := o.Route
+		if route == nil {
+			route = w.Route
+		}
+		if className(route) != className(w.Route) {
+			continue // Another controller's.
+		}
+		for _, at := range locations(spec(route), stables(o.Backends)) {
+			switch {
+			case !slices.Contains(own, at):
+			case o.Release == "":
+				return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s and Ingress %s both serve %s, and ingress-nginx takes one canary for a host and path; name one of the two", w.Route.GetName(), route.GetName(), at)
+			default:
+				return &traffic.Busy{Release: o.Release, Why: fmt.Sprintf("it may have a canary for %s (Ingress %s), and ingress-nginx takes one for a host and path", at, route.GetName())}
+			}
+		}
+	}
 	return nil
 }
 
@@ -45,9 +70,6 @@ func checkRoute(w traffic.World) error {
 	name := w.Route.GetName()
 	if isCanary(w.Route.GetAnnotations()) {
 		return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s is a canary itself (annotation %s); name the Ingress that it is the canary of, and remove %s", name, canaryOn, name)
-	}
-	if len(name)+len(suffix) > 253 {
-		return fmt.Errorf("spec.traffic[].ingress.name: %s is too long to name a canary Ingress %s%s after it (253 characters at most); shorten it", name, name, suffix)
 	}
 	if problem := unrouted(w); problem != "" {
 		return fmt.Errorf("spec.traffic[].ingress.name: %s; name the Ingress that does", problem)

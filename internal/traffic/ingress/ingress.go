@@ -1,7 +1,10 @@
 package ingress
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -14,8 +17,14 @@ import (
 // ChangedAt is the annotation of the canary Ingress that says when Sluice last changed it.
 const ChangedAt = "sluice.dev/changed-at"
 
-// suffix of the canary Ingress' name.
-const suffix = "-canary"
+const (
+	// suffix of the canary Ingress' name.
+	suffix = "-canary"
+	// maxName is the longest name that an Ingress may have.
+	maxName = 253
+	// digest is how many characters tell the canaries of several Rollouts apart.
+	digest = 10
+)
 
 // Provider is the layer; it has no state.
 type Provider struct {
@@ -41,8 +50,16 @@ func (Provider) Kind() schema.GroupVersionKind {
 	return schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"}
 }
 
-// BesideName is the name of the canary Ingress.
-func (Provider) BesideName(route string) string { return route + suffix }
+// BesideName is the name of the canary Ingress: "shop-canary" beside Ingress shop for Rollout shop, and
+// "shop-canary-1f3870be27" for any other Rollout, so that each of several that share an Ingress has its own.
+func (Provider) BesideName(route, rollout string) string {
+	if route == rollout && len(route)+len(suffix) <= maxName {
+		return route + suffix
+	}
+	sum := sha256.Sum256([]byte(route + "/" + rollout))
+	tail := suffix + "-" + hex.EncodeToString(sum[:])[:digest]
+	return strings.TrimRight(route[:min(len(route), maxName-len(tail))], "-.") + tail
+}
 
 // Apply adds the canary Ingress or brings it up to date.
 func (Provider) Apply(w traffic.World, s traffic.Split) traffic.Change {
@@ -99,7 +116,7 @@ func canary(w traffic.World, s traffic.Split) *unstructured.Unstructured {
 		"kind":       "Ingress",
 		"spec":       canarySpec(spec(w.Route), services(w.Backends)),
 	}}
-	u.SetName(w.Route.GetName() + suffix)
+	u.SetName(Provider{}.BesideName(w.Route.GetName(), w.Rollout))
 	u.SetNamespace(w.Route.GetNamespace())
 	u.SetAnnotations(annotations)
 	return u
