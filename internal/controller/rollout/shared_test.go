@@ -187,7 +187,7 @@ func (c *crowd) wantEnded(releases ...string) {
 }
 
 func onRoute() v1alpha1.TrafficLayer {
-	return v1alpha1.TrafficLayer{HTTPRoute: &v1alpha1.TrafficReference{Name: "web"}}
+	return v1alpha1.TrafficLayer{HTTPRoute: &v1alpha1.HTTPRouteReference{Name: "web"}}
 }
 
 // TestFaultB4SharedRule: two Rollouts in one rule of one route, both released. Each has its share of its own requests,
