@@ -65,12 +65,13 @@ func CanaryServiceOf(service string, number int64) string {
 	return Fit(service, canary+"-"+strconv.FormatInt(number, 10), MaxLabel)
 }
 
-// CanaryIngress is the name of the Ingress beside one of the team's: "shop-canary".
-func CanaryIngress(ingress string) string { return Fit(ingress, canary, MaxObject) }
-
-// CanaryIngressOf is the name of such an Ingress where each Rollout needs one of its own: "web-shop-canary".
-func CanaryIngressOf(ingress, rollout string) string {
-	return Fit(ingress+"-"+rollout, canary, MaxObject)
+// CanaryIngress is the name of the Ingress that a Rollout's release makes beside one of the team's: "shop-canary" where
+// both have one name, else "web-canary-1f3870be", since several Rollouts may share an Ingress.
+func CanaryIngress(ingress, rollout string) string {
+	if ingress == rollout {
+		return Fit(ingress, canary, MaxObject)
+	}
+	return Fit(ingress, canary+"-"+Hash(ingress+"/"+rollout), MaxObject)
 }
 
 // ReplicaSet is the name that the Deployment controller would give the ReplicaSet of a pod template, and so do we

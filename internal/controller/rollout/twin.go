@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
@@ -15,8 +16,13 @@ const plainSuffix = "-canary"
 
 // twinName is the name of the canary Service beside a Service of the team's, in the release under way or in the next.
 func (w *world) twinName(service string) string {
+	return canaryServiceOf(w.active(), service)
+}
+
+// canaryServiceOf is the same in this release, or in the next where rel is nil.
+func canaryServiceOf(rel *v1alpha1.Release, service string) string {
 	suffix := plainSuffix
-	if rel := w.active(); rel != nil {
+	if rel != nil {
 		suffix = cmp.Or(rel.Spec.CanarySuffix, plainSuffix)
 	}
 	return naming.Fit(service, suffix, naming.MaxLabel)

@@ -39,8 +39,8 @@ func (Provider) Kind() schema.GroupVersionKind {
 	return schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"}
 }
 
-// BesideName is the name of the canary Ingress.
-func (Provider) BesideName(route string) string { return naming.CanaryIngress(route) }
+// BesideName is the name of the canary Ingress: each of several Rollouts that share an Ingress has its own.
+func (Provider) BesideName(route, rollout string) string { return naming.CanaryIngress(route, rollout) }
 
 // Apply adds the canary Ingress or brings it up to date.
 func (Provider) Apply(w traffic.World, s traffic.Split) traffic.Change {
@@ -97,7 +97,7 @@ func canary(w traffic.World, s traffic.Split) *unstructured.Unstructured {
 		"kind":       "Ingress",
 		"spec":       canarySpec(spec(w.Route), services(w.Backends)),
 	}}
-	u.SetName(naming.CanaryIngress(w.Route.GetName()))
+	u.SetName(naming.CanaryIngress(w.Route.GetName(), w.Rollout))
 	u.SetNamespace(w.Route.GetNamespace())
 	u.SetAnnotations(annotations)
 	return u
