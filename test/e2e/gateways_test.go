@@ -44,6 +44,7 @@ func defaults(rollout *unstructured.Unstructured) *unstructured.Unstructured {
 	for _, l := range layers {
 		for _, ref := range l.(map[string]any) {
 			delete(ref.(map[string]any), "settle")
+			delete(ref.(map[string]any), "confirm")
 		}
 	}
 	set(rollout, layers, "spec", "traffic")
