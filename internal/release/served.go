@@ -84,5 +84,6 @@ func (t *turn) shareQuestion() ShareQuestion {
 			q.Since = at
 		}
 	}
+	q.Since = q.Since.UTC().Truncate(time.Microsecond) // The same before and after it was stored.
 	return q
 }

@@ -44,6 +44,7 @@ func defaults(rollout *unstructured.Unstructured) *unstructured.Unstructured {
 	for _, l := range layers {
 		for _, ref := range l.(map[string]any) {
 			delete(ref.(map[string]any), "settle")
+			delete(ref.(map[string]any), "confirm")
 		}
 	}
 	set(rollout, layers, "spec", "traffic")
@@ -107,6 +108,7 @@ func earlyAccepted(t *testing.T, c *playground.Cluster) {
 // refused by name before anything moves.
 func previewInTheWay(t *testing.T, c *playground.Cluster) {
 	w, _ := onIngress(t, c, step(20))
+	w.kubectl("patch", "rollout", "shop", "--type", "json", "-p", `[{"op":"add","path":"/spec/traffic/0/ingress/confirm","value":"Settle"}]`)
 	w.apply(w.objects(`{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: shop-preview, annotations: {nginx.ingress.kubernetes.io/canary: "true", nginx.ingress.kubernetes.io/canary-by-header: X-Preview}}, spec: {ingressClassName: nginx, rules: [{host: canary.demo, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: assets, port: {number: 80}}}}]}}]}}`)...)
 	w.setImage("green")
 	until(w, long, "the Rollout names shop-preview", func() error {

@@ -71,7 +71,8 @@ func shared(t *testing.T) *playground.Cluster {
 		}
 		if suite.err = install(c.Kubeconfig); suite.err == nil {
 			suite.controller, suite.err = startController(c.Kubeconfig, whenVerbose(), "--notify-hosts", "127.0.0.1",
-				"--metric-hosts", "127.0.0.1", "--metric-hosts-loopback", "--prometheus-address", c.Prometheus, "--request-metrics", "playground")
+				"--metric-hosts", "127.0.0.1", "--metric-hosts-loopback", "--prometheus-address", c.Prometheus, "--request-metrics", "playground",
+				"--scrape-interval", "1s")
 		}
 	})
 	if suite.err != nil {

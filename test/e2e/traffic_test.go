@@ -73,6 +73,7 @@ func routed(t *testing.T, objects func(*world) []*unstructured.Unstructured, lay
 	objs := append(without(w.example("1-nginx/shop.yaml", "1-nginx/assets.yaml"), "Ingress"), objects(w)...)
 	rollout := only(w.example("1-nginx/rollout.yaml"), "Rollout")
 	set(rollout, layers, "spec", "traffic")
+	eachLayer(rollout, func(in map[string]any) { in["confirm"] = string(v1alpha1.ConfirmByRequests) })
 	quicken(rollout)
 	first := step(20)
 	first["match"] = headers("X-Canary", "always")

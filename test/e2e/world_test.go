@@ -136,6 +136,9 @@ func quicken(o *unstructured.Unstructured) {
 			if _, ok := in["settle"]; !ok {
 				in["settle"] = settle()
 			}
+			if _, ok := in["confirm"]; !ok {
+				in["confirm"] = string(v1alpha1.ConfirmBySettle) // Most tests send no requests that could be counted.
+			}
 		})
 		eachStep(o, func(step map[string]any) {
 			if p, ok := step["pause"].(map[string]any); ok && p["duration"] == "30s" {

@@ -37,10 +37,10 @@ type Meter struct {
 
 const (
 	askLimit = 20 * time.Second
-	// learnEvery is how often it is looked how often Prometheus collects.
-	learnEvery = time.Minute
+	// learnEvery is how often it is looked how often Prometheus collects, and learnSoon as long as that is not known.
+	learnEvery, learnSoon = time.Minute, 5 * time.Second
 	// least and most bound what is believed of it.
-	least, most = time.Second, 2 * time.Minute
+	least, most = 2 * time.Second, 2 * time.Minute
 )
 
 // Counts says whether these metrics count what comes by an Ingress, or by an HTTPRoute.
@@ -71,14 +71,16 @@ func (m *Meter) Start(ctx context.Context) error {
 	if m.Fixed > 0 {
 		return nil
 	}
-	tick := time.NewTicker(learnEvery)
-	defer tick.Stop()
 	for {
 		m.learn(ctx)
+		next := learnEvery
+		if m.learned.Load() == 0 {
+			next = learnSoon
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-time.After(next):
 		}
 	}
 }

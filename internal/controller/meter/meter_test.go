@@ -35,7 +35,7 @@ func TestFaultC6Learned(t *testing.T) {
 		err   error
 		want  time.Duration
 	}{
-		{30.0, nil, 30 * time.Second}, {0.01, nil, time.Second}, {1e9, nil, 2 * time.Minute},
+		{30.0, nil, 30 * time.Second}, {0.01, nil, 2 * time.Second}, {1e9, nil, 2 * time.Minute},
 		{nil, errors.New("connection refused"), 2 * time.Minute}, {"x", nil, 2 * time.Minute}, {15.0, nil, 15 * time.Second},
 	} {
 		s.value, s.err = c.value, c.err
@@ -47,7 +47,7 @@ func TestFaultC6Learned(t *testing.T) {
 	if got := m.Collection(); got != m.Fixed {
 		t.Errorf("the installation's word: %s", got)
 	}
-	if !strings.Contains(s.asked[0], "count_over_time(nginx_ingress_controller_requests[") {
+	if !strings.Contains(s.asked[0], "timestamp(nginx_ingress_controller_requests)") {
 		t.Error(s.asked[0])
 	}
 }

@@ -14,11 +14,12 @@ func Requests(name, namespace, service string) string {
 	return strings.NewReplacer("{{namespace}}", namespace, version, service).Replace("sum(" + d.both(d.requests, "") + ")")
 }
 
-// collectionWindow is the time in which collections are counted.
-const collectionWindow = "120"
+// collectionWindow is the time in which collections are looked at, and how closely.
+const collectionWindow = "[2m:2s]"
 
-// Collection asks how often the counter of requests is collected, in seconds: the series that was collected most often in
-// the last two minutes tells.
+// Collection asks how often the counter of requests is collected, in seconds: for each target that has it, the time from
+// the first to the last collection of two minutes, by their number. It has no answer before the second collection.
 func Collection(name string) string {
-	return collectionWindow + " / max(count_over_time(" + dialects[name].requests + "[" + collectionWindow + "s]))"
+	at := "max by (instance) (timestamp(" + dialects[name].requests + "))" + collectionWindow
+	return "max((max_over_time(" + at + ") - min_over_time(" + at + ")) / (changes(" + at + ") > 0))"
 }
