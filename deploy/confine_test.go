@@ -45,7 +45,7 @@ func TestFaultA14Namespaces(t *testing.T) {
 		}
 		for _, line := range rightsOf(t, object) {
 			if resource := strings.Fields(line)[1]; !slices.Contains([]string{
-				"sluice.dev/clusteranalysistemplates", "networking.k8s.io/ingressclasses", "admissionregistration.k8s.io/mutatingadmissionpolicies[sluice-hold-workload]",
+				"sluice.dev/clusteranalysistemplates", "sluice.dev/clusteranalysistemplates/status", "networking.k8s.io/ingressclasses", "admissionregistration.k8s.io/mutatingadmissionpolicies[sluice-hold-workload]",
 				"admissionregistration.k8s.io/mutatingadmissionpolicybindings[sluice-hold-workload]",
 			}, resource) {
 				t.Errorf("%s is a right in every namespace", line)
