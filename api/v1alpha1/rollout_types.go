@@ -409,7 +409,7 @@ type RolloutStatus struct {
 	// +optional
 	WaitingFor *WaitingFor `json:"waitingFor,omitempty"`
 
-	// conditions: Ready, Reconciling, Stalled and Held.
+	// conditions: Ready, Reconciling, Stalled, Held and UnreleasedPods.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -461,6 +461,21 @@ const (
 	// ConditionHeld says whether new revisions are held. True: by the means that the reason names, AdmissionPolicy or
 	// KeptPaused. False: a new revision would run at once, for the reason that the message gives.
 	ConditionHeld = "Held"
+	// ConditionUnreleasedPods is True while pods serve that no release brought: the message names them. Nothing can
+	// prevent that, since whoever may edit pods and ReplicaSets may do so.
+	ConditionUnreleasedPods = "UnreleasedPods"
+)
+
+// Reasons of the UnreleasedPods condition.
+const (
+	// ReasonForeignPods: pods behind the workload's Services are of no ReplicaSet that a release brought.
+	ReasonForeignPods = "ForeignPods"
+	// ReasonImageChanged: somebody has changed the image of a pod in place.
+	ReasonImageChanged = "ImageChanged"
+	// ReasonForeignRoute: a route of somebody else leads to the Service of the new pods.
+	ReasonForeignRoute = "ForeignRoute"
+	// ReasonNoneSeen: there is nothing of the kind.
+	ReasonNoneSeen = "NoneSeen"
 )
 
 // Reasons of the Held condition. Where it is False because the workload is not taken over, the reason is that of the

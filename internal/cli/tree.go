@@ -27,6 +27,7 @@ func (t tree) String() string {
 	var b strings.Builder
 	t.head(&b)
 	t.waits(&b)
+	t.showUnreleased(&b)
 	t.showVersions(&b)
 	t.showSteps(&b)
 	t.showAnalyses(&b)
@@ -138,6 +139,18 @@ func (t tree) showConditions(b *strings.Builder) {
 		}
 		if c.Type == v1alpha1.ConditionStalled && c.Status == metav1.ConditionTrue {
 			fmt.Fprintf(b, "  %s  %s\n", t.paint.in(red, "stalled"), c.Message)
+		}
+	}
+}
+
+// showUnreleased warns of pods that serve and that no release brought.
+func (t tree) showUnreleased(b *strings.Builder) {
+	if t.view.rollout == nil || t.view.named && !t.view.underWay() {
+		return
+	}
+	for _, c := range t.view.rollout.Status.Conditions {
+		if c.Type == v1alpha1.ConditionUnreleasedPods && c.Status == metav1.ConditionTrue {
+			fmt.Fprintf(b, "  %s  %s\n", t.paint.in(red, "unreleased"), c.Message)
 		}
 	}
 }

@@ -110,6 +110,7 @@ func (r *Reconciler) remove(ctx context.Context, write *kube.Writer, w *world) (
 	}
 	r.Kube.Forget(client.ObjectKeyFromObject(w.rollout))
 	r.waits.forget(w.rollout.UID)
+	r.looks.forget(w.rollout.UID)
 	for _, rel := range w.releases {
 		r.waits.forget(rel.UID)
 	}

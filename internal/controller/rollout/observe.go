@@ -28,6 +28,8 @@ type world struct {
 	template deployment.Template
 	// sets are the ReplicaSets that the workload or one of its releases controls, by UID.
 	sets []*unstructured.Unstructured
+	// unreleased tells of pods that serve and that no release brought; nil where it was not looked for.
+	unreleased *metav1.Condition
 	// strays are ReplicaSets that a workload has left behind which is gone, and that are not of the released revision.
 	strays []*unstructured.Unstructured
 	// releases of the Rollout, newest first; taken is the highest number of one that is another's.

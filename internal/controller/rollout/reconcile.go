@@ -37,6 +37,7 @@ type Reconciler struct {
 	// woken has Rollouts looked at again of which something has come in.
 	woken chan event.GenericEvent
 
+	looks      looks
 	once       sync.Once
 	shares     *shares
 	waits      *waits

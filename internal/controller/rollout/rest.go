@@ -83,12 +83,17 @@ func (r *Reconciler) rest(ctx context.Context, write *kube.Writer, w *world, sta
 	} else {
 		r.waits.forget(w.rollout.UID)
 	}
+	again := r.observeForeign(ctx, w)
 	record := func(s *v1alpha1.RolloutStatus) { s.Stable, s.Rejected = &stable, nil }
 	if err := r.reportOnce(ctx, write, w, record, phase, reason); err != nil {
 		return ctrl.Result{}, err
 	}
 	// What lasts a moment only is not told. What is told is looked at again when a ReplicaSet or an endpoint changes.
-	if due := r.waits.due(w.rollout.UID); !due.IsZero() && due.After(w.now) {
+	due := r.waits.due(w.rollout.UID)
+	if due.IsZero() || !again.IsZero() && again.Before(due) {
+		due = again
+	}
+	if due.After(w.now) {
 		return ctrl.Result{RequeueAfter: due.Sub(w.now)}, nil
 	}
 	return ctrl.Result{}, nil

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,7 +68,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 		return fmt.Errorf("make controller: %w", err)
 	}
 	r.woken = make(chan event.GenericEvent)
-	m := &mapper{reader: mgr.GetClient()}
+	m := &mapper{reader: mgr.GetClient(), looks: &r.looks}
 	deploy, sets := untyped(deployment.Kind), untyped(deployment.ReplicaSetKind)
 	sources := []source.Source{
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Rollout{}, &handler.EnqueueRequestForObject{}),
@@ -224,7 +225,10 @@ func untyped(gvk schema.GroupVersionKind) *unstructured.Unstructured {
 }
 
 // mapper finds the Rollouts that an object concerns.
-type mapper struct{ reader client.Reader }
+type mapper struct {
+	reader client.Reader
+	looks  *looks
+}
 
 // names of Rollouts in the object's namespace.
 type names func(context.Context, client.Object) []string
@@ -335,7 +339,9 @@ func (m *mapper) ofService(ctx context.Context, o client.Object) []string {
 }
 
 func (m *mapper) ofEndpoints(ctx context.Context, o client.Object) []string {
-	return append(byLabel(o), m.holders(ctx, o.GetNamespace(), "Service/"+o.GetLabels()[discoveryv1.LabelServiceName])...)
+	service := o.GetLabels()[discoveryv1.LabelServiceName]
+	behind := m.looks.behind(types.NamespacedName{Namespace: o.GetNamespace(), Name: service})
+	return slices.Concat(byLabel(o), m.holders(ctx, o.GetNamespace(), "Service/"+service), behind)
 }
 
 func (m *mapper) ofRoute(ctx context.Context, o client.Object) []string {

@@ -177,6 +177,10 @@ func (r *Reconciler) mirror(ctx context.Context, write *kube.Writer, w *world, r
 	}
 	conditions(&s.Conditions, after.Generation, out.Reason.Code, out.Reason.Message, metav1.ConditionFalse, metav1.ConditionTrue, stalled)
 	meta.SetStatusCondition(&s.Conditions, r.heldCondition(w, out.Reason))
+	r.observeForeign(ctx, w)
+	if w.unreleased != nil {
+		meta.SetStatusCondition(&s.Conditions, *w.unreleased)
+	}
 	told := equality.Semantic.DeepEqual(mirrored(w.rollout.Status), mirrored(*s))
 	lasts := r.waits.lasts(w.rollout.UID, string(s.Phase)+s.Step+out.Reason.Code, told, w.now)
 	lasts = lasts && !nearlyOver(out.Reason, w.now)
@@ -196,8 +200,10 @@ func mirrored(s v1alpha1.RolloutStatus) v1alpha1.RolloutStatus {
 	if s.WaitingFor != nil {
 		out.WaitingFor = &v1alpha1.WaitingFor{Reason: s.WaitingFor.Reason, Message: s.WaitingFor.Message}
 	}
-	if held := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionHeld); held != nil {
-		out.Conditions = []metav1.Condition{{Type: held.Type, Status: held.Status, Reason: held.Reason}}
+	for _, kind := range []string{v1alpha1.ConditionHeld, v1alpha1.ConditionUnreleasedPods} {
+		if c := meta.FindStatusCondition(s.Conditions, kind); c != nil && (kind == v1alpha1.ConditionHeld || c.Status == metav1.ConditionTrue) {
+			out.Conditions = append(out.Conditions, metav1.Condition{Type: c.Type, Status: c.Status, Reason: c.Reason})
+		}
 	}
 	return out
 }
@@ -231,6 +237,12 @@ func (r *Reconciler) report(ctx context.Context, write *kube.Writer, w *world, c
 	}
 	conditions(&s.Conditions, after.Generation, reason.Code, reason.Message, ready, reconciling, stalled)
 	meta.SetStatusCondition(&s.Conditions, r.heldCondition(w, reason))
+	if w.unreleased == nil {
+		r.observeForeign(ctx, w)
+	}
+	if w.unreleased != nil {
+		meta.SetStatusCondition(&s.Conditions, *w.unreleased)
+	}
 	return write.PatchStatus(ctx, w.rollout, after)
 }
 

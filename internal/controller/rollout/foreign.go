@@ -1,0 +1,270 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/workload/deployment"
+)
+
+// This file sees what nobody can prevent: whoever may edit pods and ReplicaSets can have pods serve that no release
+// brought. Pods are in no cache. They are read when the endpoints of the workload's Services have changed, and not more
+// often than lookEvery; with a release under way every recheck, for the routes too.
+
+const (
+	// lookEvery bounds how often one Rollout's pods are read, lookApart how close after each other those of any two.
+	lookEvery, lookApart = 10 * time.Second, 50 * time.Millisecond
+	// podsLooked bounds how many pods one look reads, told how many are named.
+	podsLooked, toldOf = 500, 5
+)
+
+// looks remembers when each Rollout's pods were read, and what their endpoints were then. A restart reads them once more.
+type looks struct {
+	mu   sync.Mutex
+	seen map[types.UID]lookedAt
+	next time.Time
+	// fronts are the Rollouts behind each Service.
+	fronts map[types.NamespacedName]map[string]bool
+}
+
+type lookedAt struct {
+	endpoints string
+	at        time.Time
+}
+
+// due says whether the pods are to be read now, or else when; zero if not before something changes.
+func (l *looks) due(id types.UID, endpoints string, now time.Time, again time.Duration) (bool, time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last, known := l.seen[id]
+	if known && last.endpoints == endpoints && (again == 0 || now.Before(last.at.Add(again))) {
+		return false, time.Time{}
+	}
+	if at := last.at.Add(lookEvery); known && now.Before(at) {
+		return false, at
+	}
+	if now.Before(l.next) {
+		return false, l.next
+	}
+	if l.seen == nil {
+		l.seen = map[types.UID]lookedAt{}
+	}
+	l.seen[id], l.next = lookedAt{endpoints, now}, now.Add(lookApart)
+	return true, time.Time{}
+}
+
+func (l *looks) forget(id types.UID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.seen, id)
+}
+
+// front notes that a Rollout's workload is behind a Service.
+func (l *looks) front(service types.NamespacedName, rollout string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fronts == nil {
+		l.fronts = map[types.NamespacedName]map[string]bool{}
+	}
+	if l.fronts[service] == nil {
+		l.fronts[service] = map[string]bool{}
+	}
+	l.fronts[service][rollout] = true
+}
+
+// behind are the Rollouts whose workloads are behind a Service, as far as they have been looked at.
+func (l *looks) behind(service types.NamespacedName) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []string
+	for name := range l.fronts[service] {
+		out = append(out, name)
+	}
+	return out
+}
+
+// observeForeign looks for pods that serve and that no release brought. It says when to look again, if at a certain time.
+func (r *Reconciler) observeForeign(ctx context.Context, w *world) time.Time {
+	if w.deploy == nil || w.rollout.UID == "" || w.abandoned {
+		return time.Time{}
+	}
+	if len(w.services) == 0 && len(w.traffic()) == 0 {
+		if err := r.observeServices(ctx, w); err != nil {
+			log.FromContext(ctx).V(1).Info("look for the Services in front", "error", err.Error())
+			return time.Time{}
+		}
+	}
+	serving, endpoints := r.serving(ctx, w)
+	again := time.Duration(0)
+	if w.active() != nil {
+		again = recheck
+	}
+	due, at := r.looks.due(w.rollout.UID, endpoints, w.now, again)
+	if !due {
+		return at
+	}
+	reason, says := r.foreignPods(ctx, w, serving)
+	if reason == "" {
+		reason, says = r.foreignRoutes(ctx, w)
+	}
+	w.unreleased = &metav1.Condition{
+		Type: v1alpha1.ConditionUnreleasedPods, Status: metav1.ConditionFalse, ObservedGeneration: w.rollout.Generation,
+		Reason: v1alpha1.ReasonNoneSeen, Message: "every pod that serves was brought by a release",
+	}
+	if reason != "" {
+		w.unreleased.Status, w.unreleased.Reason, w.unreleased.Message = metav1.ConditionTrue, reason, clip(says)
+		before := meta.FindStatusCondition(w.rollout.Status.Conditions, v1alpha1.ConditionUnreleasedPods)
+		if before == nil || before.Status != metav1.ConditionTrue || before.Reason != reason {
+			r.warn(w.rollout, release.Reason{Code: reason, Message: says})
+		}
+	}
+	return time.Time{}
+}
+
+// serving are the names of the pods that are ready behind the workload's Services and their twins, and what tells that
+// they have changed.
+func (r *Reconciler) serving(ctx context.Context, w *world) (map[string]bool, string) {
+	pods, versions := map[string]bool{}, []string{nameOf(w.stable())}
+	for _, s := range w.services {
+		for _, name := range []string{s.object.Name, w.twinName(s.object.Name)} {
+			r.looks.front(types.NamespacedName{Namespace: w.rollout.Namespace, Name: name}, w.rollout.Name)
+			list := &discoveryv1.EndpointSliceList{}
+			if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingFields{indexService: name}); err != nil {
+				continue
+			}
+			for i := range list.Items {
+				versions = append(versions, list.Items[i].Name+"@"+list.Items[i].ResourceVersion)
+				for _, e := range list.Items[i].Endpoints {
+					if e.TargetRef != nil && (e.Conditions.Ready == nil || *e.Conditions.Ready) {
+						pods[e.TargetRef.Name] = true
+					}
+				}
+			}
+		}
+	}
+	slices.Sort(versions)
+	return pods, strings.Join(versions, " ")
+}
+
+// foreignPods finds serving pods that no ReplicaSet of the released revision or of the running release controls, by UID,
+// and those whose images somebody has changed since they were made.
+func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[string]bool) (reason, says string) {
+	released := map[types.UID]deployment.Template{}
+	for _, rs := range w.sets {
+		stable := w.stable() != nil && deployment.TemplateOf(rs).Hash == deployment.TemplateOf(w.stable()).Hash
+		if canary := w.canary(); stable || canary != nil && rs.GetUID() == canary.GetUID() {
+			released[rs.GetUID()] = deployment.TemplateOf(rs)
+		}
+	}
+	var foreign, changed []string
+	seen := map[types.UID]bool{}
+	for _, s := range w.services {
+		list := &corev1.PodList{}
+		err := r.Kube.Live.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingLabels(s.original), client.Limit(podsLooked))
+		if err != nil {
+			log.FromContext(ctx).V(1).Info("read the pods that serve", "error", err.Error())
+			return "", ""
+		}
+		for i := range list.Items {
+			p := &list.Items[i]
+			if !serving[p.Name] || seen[p.UID] {
+				continue
+			}
+			seen[p.UID] = true
+			owner := metav1.GetControllerOf(p)
+			switch {
+			case owner == nil:
+				foreign = append(foreign, fmt.Sprintf("pod %s (%s, of no ReplicaSet)", p.Name, imagesOf(p)))
+			case !known(released, owner.UID):
+				foreign = append(foreign, fmt.Sprintf("pod %s (%s, of %s %s)", p.Name, imagesOf(p), owner.Kind, owner.Name))
+			case edited(p, released[owner.UID]):
+				changed = append(changed, fmt.Sprintf("pod %s (%s)", p.Name, imagesOf(p)))
+			}
+		}
+	}
+	switch {
+	case len(foreign) > 0:
+		return v1alpha1.ReasonForeignPods, fmt.Sprintf("requests go to pods that no release of this Rollout brought: %s; take the Service's labels off them, or delete them",
+			strings.Join(firstOf(sorted(foreign), toldOf), ", "))
+	case len(changed) > 0:
+		return v1alpha1.ReasonImageChanged, fmt.Sprintf("requests go to pods whose images were changed after a release had brought them: %s; delete them, and their ReplicaSet makes them anew",
+			strings.Join(firstOf(sorted(changed), toldOf), ", "))
+	}
+	return "", ""
+}
+
+func known(released map[types.UID]deployment.Template, id types.UID) bool {
+	_, ok := released[id]
+	return ok
+}
+
+func sorted(list []string) []string {
+	slices.Sort(list)
+	return list
+}
+
+// edited says whether somebody has changed a pod's images since it was made: they differ from the template's, and the pod
+// is not of its first generation. What an admission webhook rewrites in the create, it rewrites in the first.
+func edited(p *corev1.Pod, t deployment.Template) bool {
+	if p.Generation == 1 {
+		return false
+	}
+	for _, want := range t.Images {
+		for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
+			if c.Name == want.Container && c.Image != want.Image {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func imagesOf(p *corev1.Pod) string {
+	var out []string
+	for _, c := range p.Spec.Containers {
+		out = append(out, c.Image)
+	}
+	return strings.Join(firstOf(out, 3), " ")
+}
+
+// foreignRoutes finds Ingresses of others that lead to the Service of the new pods, past every weight.
+func (r *Reconciler) foreignRoutes(ctx context.Context, w *world) (reason, says string) {
+	rel := w.active()
+	if rel == nil || !slices.ContainsFunc(w.services, func(s *service) bool { return s.twin != nil }) {
+		return "", ""
+	}
+	list := &networkingv1.IngressList{}
+	if err := r.Kube.Live.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.Limit(podsLooked)); err != nil {
+		log.FromContext(ctx).V(1).Info("look for Ingresses of others", "error", err.Error())
+		return "", ""
+	}
+	for i := range list.Items {
+		raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&list.Items[i])
+		if owner := metav1.GetControllerOf(&list.Items[i]); err != nil || owner != nil && owner.UID == rel.UID {
+			continue
+		}
+		for _, s := range w.services {
+			if s.twin != nil && mentions(raw["spec"], s.twin.Name) {
+				return v1alpha1.ReasonForeignRoute, fmt.Sprintf("Ingress %s leads to Service %s, which is Sluice's, so requests get the new revision past the weight of the step: delete the Ingress, or change its backend",
+					list.Items[i].Name, s.twin.Name)
+			}
+		}
+	}
+	return "", ""
+}

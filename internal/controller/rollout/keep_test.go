@@ -1,0 +1,124 @@
+package rollout
+
+import (
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/workload/deployment"
+)
+
+// anew makes the workload anew, as the admission policy stores it.
+func (c *cluster) anew(uid types.UID, image string) {
+	c.t.Helper()
+	d := workload(image)
+	d.SetUID(uid)
+	if c.policy {
+		d.SetLabels(map[string]string{v1alpha1.LabelRollout: shop})
+		d.SetAnnotations(map[string]string{v1alpha1.AnnotationHeld: "ann"})
+		_ = unstructured.SetNestedField(d.Object, true, "spec", "paused")
+	}
+	c.add(d)
+}
+
+// TestFaultA5MadeAnew: a workload that is made anew with another image gets a release, and the released pods serve on
+// until then; with the released image it is let go at once.
+func TestFaultA5MadeAnew(t *testing.T) {
+	t.Parallel()
+	for name, image := range map[string]string{"another image": "shop:v2", "the released one": "shop:v1"} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, team(canary(50))...)
+			c.settle()
+			before := c.sets()[0].GetUID()
+			c.delete(c.deployment())
+			c.kubernetes()
+			c.look()
+			if got := c.asked(); got["shop:v1"] != 4 {
+				t.Fatalf("pods %v when the Deployment is gone, want those that were released", got)
+			}
+			c.wantPhase(v1alpha1.RolloutPending, ReasonWorkloadGone)
+			c.anew("deploy-2", image)
+			c.settle()
+			for _, rs := range c.sets() {
+				stays := deployment.OwnedBy(&rs, "deploy-2") && deployment.Replicas(&rs) == 4
+				if rs.GetUID() == before && !stays || rs.GetUID() != before && deployment.TemplateOf(&rs).Images[0].Image == "shop:v1" {
+					t.Errorf("ReplicaSet %s has %d pods and the owners %v", rs.GetName(), deployment.Replicas(&rs), rs.GetOwnerReferences())
+				}
+			}
+			rel := c.release("shop-1")
+			if image == "shop:v1" {
+				if rel != nil || deployment.Paused(c.deployment()) {
+					t.Errorf("release %v, paused %v: it is what was released", rel, deployment.Paused(c.deployment()))
+				}
+				c.wantPhase(v1alpha1.RolloutHealthy, "")
+				return
+			}
+			if rel == nil || rel.Spec.From.Images[0].Image != "shop:v1" || rel.Spec.Author != "ann" {
+				t.Fatalf("the release is %+v; %s", rel, c.tells())
+			}
+			c.decide(v1alpha1.VerbPromote, "shop-1")
+			c.settle()
+			c.expectEnd("made anew", v1alpha1.ReleaseSucceeded)
+		})
+	}
+}
+
+// TestFaultA5DeletedForGood: a workload that does not come back keeps its released pods for a bounded time, across a
+// restart of the controller too; when the Rollout goes, they go at once.
+func TestFaultA5DeletedForGood(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, team(canary(50))...)
+	c.settle()
+	c.delete(c.deployment())
+	c.kubernetes()
+	c.look()
+	c.now = c.now.Add(goneFor - 2*time.Second)
+	c.restart()
+	c.look()
+	if got := c.asked(); got["shop:v1"] != 4 {
+		t.Errorf("pods %v before the time is over", got)
+	}
+	c.now = c.now.Add(3 * time.Second)
+	c.look()
+	if len(c.sets()) != 0 {
+		t.Errorf("ReplicaSets are left: %v", c.asked())
+	}
+	c.wantPhase(v1alpha1.RolloutStalled, ReasonWorkloadNotFound)
+
+	c = newCluster(t, team(canary(50))...)
+	c.settle()
+	c.delete(c.deployment())
+	c.delete(c.rollout())
+	c.settle()
+	if len(c.sets()) != 0 || c.rollout() != nil {
+		t.Errorf("left: %v, %v", c.asked(), c.rollout())
+	}
+}
+
+// TestFaultA5ForgedOwner: a ReplicaSet that somebody has given the Rollout for an owner is not taken for the released one.
+func TestFaultA5ForgedOwner(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, team(canary(50))...)
+	c.settle()
+	c.setImage("shop:v2")
+	forged := ownSet("shop:v2", 1)
+	forged.SetName("forged")
+	forged.SetUID("forged")
+	forged.SetOwnerReferences(nil)
+	forged = deployment.Kept(forged, keeper(c.rollout()))
+	c.add(forged)
+	c.look()
+	rs := untyped(deployment.ReplicaSetKind)
+	for range 5 {
+		if _, _, err := c.look(); err != nil {
+			t.Log(err)
+		}
+		c.now = c.now.Add(time.Second)
+	}
+	if c.get(rs, "forged") && deployment.OwnedBy(rs, c.release("shop-1").UID) {
+		t.Error("the release has taken a forged ReplicaSet for its own")
+	}
+}
