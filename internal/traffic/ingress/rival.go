@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
@@ -94,7 +95,7 @@ func locations(s map[string]any, services map[string]bool) []location {
 
 // isOurs says whether it is the canary Ingress of the layer itself, which may be made this very moment.
 func isOurs(w traffic.World, u *unstructured.Unstructured) bool {
-	return isSame(u, w.Beside) || u.GetNamespace() == w.Route.GetNamespace() && u.GetName() == w.Route.GetName()+"-canary"
+	return isSame(u, w.Beside) || u.GetNamespace() == w.Route.GetNamespace() && u.GetName() == naming.CanaryIngress(w.Route.GetName())
 }
 
 func isSame(a, b *unstructured.Unstructured) bool {
