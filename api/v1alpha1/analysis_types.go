@@ -197,7 +197,7 @@ type Metric struct {
 	// for nothing. A new version has no data before its first requests were counted and collected. Default none: no data
 	// is an error at once. Builtins set it by the interval at which Prometheus collects.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="waitForData: must be between 0s and 24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="waitForData: must be between 0s and 24h, with its unit, as 10m"
 	WaitForData *metav1.Duration `json:"waitForData,omitempty"`
 	// consecutiveSuccessLimit ends the metric early, as a success, after so many good measurements in a row.
 	// +optional

@@ -194,7 +194,7 @@ type HTTPRouteReference struct {
 	// that the route is valid, and not that it is in force. The drain is at least as long. Default: by the controller
 	// that reports in the route's status, 4s for Traefik, 5s for one that Sluice knows nothing of.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="traffic.httpRoute.settle: must be between 0s and 10m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="traffic.httpRoute.settle: must be between 0s and 10m, with its unit, as 30s"
 	Settle *metav1.Duration `json:"settle,omitempty"`
 }
 
