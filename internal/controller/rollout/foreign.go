@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/preflight"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
@@ -201,10 +202,10 @@ func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[stri
 	switch {
 	case len(foreign) > 0:
 		return v1alpha1.ReasonForeignPods, fmt.Sprintf("requests go to pods that no release of this Rollout brought: %s; take the Service's labels off them, or delete them",
-			strings.Join(firstOf(sorted(foreign), toldOf), ", "))
+			strings.Join(preflight.FirstOf(sorted(foreign), toldOf), ", "))
 	case len(changed) > 0:
 		return v1alpha1.ReasonImageChanged, fmt.Sprintf("requests go to pods whose images were changed after a release had brought them: %s; delete them, and their ReplicaSet makes them anew",
-			strings.Join(firstOf(sorted(changed), toldOf), ", "))
+			strings.Join(preflight.FirstOf(sorted(changed), toldOf), ", "))
 	}
 	return "", ""
 }
@@ -240,7 +241,7 @@ func imagesOf(p *corev1.Pod) string {
 	for _, c := range p.Spec.Containers {
 		out = append(out, c.Image)
 	}
-	return strings.Join(firstOf(out, 3), " ")
+	return strings.Join(preflight.FirstOf(out, 3), " ")
 }
 
 // foreignRoutes finds Ingresses of others that lead to the Service of the new pods, past every weight.
