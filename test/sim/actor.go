@@ -28,6 +28,7 @@ func (w *World) admitDeployment(a Actor, old, d Deployment) Deployment {
 	if !managed || !w.Policy {
 		return d
 	}
+	d.Lie = old.Lie // Marks of Sluice's in others' writes are undone.
 	if d.Template != old.Template {
 		d.Paused, d.HeldBy = true, a.String()
 	} else if old.Paused && old.HeldBy != "" {
@@ -77,6 +78,7 @@ const (
 	DoRoute       Verb = "route"     // a real edit of the route's rules
 	DoMeddle      Verb = "meddle"    // somebody sets the canary's weight by hand: N 0 ingress, 1 route, to M
 	DoRemove      Verb = "remove"    // the Rollout is deleted
+	DoLie         Verb = "lie"       // somebody marks as Sluice's: N 0 the workload as rolled back, 1 all Services
 	DoVanish      Verb = "vanish"    // the workload is deleted
 	DoVerdict     Verb = "verdict"   // 0 good, 1 bad, 2 unclear; M: of the analysis of 0 the step, 1 the background
 	DoForget      Verb = "forget"    // an analysis is deleted: N 0 the step's, 1 the background's
@@ -168,6 +170,7 @@ var verbs = map[Verb]func(*World, Action){
 			w.put(Person, rolloutKey, r)
 		}
 	},
+	DoLie:     (*World).lie,
 	DoVanish:  func(w *World, _ Action) { w.put(Person, deploymentKey, nil) },
 	DoVerdict: (*World).sayVerdict,
 	DoForget:  (*World).forget,
@@ -348,6 +351,20 @@ func (w *World) meddle(a Action) {
 		r.Weight = a.M
 		w.put(Meddler, routeKey, r)
 		w.checks.excuse.overwritten(w.Tick)
+	}
+}
+
+// lie writes marks of Sluice's that mean nothing.
+func (w *World) lie(a Action) {
+	if a.N == 0 {
+		w.editDeployment(Person, func(d *Deployment) { d.Lie = true })
+		return
+	}
+	for n := range w.Services {
+		if s, ok := w.service(n); ok {
+			s.Lie = true
+			w.put(Person, serviceKey(n), s)
+		}
 	}
 }
 

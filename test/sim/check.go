@@ -170,6 +170,7 @@ var writeChecks = []struct {
 	{"S23", approvalCounts},
 	{"S23", approvedToGoOn},
 	{"S23", heardWhenAsked},
+	{"S23", followsThePlan},
 	{"window", nothingWhileShut},
 }
 

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -442,4 +443,15 @@ func abortHeard(w *World) string {
 		return fmt.Sprintf("%s, an abort, is not heard for %d ticks while the release waits for %s", d.ID, late, w.hands.last.Reason.Code)
 	}
 	return ""
+}
+
+// followsThePlan is S23: a release has the steps that the Rollout asks for. Nobody in this world decides on a rollback,
+// which alone would have none.
+func followsThePlan(w *World, ch Change) string {
+	r, is := ch.After.(Release)
+	before, _ := ch.Before.(Release)
+	if !is || before.Number == r.Number || reflect.DeepEqual(r.Spec.Steps, w.Plan.Steps) {
+		return ""
+	}
+	return fmt.Sprintf("release %d has %d steps of its own, and nobody has decided on a rollback", r.Number, len(r.Spec.Steps))
 }

@@ -253,6 +253,7 @@ func (h *hands) noteEnd(rollout Rollout, r Release) {
 // idle is what there is to do without a release under way.
 func (h *hands) idle(w *World, rollout Rollout, last Release) {
 	d, ok := at[Deployment](&h.view.table, deploymentKey)
+	d.Template = w.seen(d.Template)
 	held := ok && d.Paused && (w.Policy || rollout.Removing || d.Template != rollout.Stable)
 	switch {
 	case rollout.Removing && held && d.Template == rollout.Stable:
@@ -279,6 +280,9 @@ func (h *hands) idle(w *World, rollout Rollout, last Release) {
 func (h *hands) begin(w *World, rollout Rollout, d Deployment, last Release) {
 	r := Release{Number: last.Number + 1, Spec: w.Plan, Memory: release.Begin(h.now(w))}
 	r.Spec.From, r.Spec.To, r.Spec.Authors = rollout.Stable.String(), d.Template.String(), w.authors()
+	if w.Fumble.TrustMark && d.Lie {
+		r.Spec.Steps = []release.Step{{Name: stepName(0), Weight: 100}}
+	}
 	if w.Fumble.From != nil {
 		r.Spec.From = w.Fumble.From(last)
 	}

@@ -35,6 +35,10 @@ type Fumble struct {
 	OwnStart bool
 	// AnyTemplate: lets a held workload go whatever its template.
 	AnyTemplate bool
+	// ShortHash: takes version 2 for version 1, whose hash begins alike.
+	ShortHash bool
+	// TrustMark: an annotation makes a release a rollback, which has no steps. TrustLabel: a label makes a Service ours.
+	TrustMark, TrustLabel bool
 	// Memory spoils what is remembered, From says which revision is stable.
 	Memory func(*release.Memory)
 	From   func(last Release) string
@@ -256,6 +260,9 @@ func handMutants() []Mutant {
 		}}},
 		{Name: "acts by the machine's clock, however it is set", Row: "L8", Fumble: Fumble{RawClock: true}},
 		{Name: "begins by the machine's clock", Row: "L8", Fumble: Fumble{OwnStart: true}},
+		{Name: "compares short hashes", Row: "A1", Fumble: Fumble{ShortHash: true}},
+		{Name: "takes an annotation for a rollback", Row: "A2", Fumble: Fumble{TrustMark: true}},
+		{Name: "takes a label for its own", Row: "A4", Fumble: Fumble{TrustLabel: true}},
 		{Name: "writes the workload's replicas", Row: "25", Fumble: Fumble{Replicas: true}},
 	}
 }

@@ -113,6 +113,8 @@ type Deployment struct {
 	Paused   bool
 	// HeldBy is the annotation that admission writes when it pauses.
 	HeldBy string
+	// Lie: an annotation of somebody's says that the template is a rollback.
+	Lie bool
 	// Note stands for every field that is none of our business.
 	Note int
 }
@@ -151,7 +153,9 @@ type Selector struct {
 // Service of the team's, or a canary twin.
 type Service struct {
 	Selector Selector
-	Note     int
+	// Lie: a label of somebody's says that a release has made it.
+	Lie  bool
+	Note int
 }
 
 // Endpoints counts the ready endpoints of a Service by version.

@@ -157,6 +157,8 @@ func stepStories(add func(string, ...Trigger) *Scenario) {
 	add("abort-then-remove", on(reached(1), Action{Verb: DoAbort}), on(aborting, Action{Verb: DoRemove}))
 	add("supersede-twice", on(reached(1), Action{Verb: DoEdit, N: 2}), on(aborting, Action{Verb: DoEdit, N: 3}))
 	add("revert", on(reached(1), Action{Verb: DoAbort})).Config.Plan.Revert = true
+	add("lie-of-the-workload", on(always, Action{Verb: DoLie, N: 0})).Config.Policy = false
+	add("lie-of-services", on(always, Action{Verb: DoLie, N: 1}))
 	add("rollback", on(completions[len(completions)-1].when, Action{Verb: DoEdit, N: 0}))
 }
 
