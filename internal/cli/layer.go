@@ -6,11 +6,11 @@ import (
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/translate"
 )
 
@@ -33,9 +33,9 @@ func (s sources) addLayers(ctx context.Context, v *view) {
 		var err error
 		switch {
 		case t.Ingress != nil:
-			err = s.readIngress(ctx, v.rollout.Namespace, t.Ingress.Name, &l)
+			err = s.readIngress(ctx, v, t.Ingress.Name, &l)
 		case t.HTTPRoute != nil:
-			err = s.readHTTPRoute(ctx, v.rollout.Namespace, t.HTTPRoute.Name, &l)
+			err = s.readHTTPRoute(ctx, v, t.HTTPRoute.Name, &l)
 		}
 		if err != nil {
 			v.skip(l.name, err)
@@ -49,14 +49,10 @@ func (s sources) addLayers(ctx context.Context, v *view) {
 
 const canaryAnnotation = "nginx.ingress.kubernetes.io/canary"
 
-func (s sources) readIngress(ctx context.Context, ns, name string, l *layer) error {
-	var beside networkingv1.Ingress
-	err := s.routes.Get(ctx, client.ObjectKey{Namespace: ns, Name: naming.CanaryIngress(name)}, &beside)
-	if missing(err) || (err == nil && beside.Labels[v1alpha1.LabelRelease] == "") {
-		l.state = noCanaryRoute
-		return nil
-	}
-	if err != nil {
+func (s sources) readIngress(ctx context.Context, v *view, name string, l *layer) error {
+	l.state = noCanaryRoute
+	beside, err := s.canaryIngress(ctx, v, name)
+	if beside == nil || err != nil {
 		return err
 	}
 	a := beside.Annotations
@@ -79,7 +75,48 @@ func (s sources) readIngress(ctx context.Context, ns, name string, l *layer) err
 	return nil
 }
 
-func (s sources) readHTTPRoute(ctx context.Context, ns, name string, l *layer) error {
+// canaryIngress is the one that the release has made beside an Ingress, nil if there is none. Each Rollout's has a name of
+// its own, which begins with the Ingress'.
+func (s sources) canaryIngress(ctx context.Context, v *view, name string) (*networkingv1.Ingress, error) {
+	if v.release == nil {
+		return nil, nil
+	}
+	var list networkingv1.IngressList
+	err := s.routes.List(ctx, &list, client.InNamespace(v.rollout.Namespace), client.MatchingLabels{v1alpha1.LabelRelease: v.release.Name})
+	if err != nil {
+		return nil, err
+	}
+	for i := range list.Items {
+		in := &list.Items[i]
+		if metav1.IsControlledBy(in, v.release) && strings.HasPrefix(in.Name, name+"-canary") {
+			return in, nil
+		}
+	}
+	return nil, nil
+}
+
+// twins are the canary Services that the release has in an HTTPRoute, by the Services that they stand beside.
+func (s sources) twins(ctx context.Context, v *view, route string) (map[string]string, error) {
+	var holds v1alpha1.HoldList
+	if err := s.objects.List(ctx, &holds, client.InNamespace(v.rollout.Namespace)); err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, h := range holds.Items {
+		for _, share := range h.Spec.Shares {
+			if h.Spec.Target.Name != route || v.release == nil || share.UID != string(v.release.UID) {
+				continue
+			}
+			for _, sv := range share.Services {
+				out[sv.Stable] = sv.Canary
+			}
+		}
+	}
+	return out, nil
+}
+
+func (s sources) readHTTPRoute(ctx context.Context, v *view, name string, l *layer) error {
+	ns := v.rollout.Namespace
 	route := &unstructured.Unstructured{}
 	route.SetGroupVersionKind(httpRouteKind)
 	if err := s.routes.Get(ctx, client.ObjectKey{Namespace: ns, Name: name}, route); err != nil {
@@ -89,7 +126,11 @@ func (s sources) readHTTPRoute(ctx context.Context, ns, name string, l *layer) e
 		return err
 	}
 	rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
-	share, matched, found := canaryShare(rules)
+	twins, err := s.twins(ctx, v, name)
+	if err != nil {
+		return err
+	}
+	share, matched, found := canaryShare(rules, twins)
 	l.on = found
 	l.state = noCanaryRoute
 	if found {
@@ -105,27 +146,35 @@ func (s sources) readHTTPRoute(ctx context.Context, ns, name string, l *layer) e
 	return nil
 }
 
-// canaryShare is the share that the rules send to a canary Service besides the stable one, and whether a rule
-// sends it everything.
-func canaryShare(rules []any) (share int64, matched, found bool) {
+// canaryShare is the canaries' share of what the rules send to the workload, and whether a rule sends them everything.
+func canaryShare(rules []any, twins map[string]string) (share int64, matched, found bool) {
+	canaries := map[string]bool{}
+	for _, c := range twins {
+		canaries[c] = true
+	}
 	for _, rule := range maps(rules) {
 		canary, total := int64(0), int64(0)
-		names := false
+		stable, names := false, false
 		refs, _, _ := unstructured.NestedSlice(rule, "backendRefs")
 		for _, r := range maps(refs) {
 			weight, set, _ := unstructured.NestedInt64(r, "weight")
 			if !set {
 				weight = 1
 			}
-			total += weight
-			if name, _, _ := unstructured.NestedString(r, "name"); strings.HasSuffix(name, "-canary") {
+			name, _, _ := unstructured.NestedString(r, "name")
+			switch {
+			case canaries[name]:
 				names = true
 				canary += weight
+				total += weight
+			case twins[name] != "":
+				stable = true
+				total += weight
 			}
 		}
 		switch {
 		case !names:
-		case len(refs) == 1:
+		case !stable:
 			matched, found = true, true
 		case total > 0:
 			share, found = 100*canary/total, true

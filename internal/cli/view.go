@@ -186,7 +186,8 @@ func (s sources) addHolds(ctx context.Context, v *view) {
 		return
 	}
 	for _, h := range holds.Items {
-		if h.Spec.Release == v.release.Name {
+		shares := slices.ContainsFunc(h.Spec.Shares, func(s v1alpha1.HoldShare) bool { return s.UID == string(v.release.UID) })
+		if shares || len(h.Spec.Shares) == 0 && h.Spec.Release == v.release.Name {
 			v.held = append(v.held, strings.ToLower(h.Spec.Target.Kind)+"/"+h.Spec.Target.Name)
 		}
 	}

@@ -254,8 +254,8 @@ func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, 
 		w.note("%s/%s: %s", strings.ToLower(kind.Kind), name, sentence(err))
 		return
 	}
-	world := traffic.World{Route: route, Backends: backendsOf(services), Now: e.now()}
-	if beside := provider.BesideName(name); beside != "" {
+	world := traffic.World{Rollout: r.Name, Route: route, Backends: backendsOf(services), Now: e.now()}
+	if beside := provider.BesideName(name, r.Name); beside != "" {
 		found, err := routeOf(ctx, c, kind, r.Namespace, beside)
 		switch {
 		case err == nil && !ofARelease(ctx, c, found, r):

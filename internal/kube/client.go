@@ -230,6 +230,16 @@ func (w *Writer) Delete(ctx context.Context, obj client.Object) error {
 	return w.wrote(obj, uid)
 }
 
+// DeleteUnchanged removes this object if nobody has written it since it was read. One that is gone already is as good.
+func (w *Writer) DeleteUnchanged(ctx context.Context, obj client.Object) error {
+	uid, version := obj.GetUID(), obj.GetResourceVersion()
+	err := w.client.Delete(ctx, obj, client.Preconditions{UID: &uid, ResourceVersion: &version}, client.PropagationPolicy("Background"))
+	if err != nil && !apierrors.IsNotFound(err) {
+		return w.lost(obj, fmt.Errorf("delete %s: %w", w.describe(obj), err))
+	}
+	return w.wrote(obj, uid)
+}
+
 // lost remembers a write of which it is not known whether it was done: no answer came, or the API server failed after
 // it may have stored it. A refusal is an answer.
 func (w *Writer) lost(obj client.Object, err error) error {

@@ -6,6 +6,7 @@
 package traffic
 
 import (
+	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -38,44 +39,93 @@ type Port struct {
 
 // World is what a provider sees. Nothing in it may be changed in place.
 type World struct {
+	// Rollout is the name of the Rollout that asks.
+	Rollout string
 	// Route is the team's object.
 	Route *unstructured.Unstructured
 	// Beside is the object that an earlier Apply added beside Route, or nil. Providers that work inside
 	// Route have none.
 	Beside *unstructured.Unstructured
 	// Original holds the fields of Route's spec that were changed, as they were before (from the Hold);
-	// nil when Route has not been changed.
+	// nil when nobody has changed Route. It is the same for all releases that work on Route.
 	Original map[string]any
+	// Held: the Hold of Route names this release.
+	Held bool
+	// Matches are the last that this release recorded in the Hold.
+	Matches []release.Match
 	// Backends of the workload.
 	Backends []Backend
 	// Class is that of Route, for layers that are Classed; nil if nobody has looked.
 	Class *Class
 	// Others are all objects of Route's kind that can be seen, in all namespaces, for layers that are Contended.
 	Others []*unstructured.Unstructured
+	// Parties are the releases of other workloads that are under way on the same kind of object. Those that the
+	// Hold of Route names have their split in Route now; every Apply and Restore keeps it as it is there.
+	Parties []Party
 	// Now is the time of the decision.
 	Now time.Time
 }
 
+// Party is another workload's release.
+type Party struct {
+	// Release is its name.
+	Release string
+	// Route is the object that it works on; nil if that is the World's own.
+	Route *unstructured.Unstructured
+	// Held: the Hold of the World's Route names it.
+	Held bool
+	// Gone: its record is gone, and so whatever it has left in Route is to be taken out.
+	Gone bool
+	// Backends of its workload.
+	Backends []Backend
+	// Matches that it has recorded in the Hold.
+	Matches []release.Match
+	// Planned are the splits of its steps, which only Check needs.
+	Planned []Split
+}
+
+// Busy is what Check returns where a layer could do what is asked, but not at the same time as what it does for
+// another release. The release that came later waits.
+type Busy struct {
+	// Release that was there first.
+	Release string
+	// Why the two cannot be under way together, as a clause.
+	Why string
+}
+
+func (b *Busy) Error() string {
+	return fmt.Sprintf("waits until release %s has ended: %s", b.Release, b.Why)
+}
+
 // Change is what the controller has to do, in the order of the fields. Its zero value is: nothing.
 type Change struct {
-	// Original, when not nil, is to be recorded in the Hold before Route is changed; it replaces what the
-	// Hold had (the team has edited the object in the meantime). It may come without Route.
-	Original map[string]any
+	// Hold, when not nil, is to be recorded in the Hold before Route is changed. It may come without Route.
+	Hold *Record
 	// Route, when not nil, is what the team's object is to become. Only its spec differs, and in it only the
-	// fields that Original names.
+	// fields that the Hold's original names.
 	Route *unstructured.Unstructured
 	// Beside, when not nil, is the object to have beside Route: all that is ours in it, so that what an
 	// earlier Apply set and this one does not is removed. The controller adds owner and labels.
 	Beside *unstructured.Unstructured
 	// RemoveBeside asks for that object's removal.
 	RemoveBeside bool
-	// ReleaseHold asks for the Hold's removal, after Route is back as it was.
+	// ReleaseHold asks for this release's name to be taken off the Hold, after Route has nothing of its split any
+	// more. The Hold goes with the last name.
 	ReleaseHold bool
+}
+
+// Record is what a Hold is to say.
+type Record struct {
+	// Original are the fields of Route's spec that are changed, as the team has them. They replace what the Hold
+	// had, for the team may have edited the object in the meantime.
+	Original map[string]any
+	// Matches of this release's split. A layer may need them to read its own rules back.
+	Matches []release.Match
 }
 
 // Empty says whether there is nothing to do.
 func (c Change) Empty() bool {
-	return c.Original == nil && c.Route == nil && c.Beside == nil && !c.RemoveBeside && !c.ReleaseHold
+	return c.Hold == nil && c.Route == nil && c.Beside == nil && !c.RemoveBeside && !c.ReleaseHold
 }
 
 // State is what a layer does now.
@@ -97,10 +147,12 @@ type State struct {
 type Provider interface {
 	// Kind of the team's object.
 	Kind() schema.GroupVersionKind
-	// BesideName is the name of the object that Apply adds beside the one of this name; empty if it adds none.
-	BesideName(route string) string
+	// BesideName is the name of the object that Apply adds, for a Rollout, beside the one of this name; empty if it
+	// adds none. It is a valid name whatever the two are, and no other pair has the same.
+	BesideName(route, rollout string) string
 	// Check refuses, before anything moves, what this layer cannot do with this object: the error names the
-	// field and the remedy. splits are those of spec.canary.steps, in that order.
+	// field and the remedy. splits are those of spec.canary.steps, in that order. The error is a *Busy where it
+	// cannot be done only because of one of the Parties, who are all asked for what they have planned.
 	Check(w World, splits []Split) error
 	// Apply has the layer do the split. Where it already does, the Change is empty. It also works in what
 	// the team has edited since, so it is to be asked again whenever one of the objects has changed.

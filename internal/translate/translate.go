@@ -124,7 +124,7 @@ func Digest(p v1alpha1.ReleasePlan, from, to v1alpha1.Revision) string {
 }
 
 func step(s v1alpha1.CanaryStep) release.Step {
-	out := release.Step{Name: s.Name, Matches: matches(s.Match), Analysis: s.Analysis != nil, Approval: approval(s.Approval)}
+	out := release.Step{Name: s.Name, Matches: Matches(s.Match), Analysis: s.Analysis != nil, Approval: approval(s.Approval)}
 	if s.Weight != nil {
 		out.Weight = int(*s.Weight)
 	}
@@ -140,7 +140,24 @@ func step(s v1alpha1.CanaryStep) release.Step {
 	return out
 }
 
-func matches(in []v1alpha1.RequestMatch) []release.Match {
+// RequestMatches are matches in the API's words.
+func RequestMatches(in []release.Match) []v1alpha1.RequestMatch {
+	var out []v1alpha1.RequestMatch
+	for _, m := range in {
+		var r v1alpha1.RequestMatch
+		for _, h := range m.Headers {
+			r.Headers = append(r.Headers, v1alpha1.HeaderMatch{Name: h.Name, Value: h.Value, Regex: h.Regex})
+		}
+		for _, c := range m.Cookies {
+			r.Cookies = append(r.Cookies, v1alpha1.CookieMatch{Name: c.Name, Value: c.Value})
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// Matches are matches in the mind's words.
+func Matches(in []v1alpha1.RequestMatch) []release.Match {
 	var out []release.Match
 	for _, m := range in {
 		var r release.Match

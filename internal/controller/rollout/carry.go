@@ -259,15 +259,17 @@ func (c *carrier) unroute(ctx context.Context, name string) error {
 // change carries a provider's Change out, in its order: the Hold stands before the object is touched, and goes
 // after it is back.
 func (c *carrier) change(ctx context.Context, l *layer, ch traffic.Change) error {
-	if ch.Original != nil {
-		if err := c.hold(ctx, l.hold, targetOf(l.world.Route), ch.Original); err != nil {
+	if ch.Hold != nil {
+		if err := c.holdShared(ctx, l, ch.Hold); err != nil {
 			return err
 		}
 	}
+	route := l.world.Route
 	if ch.Route != nil {
-		if err := c.write.Patch(ctx, l.world.Route, ch.Route); err != nil {
+		if err := c.write.Patch(ctx, route, ch.Route); err != nil {
 			return err
 		}
+		route = ch.Route
 	}
 	if ch.Beside != nil {
 		if err := c.beside(ctx, l.world.Beside, ch.Beside); err != nil {
@@ -280,7 +282,7 @@ func (c *carrier) change(ctx context.Context, l *layer, ch traffic.Change) error
 		}
 	}
 	if ch.ReleaseHold && l.hold != nil {
-		return c.write.Delete(ctx, l.hold)
+		return c.leave(ctx, l, route)
 	}
 	return nil
 }
@@ -302,14 +304,14 @@ func (c *carrier) beside(ctx context.Context, existing, wanted *unstructured.Uns
 	if existing != nil {
 		return c.write.Patch(ctx, existing, after)
 	}
-	return ignoreExists(c.write.Create(ctx, after))
+	return c.write.Create(ctx, after)
 }
 
 // restore works the team's edits into routes that the mind is content with, and sets right what others have changed
 // of ours.
 func (c *carrier) restore(ctx context.Context, actions []release.Action) error {
 	for _, l := range c.w.layers {
-		if !l.state.Routed || l.state.Accepted || steered(actions, l.name) {
+		if !l.state.Routed || l.state.Accepted || steered(actions, l.name) || l.world.Route == nil {
 			continue
 		}
 		if err := c.change(ctx, l, l.provider.Apply(l.world, l.state.Split)); err != nil {

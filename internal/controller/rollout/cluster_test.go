@@ -70,6 +70,8 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 			t.Fatal(err)
 		}
 	}
+	scheme.AddKnownTypeWithName(routeKind, &unstructured.Unstructured{})
+	scheme.AddKnownTypeWithName(routeKind.GroupVersion().WithKind("HTTPRouteList"), &unstructured.UnstructuredList{})
 	b := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.Rollout{}, &v1alpha1.Release{}, &v1alpha1.Decision{})
 	if err := index(t.Context(), indexer{b}); err != nil {
 		t.Fatal(err)
@@ -377,8 +379,13 @@ func (c *cluster) decide(verb v1alpha1.DecisionVerb, release string) string {
 // look is one Reconcile. It returns what was written, and what the Reconciler asked for.
 func (c *cluster) look() ([]string, ctrl.Result, error) {
 	c.t.Helper()
+	return c.lookAt(shop)
+}
+
+func (c *cluster) lookAt(rollout string) ([]string, ctrl.Result, error) {
+	c.t.Helper()
 	before := len(c.writes)
-	result, err := c.r.Reconcile(c.t.Context(), ctrl.Request{NamespacedName: shopKey})
+	result, err := c.r.Reconcile(c.t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: rollout}})
 	return slices.Clone(c.writes[before:]), result, err
 }
 
@@ -445,10 +452,20 @@ func (c *cluster) sets() []unstructured.Unstructured {
 // runDeployments is the Deployment controller: rolling updates are done at once, since they are not what is tested.
 func (c *cluster) runDeployments() bool {
 	c.t.Helper()
-	d := c.deployment()
-	if d == nil {
-		return false
+	moved := false
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(deployment.Kind)
+	if err := c.store.List(c.t.Context(), list); err != nil {
+		c.t.Fatal(err)
 	}
+	for i := range list.Items {
+		moved = c.runDeployment(&list.Items[i]) || moved
+	}
+	return moved
+}
+
+func (c *cluster) runDeployment(d *unstructured.Unstructured) bool {
+	c.t.Helper()
 	moved := c.setStatus(d, map[string]any{"observedGeneration": d.GetGeneration()})
 	wanted, owned := deployment.TemplateOf(d).Hash, []*unstructured.Unstructured{}
 	var current *unstructured.Unstructured
@@ -471,7 +488,7 @@ func (c *cluster) runDeployments() bool {
 	if current == nil {
 		yes := true
 		current = deployment.Next(d, metav1.OwnerReference{
-			APIVersion: "apps/v1", Kind: "Deployment", Name: shop, UID: d.GetUID(), Controller: &yes,
+			APIVersion: "apps/v1", Kind: "Deployment", Name: d.GetName(), UID: d.GetUID(), Controller: &yes,
 		}, nil, deployment.Short(wanted, 0), 0)
 		current.SetName(current.GetName() + "k")
 		labels := current.GetLabels()
@@ -642,8 +659,13 @@ func (c *cluster) all() []client.Object {
 	for _, rs := range c.sets() {
 		out = append(out, &rs)
 	}
-	if d := c.deployment(); d != nil {
-		out = append(out, d)
+	deployments := &unstructured.UnstructuredList{}
+	deployments.SetGroupVersionKind(deployment.Kind)
+	if err := c.store.List(c.t.Context(), deployments); err != nil {
+		c.t.Fatal(err)
+	}
+	for i := range deployments.Items {
+		out = append(out, &deployments.Items[i])
 	}
 	return out
 }

@@ -22,7 +22,7 @@ import (
 // one barrier of actions, answer the people.
 func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release) (ctrl.Result, error) {
 	if err := r.observeTraffic(ctx, w); err != nil {
-		return ctrl.Result{}, err
+		return retry(err)
 	}
 	spec := translate.Spec(rel.Spec.Plan, rel.Spec.From.Hash, rel.Spec.To.Hash)
 	spec.Authors, spec.Namespace = rel.Spec.Authors, rel.Namespace

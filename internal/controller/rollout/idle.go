@@ -212,7 +212,7 @@ func (r *Reconciler) tidy(ctx context.Context, write *kube.Writer, w *world) err
 	}
 	c := &carrier{r: r, write: write, w: w}
 	for _, l := range w.layers {
-		if l.hold == nil && l.world.Beside == nil {
+		if !l.world.Held && l.world.Beside == nil {
 			continue // Whatever it looks like, it is the team's.
 		}
 		if err := c.change(ctx, l, l.provider.Restore(l.world)); err != nil {
@@ -343,7 +343,7 @@ func (r *Reconciler) startOrRest(ctx context.Context, write *kube.Writer, w *wor
 		reason := release.Reason{Code: ReasonStableSetMissing, Message: fmt.Sprintf("the ReplicaSet of the stable revision %s is gone; delete the Rollout and create it again to begin from what runs now", describe(*stable)), Who: "anyone who may change the Rollout"}
 		return true, ctrl.Result{}, r.reportOnce(ctx, write, w, record, v1alpha1.RolloutStalled, reason)
 	}
-	return true, ctrl.Result{}, r.start(ctx, write, w, record)
+	return true, ctrl.Result{RequeueAfter: recheck}, r.startInTurn(ctx, write, w, record)
 }
 
 // rejected is the revision that the newest release failed to bring, if it was not superseded.

@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,8 +32,11 @@ type layer struct {
 	// propagation is how long the layer may take to learn of a canary's first endpoints.
 	propagation time.Duration
 	world       traffic.World
-	hold        *v1alpha1.Hold
-	state       traffic.State
+	// hold is the Hold of the route, which releases of other Rollouts may have made.
+	hold  *v1alpha1.Hold
+	state traffic.State
+	// taken says that the name of the object beside the route is another's; empty if it is not.
+	taken string
 }
 
 // errNotServed: the cluster does not know the kind of a traffic object.
@@ -57,23 +59,22 @@ func (r *Reconciler) observeLayer(ctx context.Context, w *world, t v1alpha1.Traf
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case route == nil:
+	case route == nil && !w.ending():
 		w.trouble = preflight.RouteMissing(gvk.Kind, name, w.rollout.Namespace)
 	}
-	l.world = traffic.World{Route: route, Now: w.now, Backends: w.backends()}
+	l.world = traffic.World{Rollout: w.rollout.Name, Route: route, Now: w.now, Backends: w.backends()}
 	if err := r.observeOurs(ctx, w, l, name); err != nil {
 		return nil, err
 	}
 	if err := r.observeReaders(ctx, w, l); err != nil {
 		return nil, err
 	}
-	foreign := l.world.Beside != nil && !w.ours(l.world.Beside)
-	if foreign {
-		w.trouble = preflight.BesideTaken(gvk.Kind, l.world.Beside.GetName())
-	}
 	// Without the team's route only what is ours counts, which is still to be taken away.
-	if foreign || route == nil && l.hold == nil && l.world.Beside == nil {
+	if route == nil && !l.world.Held && l.world.Beside == nil && !w.ending() {
 		return nil, nil
+	}
+	if l.taken != "" && !w.ending() {
+		w.trouble = l.taken
 	}
 	l.state, l.settle = provider.Read(l.world), settleOf(t, provider, l.world)
 	return l, nil
@@ -82,18 +83,23 @@ func (r *Reconciler) observeLayer(ctx context.Context, w *world, t v1alpha1.Traf
 // observeOurs reads what a release has added to a layer: the object beside the team's, and the Hold.
 func (r *Reconciler) observeOurs(ctx context.Context, w *world, l *layer, name string) (err error) {
 	gvk := l.provider.Kind()
-	if beside := l.provider.BesideName(name); beside != "" {
+	if beside := l.provider.BesideName(name, w.rollout.Name); beside != "" {
 		if l.world.Beside, err = r.route(ctx, gvk, w.rollout.Namespace, beside); err != nil {
 			return err
 		}
 	}
-	l.hold = w.holds[v1alpha1.HoldTarget{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind, Name: name}]
-	if l.hold != nil && l.hold.Spec.Original != nil {
-		if err := json.Unmarshal(l.hold.Spec.Original.Raw, &l.world.Original); err != nil {
-			return fmt.Errorf("read spec.original of Hold %s: %w", l.hold.Name, err)
-		}
+	if b := l.world.Beside; b != nil && !w.ours(b) {
+		l.taken = preflight.BesideTaken(gvk.Kind, b.GetName())
+		l.world.Beside = nil
 	}
-	return nil
+	return r.observeHold(ctx, w, l, v1alpha1.HoldTarget{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind, Name: name})
+}
+
+// ending says whether a release takes back what it has added, and adds nothing more: what it would need to go on is no
+// trouble any longer.
+func (w *world) ending() bool {
+	rel := w.active()
+	return rel != nil && (rel.Status.Phase == v1alpha1.ReleaseCompleting || rel.Status.Phase == v1alpha1.ReleaseAborting)
 }
 
 // route reads a traffic object, and has its kind watched from then on. It returns nil if there is none.
@@ -128,6 +134,18 @@ func (w *world) backends() []traffic.Backend {
 	return out
 }
 
+// together is what a layer sees when the others of the same release are taken into account as well.
+func (l *layer) together(w *world) traffic.World {
+	seen := l.world
+	seen.Parties = slices.Clone(seen.Parties)
+	for _, o := range w.layers {
+		if o != l && o.provider.Kind() == l.provider.Kind() && o.world.Route != nil {
+			seen.Parties = append(seen.Parties, traffic.Party{Route: o.world.Route, Backends: o.world.Backends})
+		}
+	}
+	return seen
+}
+
 // propagation is the longest of the layers'.
 func (w *world) propagation() time.Duration {
 	var longest time.Duration
@@ -139,9 +157,9 @@ func (w *world) propagation() time.Duration {
 
 func (l *layer) observed() release.Layer {
 	// A layer that leads to none of the workload's Services, and never did or no longer does, has nothing to follow.
-	accepted := l.state.Accepted || !l.state.Routed && len(l.world.Backends) == 0
+	accepted := l.state.Accepted || !l.state.Routed && (len(l.world.Backends) == 0 || l.world.Route == nil)
 	return release.Layer{
-		Name: l.name, Routed: l.state.Routed, Held: l.hold != nil,
+		Name: l.name, Routed: l.state.Routed, Held: l.world.Held,
 		Weight: l.state.Weight, Matches: l.state.Matches, Version: l.state.Version,
 		Settled: accepted, Settle: l.settle, Problem: l.state.Problem,
 	}

@@ -8,6 +8,7 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -43,12 +44,26 @@ func (r *Reconciler) observeReaders(ctx context.Context, w *world, l *layer) err
 		return fmt.Errorf("list objects of kind %s: %w", l.provider.Kind().Kind, err)
 	}
 	for i := range list.Items {
+		if w.active() == nil && r.releasesCanary(ctx, &list.Items[i]) {
+			continue // startInTurn waits for that release.
+		}
 		l.world.Others = append(l.world.Others, &list.Items[i])
 	}
 	if problem := c.Contention(l.world); problem != "" && w.trouble == "" {
 		w.trouble = problem
 	}
 	return nil
+}
+
+// releasesCanary says whether a release under way has made the object as its canary. The owner's name alone is no proof.
+func (r *Reconciler) releasesCanary(ctx context.Context, o client.Object) bool {
+	owner := metav1.GetControllerOf(o)
+	if owner == nil || owner.Kind != "Release" || !ingress.IsCanary(o.GetAnnotations()) {
+		return false
+	}
+	rel := &v1alpha1.Release{}
+	err := r.Kube.Get(ctx, types.NamespacedName{Namespace: o.GetNamespace(), Name: owner.Name}, rel)
+	return err == nil && rel.UID == owner.UID && !rel.Status.Phase.Terminal()
 }
 
 // divides says whether a release in this phase has requests divided.

@@ -44,13 +44,14 @@ type Reconciler struct {
 	firstReady *sightings
 	classes    *classes
 	layersSeen *layersSeen
+	beginnings *beginnings
 }
 
 // Reconcile takes one Rollout one decision further.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	r.once.Do(func() {
 		r.waits, r.troubles, r.firstReady = newWaits(passing), newTroubles(), newSightings()
-		r.classes, r.shares, r.layersSeen = newClasses(), newShares(), newLayersSeen()
+		r.classes, r.shares, r.layersSeen, r.beginnings = newClasses(), newShares(), newLayersSeen(), newBeginnings()
 	})
 	key := req.NamespacedName
 	behind, err := r.Kube.Fresh(ctx, key)

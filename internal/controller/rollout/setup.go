@@ -71,8 +71,8 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 	deploy, sets := untyped(deployment.Kind), untyped(deployment.ReplicaSetKind)
 	sources := []source.Source{
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Rollout{}, &handler.EnqueueRequestForObject{}),
-		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Release{}, by(label, 0)),
-		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Hold{}, by(label, 0)),
+		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Release{}, by(m.ofRelease, 0)),
+		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Hold{}, by(ofHold, 0)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.AnalysisRun{}, by(label, urgent)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.AnalysisTemplate{}, by(m.ofTemplate, 0)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.ClusterAnalysisTemplate{}, handler.EnqueueRequestsFromMapFunc(m.ofClusterTemplate)),
@@ -296,6 +296,15 @@ func namesOf(rollouts []*v1alpha1.Rollout) []string {
 	return out
 }
 
+// ofHold brings back every Rollout that has something to do with a Hold.
+func ofHold(_ context.Context, o client.Object) []string {
+	out := byLabel(o)
+	for _, s := range o.(*v1alpha1.Hold).Spec.Shares {
+		out = append(out, s.Rollout)
+	}
+	return out
+}
+
 func label(_ context.Context, o client.Object) []string { return byLabel(o) }
 
 func ofDecision(_ context.Context, o client.Object) []string {
@@ -330,11 +339,13 @@ func (m *mapper) ofEndpoints(ctx context.Context, o client.Object) []string {
 }
 
 func (m *mapper) ofRoute(ctx context.Context, o client.Object) []string {
-	kind := o.GetObjectKind().GroupVersionKind().Kind
 	if contends(o) {
 		return namesOf(m.all(ctx, o.GetNamespace(), func(ro *v1alpha1.Rollout) bool { return len(ro.Spec.Traffic) > 0 }))
 	}
-	return append(byLabel(o), m.rollouts(ctx, o.GetNamespace(), indexTraffic, kind+"/"+o.GetName())...)
+	key := o.GetObjectKind().GroupVersionKind().Kind + "/" + o.GetName()
+	// A release under way may be on a route that its Rollout no longer names.
+	out := append(byLabel(o), m.holders(ctx, o.GetNamespace(), key)...)
+	return append(out, m.rollouts(ctx, o.GetNamespace(), indexTraffic, key)...)
 }
 
 func (m *mapper) rollouts(ctx context.Context, namespace, ix, value string) []string {
@@ -358,7 +369,7 @@ func (m *mapper) holders(ctx context.Context, namespace, target string) []string
 	}
 	var out []string
 	for i := range list.Items {
-		out = append(out, byLabel(&list.Items[i])...)
+		out = append(out, ofHold(ctx, &list.Items[i])...)
 	}
 	return out
 }

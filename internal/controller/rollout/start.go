@@ -57,7 +57,8 @@ func (r *Reconciler) problem(w *world) string {
 		}
 	}
 	for _, l := range w.layers {
-		if err := l.provider.Check(l.world, splits(spec)); err != nil {
+		err := l.provider.Check(l.together(w), splits(spec))
+		if _, busy := errors.AsType[*traffic.Busy](err); err != nil && !busy { // startInTurn waits for what is busy.
 			return err.Error()
 		}
 	}
@@ -93,6 +94,7 @@ func (r *Reconciler) start(ctx context.Context, write *kube.Writer, w *world, re
 	}
 	r.started(w.rollout, rel)
 	r.heldByRelease(w, rel)
+	r.beginnings.made[rel.UID] = rel
 	w.releases = append([]*v1alpha1.Release{rel}, w.releases...)
 	message := clip(fmt.Sprintf("%s begins: %s%s", rel.Name, describe(rel.Spec.To), inWords("; changed: ", changes)))
 	return r.report(ctx, write, w, func(s *v1alpha1.RolloutStatus) { record(s); s.Rejected = nil },

@@ -3,6 +3,8 @@ package gatewayapi
 import (
 	"slices"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
@@ -18,21 +20,30 @@ const (
 	canary
 )
 
-// twins tells the workload's Services and their canaries from all others.
+// twins tells the workloads' Services and their canaries from all others.
 type twins struct {
 	namespace string
 	canaryOf  map[string]string
 	stableOf  map[string]string
+	// party says whose a Service is, stable or canary: the place of its workload in the list.
+	party map[string]int
+	// count of the parties.
+	count int
 }
 
-func newTwins(w traffic.World) twins {
-	t := twins{canaryOf: map[string]string{}, stableOf: map[string]string{}}
-	if w.Route != nil {
-		t.namespace = w.Route.GetNamespace()
+// newTwins takes the Services of several workloads. One that two of them claim is the own one's.
+func newTwins(route *unstructured.Unstructured, lists [][]traffic.Backend, own int) twins {
+	t := twins{canaryOf: map[string]string{}, stableOf: map[string]string{}, party: map[string]int{}, count: len(lists)}
+	if route != nil {
+		t.namespace = route.GetNamespace()
 	}
-	for _, b := range w.Backends {
-		if b.Stable != "" && b.Canary != "" {
-			t.canaryOf[b.Stable], t.stableOf[b.Canary] = b.Canary, b.Stable
+	for i := range lists {
+		party := (own + 1 + i) % len(lists) // The own one comes last.
+		for _, b := range lists[party] {
+			if b.Stable != "" && b.Canary != "" {
+				t.canaryOf[b.Stable], t.stableOf[b.Canary] = b.Canary, b.Stable
+				t.party[b.Stable], t.party[b.Canary] = party, party
+			}
 		}
 	}
 	return t
@@ -53,22 +64,55 @@ func (t twins) role(ref any) role {
 	return foreign
 }
 
-// takesPart says whether the rule sends requests to the workload.
+// takesPart says whether the rule sends requests to one of the workloads.
 func (t twins) takesPart(rule any) bool {
 	return slices.ContainsFunc(refsOf(rule), func(ref any) bool { return t.role(ref) == stable && weightOf(ref) > 0 })
 }
 
-func (t twins) takePart(rules []any) bool { return slices.ContainsFunc(rules, t.takesPart) }
-
-func (t twins) names(rule any, r role) bool {
-	return slices.ContainsFunc(refsOf(rule), func(ref any) bool { return t.role(ref) == r })
+// partOf says whether the rule sends requests to this one.
+func (t twins) partOf(rule any, party int) bool {
+	return slices.ContainsFunc(refsOf(rule), func(ref any) bool { return t.is(ref, stable, party) && weightOf(ref) > 0 })
 }
 
-// generated says whether Sluice made the rule, for a step's matches.
-func (t twins) generated(rule any) bool { return t.names(rule, canary) && !t.names(rule, stable) }
+// sends says whether a rule, split or not, has weight for a workload in either version.
+func (t twins) sends(rule any, party int) bool {
+	return slices.ContainsFunc(refsOf(rule), func(ref any) bool {
+		return t.role(ref) != foreign && t.of(ref) == party && weightOf(ref) > 0
+	})
+}
 
-func (t twins) anyCanary(rules []any) bool {
-	return slices.ContainsFunc(rules, func(rule any) bool { return t.names(rule, canary) })
+// of is whose a Service is that is not foreign.
+func (t twins) of(ref any) int { return t.party[text(object(ref)["name"], "")] }
+
+func (t twins) is(ref any, r role, party int) bool { return t.role(ref) == r && t.of(ref) == party }
+
+func (t twins) names(rule any, r role, party int) bool {
+	return slices.ContainsFunc(refsOf(rule), func(ref any) bool { return t.is(ref, r, party) })
+}
+
+// generated says whether Sluice made the rule, for the matches of one or more steps.
+func (t twins) generated(rule any) bool {
+	for party := range t.count {
+		if t.generatedFor(rule, party) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t twins) generatedFor(rule any, party int) bool {
+	return t.names(rule, canary, party) && !t.names(rule, stable, party)
+}
+
+func (t twins) hasCanary(rule any) bool {
+	return slices.ContainsFunc(refsOf(rule), func(ref any) bool { return t.role(ref) == canary })
+}
+
+func (t twins) anyCanary(rules []any) bool { return slices.ContainsFunc(rules, t.hasCanary) }
+
+// anyOf says whether one of the rules names a party's Service of that role.
+func (t twins) anyOf(rules []any, r role, party int) bool {
+	return slices.ContainsFunc(rules, func(rule any) bool { return t.names(rule, r, party) })
 }
 
 func refsOf(rule any) []any { return list(object(rule)["backendRefs"]) }

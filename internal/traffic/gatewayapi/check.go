@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/sluice-dev/sluice/internal/release"
@@ -15,9 +16,9 @@ func (Provider) Check(w traffic.World, splits []traffic.Split) error {
 	if w.Route == nil {
 		return errors.New("spec.traffic[].httpRoute: there is no such HTTPRoute; create it or correct the name")
 	}
-	t := newTwins(w)
-	team, _ := t.teamRules(w)
-	if err := t.checkRoute(w, team); err != nil {
+	p := newParties(w)
+	team, _ := p.teamRules(w)
+	if err := p.checkRoute(w, team); err != nil {
 		return err
 	}
 	for i, s := range splits {
@@ -25,14 +26,14 @@ func (Provider) Check(w traffic.World, splits []traffic.Split) error {
 		if s.Weight < 0 || s.Weight > 100 {
 			return fmt.Errorf("%s.weight: %d is not a share in percent; set 0 to 100", step, s.Weight)
 		}
-		if err := t.checkMatches(step+".match", s.Matches, team); err != nil {
+		if err := p.checkMatches(step+".match", s.Matches, team); err != nil {
 			return err
 		}
-		if err := t.checkLimits(step, w.Route.GetName(), team, s); err != nil {
+		if err := p.checkAlone(step, w.Route.GetName(), team, s); err != nil {
 			return err
 		}
 	}
-	return nil
+	return checkOthers(w, team, splits)
 }
 
 // CheckSplits refuses matches that no HTTPRoute can say.
@@ -47,9 +48,9 @@ func (Provider) CheckSplits(splits []traffic.Split) []error {
 	return nil
 }
 
-func (t twins) checkRoute(w traffic.World, team []any) error {
+func (p parties) checkRoute(w traffic.World, team []any) error {
 	name := w.Route.GetName()
-	if !t.takePart(team) {
+	if !p.takesPartIn(team) {
 		var wanted []string
 		for _, b := range w.Backends {
 			wanted = append(wanted, b.Stable)
@@ -57,12 +58,16 @@ func (t twins) checkRoute(w traffic.World, team []any) error {
 		return fmt.Errorf("spec.traffic[].httpRoute.name: HTTPRoute %s sends no requests to the workload's Services (%s), only to %s; name the HTTPRoute that does",
 			name, joined(wanted), joined(backendNames(team)))
 	}
-	if w.Original != nil {
+	if w.Held {
 		return nil
 	}
-	for _, rule := range rulesOf(w.Route) {
+	rules := rulesOf(w.Route)
+	if w.Original != nil {
+		rules = list(w.Original["rules"]) // What another release has made of it is no concern of the team's.
+	}
+	for _, rule := range rules {
 		for _, ref := range refsOf(rule) {
-			if t.role(ref) == canary {
+			if p.is(ref, canary, p.own) {
 				return fmt.Errorf("spec.traffic[].httpRoute.name: HTTPRoute %s already has a backend of Service %s, which Sluice makes for the canary alone; remove that backend",
 					name, text(object(ref)["name"], ""))
 			}
@@ -97,7 +102,7 @@ func backendNames(rules []any) []string {
 	return names
 }
 
-func (t twins) checkMatches(field string, matches []release.Match, team []any) error {
+func (p parties) checkMatches(field string, matches []release.Match, team []any) error {
 	for j, m := range matches {
 		at := fmt.Sprintf("%s[%d]", field, j)
 		if err := checkEntry(at, m); err != nil {
@@ -108,7 +113,7 @@ func (t twins) checkMatches(field string, matches []release.Match, team []any) e
 			return fmt.Errorf("%s: header %s stands there twice, and a gateway looks only at the first (cookies are matched in the header Cookie); keep one, or use a regex that covers both", at, name)
 		}
 		for i, rule := range team {
-			if !t.takesPart(rule) {
+			if !p.partOf(rule, p.own) {
 				continue
 			}
 			if name := clash(headers, list(object(rule)["matches"])); name != "" {
@@ -142,29 +147,118 @@ func checkEntry(at string, m release.Match) error {
 	return nil
 }
 
-// checkLimits counts what the Gateway API's own limits are about, in the rules as they would be.
-func (t twins) checkLimits(step, route string, team []any, s traffic.Split) error {
-	rules, exact := t.splitRules(team, s)
+// checkAlone refuses what goes beyond the Gateway API's own limits, in the rules as they would be if no other release
+// worked on the route.
+func (p parties) checkAlone(step, route string, team []any, s traffic.Split) error {
+	splits := make([]traffic.Split, p.count)
+	splits[p.own] = s
+	rules, exact := p.splitRules(team, splits)
 	if !exact {
 		return fmt.Errorf("%s.weight: %d%% cannot be expressed exactly with the weights in the backendRefs of HTTPRoute %s, as no weight may be over %d; use smaller weights there", step, s.Weight, route, maxWeight)
 	}
+	if l := exceeded(rules); l.what != "" {
+		return fmt.Errorf("%s.%s: %s; %s", step, l.field, l.in(route), l.remedy)
+	}
+	return nil
+}
+
+// limit is one of the Gateway API's that rules go beyond.
+type limit struct {
+	field, what, remedy string
+}
+
+func (l limit) in(route string) string {
+	return strings.ReplaceAll(l.what, "ROUTE", "HTTPRoute "+route)
+}
+
+// exceeded is the first limit that the rules go beyond.
+func exceeded(rules []any) limit {
 	if len(rules) > maxRules {
-		return fmt.Errorf("%s.match: HTTPRoute %s would have %d rules, and %d are allowed; join rules of it, or leave match out", step, route, len(rules), maxRules)
+		return limit{"match", fmt.Sprintf("ROUTE would have %d rules, and %d are allowed", len(rules), maxRules), "join rules of it, or leave match out"}
 	}
 	total := 0
 	for i, rule := range rules {
 		total += max(1, len(list(object(rule)["matches"])))
 		if n := len(refsOf(rule)); n > maxRefs {
-			return fmt.Errorf("%s.weight: a rule of HTTPRoute %s would have %d backendRefs, and %d are allowed; remove some from spec.rules", step, route, n, maxRefs)
+			return limit{"weight", fmt.Sprintf("a rule of ROUTE would have %d backendRefs, and %d are allowed", n, maxRefs), "remove some from spec.rules"}
 		}
 		for _, m := range list(object(rule)["matches"]) {
 			if n := len(list(object(m)["headers"])); n > maxHeaders {
-				return fmt.Errorf("%s.match: rules[%d] of HTTPRoute %s would match %d headers at once, and %d are allowed; match fewer", step, i, route, n, maxHeaders)
+				return limit{"match", fmt.Sprintf("rules[%d] of ROUTE would match %d headers at once, and %d are allowed", i, n, maxHeaders), "match fewer"}
 			}
 		}
 	}
 	if total > maxMatches {
-		return fmt.Errorf("%s.match: HTTPRoute %s would have %d matches, and %d are allowed; use fewer entries in match, or fewer matches in the HTTPRoute", step, route, total, maxMatches)
+		return limit{"match", fmt.Sprintf("ROUTE would have %d matches, and %d are allowed", total, maxMatches), "use fewer entries in match, or fewer matches in the HTTPRoute"}
+	}
+	return limit{}
+}
+
+// manyPlans bounds the combinations of several releases' steps that are tried.
+const manyPlans = 256
+
+// checkOthers has the release wait for others that work on the route where there is no room for all that they have
+// planned at once. They are taken one after another, as they came, so that it is said for whom the release waits.
+func checkOthers(w traffic.World, team []any, splits []traffic.Split) error {
+	var among []traffic.Party
+	for _, o := range w.Parties {
+		if o.Route != nil && o.Route.GetName() != w.Route.GetName() || len(o.Backends) == 0 {
+			continue
+		}
+		o.Held = true
+		among = append(among, o)
+		if why := crowded(w, among, team, splits); why != "" {
+			return &traffic.Busy{Release: o.Release, Why: why}
+		}
 	}
 	return nil
+}
+
+// crowded says why the route has no room for all steps of the releases at once, in whatever combination.
+func crowded(w traffic.World, others []traffic.Party, team []any, splits []traffic.Split) string {
+	w.Parties = others
+	p := newParties(w)
+	plans := make([][]traffic.Split, p.count)
+	for i := range plans {
+		plans[i] = narrowest(splits)
+	}
+	for _, o := range others {
+		if len(o.Backends) > 0 {
+			if i, ok := p.party[o.Backends[0].Stable]; ok && i != p.own {
+				plans[i] = narrowest(append(slices.Clone(o.Planned), traffic.Split{Matches: o.Matches}))
+			}
+		}
+	}
+	combinations := 1
+	for _, plan := range plans {
+		if combinations *= len(plan); combinations > manyPlans {
+			return fmt.Sprintf("the releases on HTTPRoute %s have too many different matches in their steps to be under way at once", w.Route.GetName())
+		}
+	}
+	for n := range combinations {
+		now := make([]traffic.Split, len(plans))
+		for i, plan := range plans {
+			now[i] = plan[n%len(plan)]
+			n /= len(plan)
+		}
+		rules, exact := p.splitRules(team, now)
+		if !exact {
+			return fmt.Sprintf("the shares of both in one rule of HTTPRoute %s cannot be expressed exactly, as no weight may be over %d", w.Route.GetName(), maxWeight)
+		}
+		if l := exceeded(rules); l.what != "" {
+			return "with both of them " + l.in(w.Route.GetName())
+		}
+	}
+	return ""
+}
+
+// narrowest are the different matches of steps, each with the weight that is the hardest to express.
+func narrowest(splits []traffic.Split) []traffic.Split {
+	out := []traffic.Split{{Weight: 1}}
+	for _, s := range splits {
+		if !slices.ContainsFunc(out, func(o traffic.Split) bool { return sameMatches(o.Matches, s.Matches) }) {
+			out = append(out, traffic.Split{Weight: 1, Matches: s.Matches})
+		}
+	}
+	return out
 }

@@ -1,6 +1,7 @@
 package gatewayapi
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -30,43 +31,56 @@ func (Provider) Kind() schema.GroupVersionKind {
 }
 
 // BesideName is empty: the layer works inside the team's object.
-func (Provider) BesideName(string) string { return "" }
+func (Provider) BesideName(_, _ string) string { return "" }
 
-// Apply works the split into the team's rules.
+// Apply works the split into the team's rules, beside those of other workloads.
 func (Provider) Apply(w traffic.World, s traffic.Split) traffic.Change {
 	if w.Route == nil {
 		return traffic.Change{}
 	}
-	backends := newTwins(w)
-	current := rulesOf(w.Route)
-	team, edited := backends.teamRules(w)
-	if w.Original == nil && !backends.takePart(team) && !backends.anyCanary(current) {
+	p, current := newParties(w), rulesOf(w.Route)
+	team, edited := p.teamRules(w)
+	if !w.Held && !p.takesPartIn(team) && !p.anyOf(current, canary, p.own) {
 		return traffic.Change{}
 	}
 	change := traffic.Change{}
-	if w.Original == nil || edited {
-		change.Original = map[string]any{"rules": copied(team)}
+	if !w.Held || edited || !sameMatches(w.Matches, s.Matches) {
+		change.Hold = &traffic.Record{Original: map[string]any{"rules": copied(team)}, Matches: s.Matches}
 	}
-	if want, _ := backends.splitRules(team, s); !same(want, current) {
+	splits := p.splits(current)
+	splits[p.own] = s
+	if want, _ := p.splitRules(team, splits); !same(want, current) {
 		change.Route = withRules(w.Route, want)
 	}
 	return change
 }
 
-// Restore gives the rules back.
+// takesPartIn says whether the rules send requests to the workload itself.
+func (p parties) takesPartIn(rules []any) bool {
+	return slices.ContainsFunc(rules, func(rule any) bool { return p.partOf(rule, p.own) })
+}
+
+// Restore gives the rules back, as far as they are not divided by other releases.
 func (Provider) Restore(w traffic.World) traffic.Change {
-	change := traffic.Change{ReleaseHold: w.Original != nil}
+	change := traffic.Change{ReleaseHold: w.Held}
 	if w.Route == nil {
 		return change
 	}
-	team, _ := newTwins(w).teamRules(w)
-	if !same(team, rulesOf(w.Route)) {
-		change.Route = withRules(w.Route, copied(team))
+	p, current := newParties(w), rulesOf(w.Route)
+	team, edited := p.teamRules(w)
+	if w.Held && edited {
+		// Recorded first, so that nothing is given back by a Hold that others have renewed since it was read.
+		change.Hold = &traffic.Record{Original: map[string]any{"rules": copied(team)}, Matches: w.Matches}
+	}
+	splits := p.splits(current)
+	splits[p.own] = traffic.Split{}
+	if want, _ := p.splitRules(team, splits); !same(want, current) {
+		change.Route = withRules(w.Route, want)
 	}
 	return change
 }
 
-// teamRules are the rules without what is ours, and whether they are other than those in the Hold: then the
+// teamRules are the rules without what is any release's, and whether they are other than those in the Hold: then the
 // team has edited them since.
 func (t twins) teamRules(w traffic.World) (rules []any, edited bool) {
 	current := rulesOf(w.Route)

@@ -40,17 +40,45 @@ func headerMatch(name, kind, value string) map[string]any {
 	return map[string]any{"name": name, "type": kind, "value": value}
 }
 
-// fitting are the entries that can be asked for on top of every one of the rule's own matches: of two header
-// matches of one name only the first would count.
-func fitting(matches []any, entries []release.Match) []release.Match {
-	var out []release.Match
+// fitting are the header matches of those entries that can be asked for on top of every one of the rule's own matches:
+// of two header matches of one name only the first would count.
+func fitting(matches []any, entries []release.Match) [][]any {
+	var out [][]any
 	for _, entry := range entries {
 		headers := headersOf(entry)
 		if len(headers) > 0 && clash(headers, matches) == "" {
-			out = append(out, entry)
+			out = append(out, headers)
 		}
 	}
 	return out
+}
+
+// both are the header matches for requests that one of a and one of b want. Where two ask for different values of one
+// header there are no such requests.
+func both(a, b [][]any) [][]any {
+	var out [][]any
+	for _, x := range a {
+		for _, y := range b {
+			if joined, ok := merged(x, y); ok {
+				out = append(out, joined)
+			}
+		}
+	}
+	return out
+}
+
+func merged(x, y []any) (joined []any, ok bool) {
+	joined = slices.Clone(x)
+	for _, h := range y {
+		i := slices.IndexFunc(x, func(o any) bool { return nameOf(o) == nameOf(h) })
+		switch {
+		case i < 0:
+			joined = append(joined, h)
+		case !same(x[i], h):
+			return nil, false
+		}
+	}
+	return joined, true
 }
 
 // clash names a header that the rule matches already, or that the entry names twice.
@@ -72,8 +100,8 @@ func clash(headers, matches []any) string {
 func nameOf(header any) string { return strings.ToLower(text(object(header)["name"], "")) }
 
 // combine asks for each of the rule's matches together with each of the entries. The path that the API server
-// would fill in is written out, so that what is read back is what was written.
-func combine(matches []any, entries []release.Match) []any {
+// would fill in is written out, so that what is stored is what was written.
+func combine(matches []any, entries [][]any) []any {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -90,79 +118,16 @@ func combine(matches []any, entries []release.Match) []any {
 			if m["path"] == nil {
 				m["path"] = map[string]any{"type": "PathPrefix", "value": "/"}
 			}
-			m["headers"] = append(list(m["headers"]), headersOf(entry)...)
+			m["headers"] = append(list(m["headers"]), copied(entry)...)
 			out = append(out, m)
 		}
 	}
 	return out
 }
 
-// entries reads back what combine was given, from the matches of the rules generated for a rule.
-func entries(generated []any, rule any) []release.Match {
-	own := list(object(rule)["matches"])
-	count := max(len(own), 1)
-	if len(generated)%count == 0 {
-		generated = generated[:len(generated)/count]
-	}
-	var known []any
-	if len(own) > 0 {
-		known = list(object(own[0])["headers"])
-	}
-	var out []release.Match
-	for _, m := range generated {
-		out = append(out, entry(list(object(m)["headers"]), known))
-	}
-	return out
-}
-
-// entry reads one back, leaving out the headers that the rule matches itself.
-func entry(headers, known []any) release.Match {
-	var m release.Match
-	for _, h := range headers {
-		if slices.ContainsFunc(known, func(o any) bool { return nameOf(o) == nameOf(h) }) {
-			continue
-		}
-		name, value := text(object(h)["name"], ""), text(object(h)["value"], "")
-		if text(object(h)["type"], "Exact") != "RegularExpression" {
-			m.Headers = append(m.Headers, release.HeaderMatch{Name: name, Value: value})
-			continue
-		}
-		if c, ok := readCookie(name, value); ok {
-			m.Cookies = append(m.Cookies, c)
-			continue
-		}
-		m.Headers = append(m.Headers, release.HeaderMatch{Name: name, Regex: readRegex(value)})
-	}
-	return m
-}
-
-func readRegex(value string) string {
-	inner, opened := strings.CutPrefix(value, wholeOpen)
-	inner, closed := strings.CutSuffix(inner, wholeClose)
-	if opened && closed {
-		return inner
-	}
-	return value
-}
-
-func readCookie(header, value string) (release.CookieMatch, bool) {
-	inner, opened := strings.CutPrefix(value, cookieOpen)
-	inner, closed := strings.CutSuffix(inner, cookieClose)
-	name, content, found := strings.Cut(inner, "=") // a cookie's name has no "="
-	if header != cookieHeader || !opened || !closed || !found {
-		return release.CookieMatch{}, false
-	}
-	return release.CookieMatch{Name: unquote(name), Value: unquote(content)}, true
-}
-
-// unquote undoes regexp.QuoteMeta.
-func unquote(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+1 < len(s) {
-			i++
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
+// sameMatches compares two steps' matches.
+func sameMatches(a, b []release.Match) bool {
+	return slices.EqualFunc(a, b, func(x, y release.Match) bool {
+		return slices.Equal(x.Headers, y.Headers) && slices.Equal(x.Cookies, y.Cookies)
+	})
 }

@@ -74,6 +74,7 @@ func TestHoldDecodedOtherwise(t *testing.T) {
 		return []any{map[string]any{"backendRefs": []any{map[string]any{"name": "shop", "port": port, "weight": weight}}}}
 	}
 	w := traffic.World{
+		Held:     true,
 		Route:    &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": rules(int64(80), int64(1))}}},
 		Original: map[string]any{"rules": rules(80.0, 1.0)},
 		Backends: []traffic.Backend{{Stable: "shop", Canary: "shop-canary"}},
@@ -81,7 +82,7 @@ func TestHoldDecodedOtherwise(t *testing.T) {
 	if change := gatewayapi.New().Restore(w); change.Route != nil || !change.ReleaseHold {
 		t.Errorf("Restore wants %+v", change)
 	}
-	if change := gatewayapi.New().Apply(w, traffic.Split{Weight: 20}); change.Original != nil || change.Route == nil {
+	if change := gatewayapi.New().Apply(w, traffic.Split{Weight: 20}); change.Hold != nil || change.Route == nil {
 		t.Errorf("Apply wants %+v", change)
 	}
 }

@@ -13,7 +13,7 @@ func (t twins) strip(rules, original []any) []any {
 			if from := t.bereft(rule, rules, original); from != nil {
 				out = append(out, withRefs(rule, copied(refsOf(from))))
 			}
-		case t.names(rule, canary):
+		case t.hasCanary(rule):
 			out = append(out, withRefs(rule, t.joinedRefs(rule, len(out), original, used)))
 		default:
 			out = append(out, copied(rule))
@@ -62,10 +62,10 @@ func (t twins) joinedRefs(rule any, position int, original []any, used []bool) [
 // source finds the rule that a split one was made from: its backends have the same shares. Of several the one
 // with the very same weights is taken, then one that is alike in all else, then the one at the same place.
 func (t twins) source(rule any, position int, original []any, used []bool, refs []any, weights []int64) int {
-	percent, bare := t.percent(rule), without(object(rule), "backendRefs")
+	percent, bare := func(party int) int64 { return t.percent(rule, party) }, without(object(rule), "backendRefs")
 	found, best := -1, -1
 	for i, candidate := range original {
-		split, _ := t.splitRefs(refsOf(candidate), percent)
+		split, _ := t.splitRefs(refsOf(candidate), percent, nil)
 		exact := same(split, refsOf(rule))
 		if used[i] || !exact && !(sameRefs(refs, refsOf(candidate)) && proportional(weights, refsOf(candidate))) {
 			continue
@@ -157,17 +157,16 @@ func proportional(weights []int64, refs []any) bool {
 	return true
 }
 
-// percent is the canary's share of the workload's part in a rule: 0 or 100 only when it is exactly that.
-func (t twins) percent(rule any) int64 {
+// percent is the canary's share of a workload's part in a rule: 0 or 100 only when it is exactly that.
+func (t twins) percent(rule any, party int) int64 {
 	var all, ours int64
 	for _, ref := range refsOf(rule) {
-		switch t.role(ref) {
-		case canary:
+		switch {
+		case t.is(ref, canary, party):
 			ours += weightOf(ref)
 			all += weightOf(ref)
-		case stable:
+		case t.is(ref, stable, party):
 			all += weightOf(ref)
-		case foreign:
 		}
 	}
 	if ours == 0 || all == 0 {

@@ -30,7 +30,10 @@ func (p Provider) Check(w traffic.World, splits []traffic.Split) error {
 	if err := checkRoute(w); err != nil {
 		return err
 	}
-	return errors.Join(Provider{}.CheckSplits(splits)...)
+	if err := errors.Join(Provider{}.CheckSplits(splits)...); err != nil {
+		return err
+	}
+	return checkOthers(w)
 }
 
 // CheckSplits refuses matches that annotations cannot say.
@@ -41,6 +44,31 @@ func (Provider) CheckSplits(splits []traffic.Split) []error {
 		}
 		if err := checkMatches(fmt.Sprintf("spec.canary.steps[%d].match", i), s.Matches); err != nil {
 			return []error{err}
+		}
+	}
+	return nil
+}
+
+// checkOthers has the release wait where another one's canary Ingress would serve the same requests: ingress-nginx takes
+// one canary for a host and path, and ignores every other.
+func checkOthers(w traffic.World) error {
+	own := locations(spec(w.Route), stables(w.Backends))
+	for _, o := range w.Parties {
+		route := o.Route
+		if route == nil {
+			route = w.Route
+		}
+		if className(route) != className(w.Route) {
+			continue // Another controller's.
+		}
+		for _, at := range locations(spec(route), stables(o.Backends)) {
+			switch {
+			case !slices.Contains(own, at):
+			case o.Release == "":
+				return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s and Ingress %s both serve %s, and ingress-nginx takes one canary for a host and path; name one of the two", w.Route.GetName(), route.GetName(), at)
+			default:
+				return &traffic.Busy{Release: o.Release, Why: fmt.Sprintf("it may have a canary for %s (Ingress %s), and ingress-nginx takes one for a host and path", at, route.GetName())}
+			}
 		}
 	}
 	return nil

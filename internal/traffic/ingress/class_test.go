@@ -97,7 +97,7 @@ func TestFaultC4Rivals(t *testing.T) {
 		{"Sluice's own", []*unstructured.Unstructured{anIngress("demo", "shop-canary", "nginx", "shop.demo", "/", "shop-canary", isCanary, "true")}, ""},
 		{"another path", []*unstructured.Unstructured{anIngress("demo", "b", "nginx", "shop.demo", "/api", "x", isCanary, "true")}, ""},
 	} {
-		w := traffic.World{Route: route, Backends: backends(), Others: append(c.others, route)}
+		w := traffic.World{Rollout: "shop", Route: route, Backends: backends(), Others: append(c.others, route)}
 		found := ingress.Rivals(w)
 		if got := len(found) > 0; got != (c.rival != "") {
 			t.Errorf("%s: found %v", c.name, found)

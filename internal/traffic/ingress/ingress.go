@@ -40,7 +40,7 @@ func (Provider) Kind() schema.GroupVersionKind {
 }
 
 // BesideName is the name of the canary Ingress.
-func (Provider) BesideName(route string) string { return naming.CanaryIngress(route) }
+func (Provider) BesideName(route, rollout string) string { return naming.CanaryIngress(route, rollout) }
 
 // Apply adds the canary Ingress or brings it up to date.
 func (Provider) Apply(w traffic.World, s traffic.Split) traffic.Change {
@@ -97,7 +97,7 @@ func canary(w traffic.World, s traffic.Split) *unstructured.Unstructured {
 		"kind":       "Ingress",
 		"spec":       canarySpec(spec(w.Route), services(w.Backends)),
 	}}
-	u.SetName(naming.CanaryIngress(w.Route.GetName()))
+	u.SetName(naming.CanaryIngress(w.Route.GetName(), w.Rollout))
 	u.SetNamespace(w.Route.GetNamespace())
 	u.SetAnnotations(annotations)
 	return u

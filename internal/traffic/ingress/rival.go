@@ -45,10 +45,7 @@ func Rivals(w traffic.World) []Rival {
 
 // leading are the locations of all Ingresses that lead to one of the workload's Services.
 func leading(w traffic.World) map[location]bool {
-	stable := map[string]bool{}
-	for _, b := range w.Backends {
-		stable[b.Stable] = true
-	}
+	stable := stables(w.Backends)
 	led := map[location]bool{}
 	for _, u := range append([]*unstructured.Unstructured{w.Route}, w.Others...) {
 		if u.GetNamespace() != w.Route.GetNamespace() || isCanary(u.GetAnnotations()) || className(u) != className(w.Route) {
@@ -59,6 +56,15 @@ func leading(w traffic.World) map[location]bool {
 		}
 	}
 	return led
+}
+
+// stables are the team's Services of a workload.
+func stables(backends []traffic.Backend) map[string]bool {
+	out := map[string]bool{}
+	for _, b := range backends {
+		out[b.Stable] = true
+	}
+	return out
 }
 
 // locations are those of an Ingress that lead to one of these Services; to any if there is no list.
@@ -95,7 +101,7 @@ func locations(s map[string]any, services map[string]bool) []location {
 
 // isOurs says whether it is the canary Ingress of the layer itself, which may be made this very moment.
 func isOurs(w traffic.World, u *unstructured.Unstructured) bool {
-	return isSame(u, w.Beside) || u.GetNamespace() == w.Route.GetNamespace() && u.GetName() == naming.CanaryIngress(w.Route.GetName())
+	return isSame(u, w.Beside) || u.GetNamespace() == w.Route.GetNamespace() && u.GetName() == naming.CanaryIngress(w.Route.GetName(), w.Rollout)
 }
 
 func isSame(a, b *unstructured.Unstructured) bool {

@@ -1,6 +1,8 @@
 package ingress
 
-import "reflect"
+import (
+	"reflect"
+)
 
 // canarySpec is the team's spec with only those paths that lead to the workload, pointed at the canary.
 func canarySpec(team map[string]any, twins map[string]string) map[string]any {
@@ -50,6 +52,15 @@ func canaryRules(rules []any, fallback map[string]any, twins map[string]string) 
 type location struct {
 	host, path string
 	exact      bool
+}
+
+// String names the location for a person.
+func (l location) String() string {
+	host := l.host
+	if host == "" {
+		host = "every host"
+	}
+	return host + l.path
 }
 
 func locationOf(host string, path map[string]any) location {

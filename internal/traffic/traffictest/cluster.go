@@ -3,12 +3,14 @@ package traffictest
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
+	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
@@ -37,8 +39,20 @@ type cluster struct {
 	route    *unstructured.Unstructured // what it has become
 	beside   *unstructured.Unstructured
 	original map[string]any
+	matches  []release.Match // in the Hold
+	held     bool
+	others   []*party
 	backends []traffic.Backend
 	now      time.Time
+}
+
+// party is another workload's release on the same route.
+type party struct {
+	release  string
+	backends []traffic.Backend
+	matches  []release.Match
+	held     bool
+	split    traffic.Split
 }
 
 func newCluster(l Layer, route *unstructured.Unstructured, backends []traffic.Backend) *cluster {
@@ -50,7 +64,14 @@ func newCluster(l Layer, route *unstructured.Unstructured, backends []traffic.Ba
 }
 
 func (c *cluster) world() traffic.World {
-	return traffic.World{Route: c.route, Beside: c.beside, Original: c.original, Backends: c.backends, Now: c.now}
+	w := traffic.World{
+		Rollout: "shop", Route: c.route, Beside: c.beside, Original: c.original, Held: c.held, Matches: c.matches,
+		Backends: c.backends, Now: c.now,
+	}
+	for _, o := range c.others {
+		w.Parties = append(w.Parties, traffic.Party{Release: o.release, Held: o.held, Backends: o.backends, Matches: o.matches})
+	}
+	return w
 }
 
 // stored is the object as the API server gives it back.
@@ -79,8 +100,8 @@ func (c *cluster) write(u *unstructured.Unstructured) {
 // carryOut does what the controller does with a Change, in its order.
 func (c *cluster) carryOut(change traffic.Change) {
 	c.now = c.now.Add(time.Minute)
-	if change.Original != nil {
-		c.original = throughJSON(change.Original)
+	if change.Hold != nil {
+		c.original, c.matches, c.held = throughJSON(change.Hold.Original), change.Hold.Matches, true
 	}
 	if change.Route != nil {
 		c.write(change.Route)
@@ -94,7 +115,10 @@ func (c *cluster) carryOut(change traffic.Change) {
 		c.beside = nil
 	}
 	if change.ReleaseHold {
-		c.original = nil
+		c.matches, c.held = nil, false
+		if !slices.ContainsFunc(c.others, func(o *party) bool { return o.held }) {
+			c.original = nil
+		}
 	}
 }
 

@@ -36,7 +36,9 @@ func (c *cluster) ask(t TB, name string, s traffic.Split, call func(traffic.Worl
 	before := frozen(w, s)
 	change := call(w)
 	given := encode(change)
-	scribble(change.Original)
+	if change.Hold != nil {
+		scribble(change.Hold.Original)
+	}
 	for _, u := range []*unstructured.Unstructured{change.Route, change.Beside} {
 		if u != nil {
 			scribble(u.Object)
@@ -72,17 +74,17 @@ func scribble(v any) {
 // checkChange demands that the route changes only in those fields of its spec that the Hold names.
 func (c *cluster) checkChange(t TB, change traffic.Change) {
 	t.Helper()
-	if change.Beside != nil && change.Beside.GetName() != c.layer.Provider.BesideName(c.route.GetName()) {
-		t.Fatalf("the object beside is named %q, not %q", change.Beside.GetName(), c.layer.Provider.BesideName(c.route.GetName()))
+	if change.Beside != nil && change.Beside.GetName() != c.layer.Provider.BesideName(c.route.GetName(), "shop") {
+		t.Fatalf("the object beside is named %q, not %q", change.Beside.GetName(), c.layer.Provider.BesideName(c.route.GetName(), "shop"))
 	}
 	if change.Route == nil {
 		return
 	}
-	original := change.Original
-	if original == nil {
-		original = c.original
+	original := c.original
+	if change.Hold != nil {
+		original = change.Hold.Original
 	}
-	if original == nil {
+	if original == nil || change.Hold == nil && !c.held {
 		t.Fatalf("the route is changed without a Hold")
 	}
 	if a, b := besides(c.route, original), besides(change.Route, original); !equal(a, b) {

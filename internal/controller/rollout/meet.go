@@ -1,0 +1,175 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/naming"
+	"github.com/sluice-dev/sluice/internal/registry"
+	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/traffic"
+	"github.com/sluice-dev/sluice/internal/translate"
+	"github.com/sluice-dev/sluice/internal/workload/deployment"
+)
+
+// This file has a release wait for those of other Rollouts that its traffic layers have no room beside.
+
+// ReasonLayerBusy: a traffic layer cannot do what this release asks of it while another one is under way.
+const ReasonLayerBusy = "LayerBusy"
+
+// beginnings are the releases that were begun here and that the cache may not show yet. Under its lock a release
+// looks whether another is in its way, and begins: of two that are in each other's way one is the first.
+type beginnings struct {
+	mu   sync.Mutex
+	made map[types.UID]*v1alpha1.Release
+}
+
+func newBeginnings() *beginnings { return &beginnings{made: map[types.UID]*v1alpha1.Release{}} }
+
+// underWay are the releases of other Rollouts in the namespace that have not ended.
+func (r *Reconciler) underWay(ctx context.Context, w *world) ([]*v1alpha1.Release, error) {
+	list := &v1alpha1.ReleaseList{}
+	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list Releases: %w", err)
+	}
+	var out []*v1alpha1.Release
+	for i := range list.Items {
+		rel := &list.Items[i]
+		delete(r.beginnings.made, rel.UID)
+		if rel.Spec.Rollout != w.rollout.Name && !rel.Status.Phase.Terminal() {
+			out = append(out, rel)
+		}
+	}
+	for _, rel := range r.beginnings.made {
+		if rel.Namespace == w.rollout.Namespace && rel.Spec.Rollout != w.rollout.Name {
+			out = append(out, rel)
+		}
+	}
+	// As they came.
+	slices.SortFunc(out, func(a, b *v1alpha1.Release) int {
+		if c := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return out, nil
+}
+
+// busy says which release the Rollout's next one has to wait for, nil if it can begin.
+func (r *Reconciler) busy(ctx context.Context, w *world) (*traffic.Busy, error) {
+	if len(w.layers) == 0 {
+		return nil, nil
+	}
+	running, err := r.underWay(ctx, w)
+	if err != nil || len(running) == 0 {
+		return nil, err
+	}
+	spec := translate.Spec(w.plan, "from", "to")
+	for _, l := range w.layers {
+		seen := l.world
+		if seen.Parties, err = r.others(ctx, w, l, running); err != nil {
+			return nil, err
+		}
+		if b, ok := errors.AsType[*traffic.Busy](l.provider.Check(seen, splits(spec))); ok {
+			return b, nil
+		}
+	}
+	return nil, nil
+}
+
+// others are the releases that work on a layer's kind of object: those that the Hold of its route names, and those that
+// may have their part in it yet.
+func (r *Reconciler) others(ctx context.Context, w *world, l *layer, running []*v1alpha1.Release) ([]traffic.Party, error) {
+	out := slices.Clone(l.world.Parties)
+	for _, rel := range running {
+		if slices.ContainsFunc(out, func(p traffic.Party) bool { return p.Release == rel.Name }) {
+			continue
+		}
+		for _, t := range rel.Spec.Plan.Traffic {
+			provider, name := registry.Traffic(t)
+			if provider == nil || provider.Kind() != l.provider.Kind() {
+				continue
+			}
+			p := traffic.Party{Release: rel.Name, Planned: planned(rel)}
+			var err error
+			if l.world.Route == nil || name != l.world.Route.GetName() {
+				if p.Route, err = r.route(ctx, provider.Kind(), w.rollout.Namespace, name); err != nil || p.Route == nil {
+					return nil, err
+				}
+			}
+			if p.Backends, err = r.backendsOf(ctx, rel); err != nil {
+				return nil, err
+			}
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// backendsOf are the Services in front of another release's workload.
+func (r *Reconciler) backendsOf(ctx context.Context, rel *v1alpha1.Release) ([]traffic.Backend, error) {
+	d := &unstructured.Unstructured{}
+	d.SetGroupVersionKind(deployment.Kind)
+	err := r.Kube.Get(ctx, types.NamespacedName{Namespace: rel.Namespace, Name: rel.Spec.Plan.Workload.Name}, d)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read Deployment %s/%s: %w", rel.Namespace, rel.Spec.Plan.Workload.Name, err)
+	}
+	pods := labels.Set(deployment.TemplateOf(d).Labels)
+	list := &corev1.ServiceList{}
+	if err := r.Kube.List(ctx, list, client.InNamespace(rel.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list Services: %w", err)
+	}
+	var out []traffic.Backend
+	for i := range list.Items {
+		selector := narrowed(list.Items[i].Spec.Selector, "")
+		if len(selector) > 0 && labels.SelectorFromSet(selector).Matches(pods) {
+			out = append(out, traffic.Backend{Stable: list.Items[i].Name, Canary: naming.CanaryService(list.Items[i].Name)})
+		}
+	}
+	return out, nil
+}
+
+// startInTurn begins a release unless another one is in its way, which it then waits for.
+func (r *Reconciler) startInTurn(ctx context.Context, write *kube.Writer, w *world, record func(*v1alpha1.RolloutStatus)) error {
+	r.beginnings.mu.Lock()
+	defer r.beginnings.mu.Unlock()
+	busy, err := r.busy(ctx, w)
+	if err != nil {
+		return err
+	}
+	if busy != nil {
+		reason := release.Reason{Code: ReasonLayerBusy, Message: busy.Error(), Who: "release " + busy.Release}
+		return r.reportOnce(ctx, write, w, record, v1alpha1.RolloutPending, reason)
+	}
+	return r.start(ctx, write, w, record)
+}
+
+// ofRelease brings back the Rollout of a release and, when it has ended, those that may have waited for that.
+func (m *mapper) ofRelease(ctx context.Context, o client.Object) []string {
+	out := byLabel(o)
+	if rel := o.(*v1alpha1.Release); !rel.Status.Phase.Terminal() && rel.DeletionTimestamp == nil {
+		return out
+	}
+	return append(out, namesOf(m.all(ctx, o.GetNamespace(), waitsForLayer))...)
+}
+
+func waitsForLayer(ro *v1alpha1.Rollout) bool {
+	return slices.ContainsFunc(ro.Status.Conditions, func(c metav1.Condition) bool { return c.Reason == ReasonLayerBusy })
+}

@@ -1,0 +1,223 @@
+package rollout
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/naming"
+	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/traffic"
+	"github.com/sluice-dev/sluice/internal/translate"
+)
+
+// This file looks after Holds that several Rollouts share: those of routes. designs/0001-shared-routes.md says why.
+
+// errRouteBehind: the cache shows a route that is older than its Hold. What the Hold says is not true of it.
+var errRouteBehind = errors.New("the cache shows an older state of the route than the one that its Hold is about")
+
+// observeHold reads the Hold of a layer's route, and which releases have a share in it.
+func (r *Reconciler) observeHold(ctx context.Context, w *world, l *layer, target v1alpha1.HoldTarget) error {
+	h, err := r.sharedHold(ctx, w.rollout.Namespace, target)
+	if h == nil || err != nil {
+		return err
+	}
+	l.hold = h
+	if h.Spec.Original != nil {
+		if err := json.Unmarshal(h.Spec.Original.Raw, &l.world.Original); err != nil {
+			return fmt.Errorf("read spec.original of Hold %s: %w", h.Name, err)
+		}
+	}
+	for _, s := range h.Spec.Shares {
+		if s.Rollout == w.rollout.Name {
+			// What an earlier release has left there is taken over by the one under way, or else given back.
+			if rel := w.active(); rel == nil || string(rel.UID) == s.UID {
+				l.world.Held, l.world.Matches = true, translate.Matches(s.Match)
+			}
+			continue
+		}
+		p, err := r.party(ctx, w.rollout.Namespace, s)
+		if err != nil {
+			return err
+		}
+		l.world.Parties = append(l.world.Parties, p)
+	}
+	return r.upToDate(ctx, l)
+}
+
+// sharedHold finds the Hold of a route, or nil.
+func (r *Reconciler) sharedHold(ctx context.Context, namespace string, target v1alpha1.HoldTarget) (*v1alpha1.Hold, error) {
+	list := &v1alpha1.HoldList{}
+	err := r.Kube.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{indexTarget: targetKey(target)})
+	if err != nil {
+		return nil, fmt.Errorf("list Holds of %s %s: %w", target.Kind, target.Name, err)
+	}
+	for i := range list.Items {
+		if list.Items[i].Spec.Target == target {
+			return &list.Items[i], nil
+		}
+	}
+	return nil, nil
+}
+
+// party is another release that has a share in a Hold. One whose record is gone has nothing in the route any more.
+func (r *Reconciler) party(ctx context.Context, namespace string, s v1alpha1.HoldShare) (traffic.Party, error) {
+	p := traffic.Party{Release: s.Release, Held: true, Matches: translate.Matches(s.Match)}
+	for _, sv := range s.Services {
+		p.Backends = append(p.Backends, traffic.Backend{Stable: sv.Stable, Canary: sv.Canary})
+	}
+	rel, err := r.releaseOf(ctx, r.Kube.Client, namespace, s)
+	if err == nil && rel == nil {
+		rel, err = r.releaseOf(ctx, r.Kube.Live, namespace, s) // The cache of Releases may be behind that of Holds.
+	}
+	switch {
+	case err != nil:
+		return p, err
+	case rel == nil:
+		p.Gone = true
+	default:
+		p.Planned = planned(rel)
+	}
+	return p, nil
+}
+
+func (r *Reconciler) releaseOf(ctx context.Context, from client.Reader, namespace string, s v1alpha1.HoldShare) (*v1alpha1.Release, error) {
+	rel := &v1alpha1.Release{}
+	err := from.Get(ctx, types.NamespacedName{Namespace: namespace, Name: s.Release}, rel)
+	switch {
+	case apierrors.IsNotFound(err) || err == nil && string(rel.UID) != s.UID:
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read Release %s/%s: %w", namespace, s.Release, err)
+	}
+	return rel, nil
+}
+
+// planned are the splits of a release's steps.
+func planned(rel *v1alpha1.Release) []traffic.Split {
+	return splits(translate.Spec(rel.Spec.Plan, rel.Spec.From.Hash, rel.Spec.To.Hash))
+}
+
+// upToDate demands a route that is at least as new as what its Hold is about. Where the API server itself has an older
+// one, it was restored from a backup, and is as good as edited.
+func (r *Reconciler) upToDate(ctx context.Context, l *layer) error {
+	route, spec := l.world.Route, l.hold.Spec
+	if route == nil || string(route.GetUID()) != spec.TargetUID || route.GetGeneration() >= spec.Generation {
+		return nil
+	}
+	live := &unstructured.Unstructured{}
+	live.SetGroupVersionKind(route.GroupVersionKind())
+	err := r.Kube.Live.Get(ctx, client.ObjectKeyFromObject(route), live)
+	if err == nil && live.GetResourceVersion() == route.GetResourceVersion() {
+		return nil
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("read %s %s: %w", route.GetKind(), route.GetName(), err)
+	}
+	return fmt.Errorf("look at %s %s: %w", route.GetKind(), route.GetName(), apierrors.NewConflict(
+		schema.GroupResource{Group: route.GroupVersionKind().Group, Resource: route.GetKind()}, route.GetName(), errRouteBehind))
+}
+
+// holdShared records the original of a route and this release's share in it, before the route is changed. A Hold that
+// another release has written since it was read makes the write fail, and the route is looked at again.
+func (c *carrier) holdShared(ctx context.Context, l *layer, record *traffic.Record) error {
+	raw, err := json.Marshal(record.Original)
+	if err != nil {
+		return fmt.Errorf("record the original of %s: %w", l.name, err)
+	}
+	target := targetOf(l.world.Route)
+	before, after := l.hold, &v1alpha1.Hold{
+		ObjectMeta: metav1.ObjectMeta{Namespace: c.w.rollout.Namespace, Name: naming.SharedHold(target.Kind, target.Name)},
+		Spec:       v1alpha1.HoldSpec{Target: target},
+	}
+	if before != nil {
+		after = before.DeepCopy()
+	}
+	if after.Spec.Original == nil || !sameJSON(after.Spec.Original.Raw, raw) {
+		after.Spec.Original = &runtime.RawExtension{Raw: raw}
+	}
+	about(after, l.world.Route)
+	if c.rel != nil {
+		c.join(after, l, record.Matches)
+	}
+	if before == nil {
+		err = c.write.Create(ctx, after)
+	} else {
+		err = c.write.Patch(ctx, before, after)
+	}
+	if err != nil {
+		return err
+	}
+	l.hold, l.world.Held = after, true
+	return nil
+}
+
+// about notes which state of the route a Hold is about.
+func about(h *v1alpha1.Hold, route *unstructured.Unstructured) {
+	if uid := string(route.GetUID()); h.Spec.TargetUID != uid {
+		h.Spec.TargetUID, h.Spec.Generation = uid, 0
+	}
+	h.Spec.Generation = max(h.Spec.Generation, route.GetGeneration())
+}
+
+// join gives the release its share in a Hold, in place of an earlier one of the Rollout's.
+func (c *carrier) join(h *v1alpha1.Hold, l *layer, matches []release.Match) {
+	share := v1alpha1.HoldShare{
+		Rollout: c.w.rollout.Name, Release: c.rel.Name, UID: string(c.rel.UID), Match: translate.RequestMatches(matches),
+	}
+	for _, b := range l.world.Backends {
+		share.Services = append(share.Services, v1alpha1.HoldService{Stable: b.Stable, Canary: b.Canary})
+	}
+	i := slices.IndexFunc(h.Spec.Shares, func(s v1alpha1.HoldShare) bool { return s.Rollout == share.Rollout })
+	if i < 0 {
+		h.Spec.Shares = append(h.Spec.Shares, share)
+	} else {
+		h.Spec.Shares[i] = share
+	}
+	h.OwnerReferences = ownersOf(h.Spec.Shares)
+	h.Spec.Release = h.Spec.Shares[0].Release
+}
+
+// ownersOf has a Hold go when the records of all releases that share it have gone.
+func ownersOf(shares []v1alpha1.HoldShare) []metav1.OwnerReference {
+	out := make([]metav1.OwnerReference, 0, len(shares))
+	for _, s := range shares {
+		out = append(out, metav1.OwnerReference{
+			APIVersion: v1alpha1.GroupVersion.String(), Kind: "Release", Name: s.Release, UID: types.UID(s.UID),
+		})
+	}
+	return out
+}
+
+// leave takes the Rollout's share off a Hold, and the Hold away with the last share. route is the state of the route
+// from which the split has been removed, nil if there is no route any more.
+func (c *carrier) leave(ctx context.Context, l *layer, route *unstructured.Unstructured) error {
+	after := l.hold.DeepCopy()
+	after.Spec.Shares = slices.DeleteFunc(after.Spec.Shares, func(s v1alpha1.HoldShare) bool {
+		return s.Rollout == c.w.rollout.Name || l.gone(s.Release)
+	})
+	if len(after.Spec.Shares) == 0 {
+		return c.write.DeleteUnchanged(ctx, l.hold)
+	}
+	if route != nil {
+		about(after, route)
+	}
+	after.OwnerReferences, after.Spec.Release = ownersOf(after.Spec.Shares), after.Spec.Shares[0].Release
+	return c.write.Patch(ctx, l.hold, after)
+}
+
+// gone says whether a release that has a share in the layer's Hold has no record any more.
+func (l *layer) gone(release string) bool {
+	return slices.ContainsFunc(l.world.Parties, func(p traffic.Party) bool { return p.Release == release && p.Gone })
+}
