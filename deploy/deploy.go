@@ -95,6 +95,7 @@ func Policies(namespace string, only ...string) ([]*unstructured.Unstructured, e
 		"policies/hold-service.yaml",
 		"policies/hold-httproute.yaml",
 		"policies/controller.yaml",
+		"policies/own-nothing.yaml",
 	)
 	if err != nil || len(only) == 0 {
 		return all, err

@@ -30,6 +30,8 @@ const (
 	HoldService = "sluice-hold-service"
 	// HoldHTTPRoute makes re-applying a held HTTPRoute's rules a no-op.
 	HoldHTTPRoute = "sluice-hold-httproute"
+	// OwnNothing keeps Sluice from being the manager of any field of a team's object.
+	OwnNothing = "sluice-own-nothing"
 	// DecisionAuthor fills in and proves the author of a Decision.
 	DecisionAuthor = "sluice-decision-author"
 	// KeepRelease keeps a Release until it has ended.

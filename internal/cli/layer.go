@@ -11,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/translate"
 )
 
@@ -76,18 +75,24 @@ func (s sources) readIngress(ctx context.Context, v *view, name string, l *layer
 	return nil
 }
 
-// canaryIngress is the one that the release has made beside an Ingress, nil if there is none.
+// canaryIngress is the one that the release has made beside an Ingress, nil if there is none. Each Rollout's has a name of
+// its own, which begins with the Ingress'.
 func (s sources) canaryIngress(ctx context.Context, v *view, name string) (*networkingv1.Ingress, error) {
 	if v.release == nil {
 		return nil, nil
 	}
-	in := &networkingv1.Ingress{}
-	key := client.ObjectKey{Namespace: v.rollout.Namespace, Name: naming.CanaryIngress(name, v.rollout.Name)}
-	err := s.routes.Get(ctx, key, in)
-	if missing(err) || err == nil && !metav1.IsControlledBy(in, v.release) {
-		return nil, nil
+	var list networkingv1.IngressList
+	err := s.routes.List(ctx, &list, client.InNamespace(v.rollout.Namespace), client.MatchingLabels{v1alpha1.LabelRelease: v.release.Name})
+	if err != nil {
+		return nil, err
 	}
-	return in, err
+	for i := range list.Items {
+		in := &list.Items[i]
+		if metav1.IsControlledBy(in, v.release) && strings.HasPrefix(in.Name, name+"-canary") {
+			return in, nil
+		}
+	}
+	return nil, nil
 }
 
 // twins are the canary Services that the release has in an HTTPRoute, by the Services that they stand beside.

@@ -43,6 +43,9 @@ func Fit(base, suffix string, limit int) string {
 	return kept + Hash(base) + suffix
 }
 
+// pairSize is the number of hexadecimal digits that tell pairs of names apart.
+const pairSize = 10
+
 // Hash is a short hash of a text, for names only: it proves nothing.
 func Hash(text string) string {
 	sum := sha256.Sum256([]byte(text))
@@ -65,13 +68,20 @@ func CanaryServiceOf(service string, number int64) string {
 	return Fit(service, canary+"-"+strconv.FormatInt(number, 10), MaxLabel)
 }
 
-// CanaryIngress is the name of the Ingress that a Rollout's release makes beside one of the team's: "shop-canary" where
-// both have one name, else "web-canary-1f3870be", since several Rollouts may share an Ingress.
+// CanaryIngress is the name of the Ingress beside one of the team's, for a Rollout: "shop-canary" where both have one name,
+// and otherwise, since several Rollouts may share an Ingress, with a hash of both: "web-canary-4586ae564e". No two pairs have
+// the same.
 func CanaryIngress(ingress, rollout string) string {
 	if ingress == rollout {
 		return Fit(ingress, canary, MaxObject)
 	}
-	return Fit(ingress, canary+"-"+Hash(ingress+"/"+rollout), MaxObject)
+	sum := sha256.Sum256([]byte(ingress + "/" + rollout)) // A "/" is in no name.
+	return Fit(ingress, canary+"-"+hex.EncodeToString(sum[:])[:pairSize], MaxObject)
+}
+
+// SharedHold is the name of the Hold of an object that releases of several Rollouts may change: "httproute.shop".
+func SharedHold(kind, object string) string {
+	return Fit(strings.ToLower(kind)+"."+object, "", MaxObject)
 }
 
 // ReplicaSet is the name that the Deployment controller would give the ReplicaSet of a pod template, and so do we

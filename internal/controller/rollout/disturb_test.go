@@ -66,7 +66,7 @@ var disturbances = map[string]struct {
 		phase: v1alpha1.RolloutHealthy, image: "shop:v2",
 	},
 	"the canary Ingress is deleted": {
-		do:    func(c *cluster) { c.deleteNamed(&networkingv1.Ingress{}, "web-canary-4586ae56") },
+		do:    func(c *cluster) { c.deleteNamed(&networkingv1.Ingress{}, "web-canary-4586ae564e") },
 		phase: v1alpha1.RolloutHealthy, image: "shop:v2",
 	},
 	"the Service is written back": {

@@ -72,7 +72,7 @@ func TestFaultC1RemovalSettles(t *testing.T) {
 				c.setImage("shop:v2")
 				if dies {
 					c.failure = func(_ int, write string) (error, bool) {
-						if write == "delete Ingress web-canary-4586ae56" {
+						if write == "delete Ingress web-canary-4586ae564e" {
 							c.restart()
 							return errLost, true
 						}
@@ -81,7 +81,7 @@ func TestFaultC1RemovalSettles(t *testing.T) {
 				}
 				wrote := c.times()
 				play(c, verb)
-				removed, drained := wrote("delete Ingress web-canary-4586ae56"), wrote(ended)
+				removed, drained := wrote("delete Ingress web-canary-4586ae564e"), wrote(ended)
 				if got := drained.Sub(removed); got < 24*time.Second {
 					t.Errorf("the pods that went were touched %s after the removal of the canary Ingress; settle and drain are 24s", got)
 				}
@@ -100,7 +100,7 @@ func TestFaultC3SettleFromTheAnswer(t *testing.T) {
 	c.setImage("shop:v2")
 	var answered time.Time
 	c.failure = func(_ int, write string) (error, bool) {
-		if write == "create Ingress web-canary-4586ae56" {
+		if write == "create Ingress web-canary-4586ae564e" {
 			c.now = c.now.Add(4 * time.Second)
 			answered = c.now
 		}
@@ -120,7 +120,7 @@ func TestFaultC2Default(t *testing.T) {
 	c.setImage("shop:v2")
 	wrote := c.times()
 	c.settle()
-	if got := c.reachedAt().Sub(wrote("create Ingress web-canary-4586ae56")); got < 6800*time.Millisecond {
+	if got := c.reachedAt().Sub(wrote("create Ingress web-canary-4586ae564e")); got < 6800*time.Millisecond {
 		t.Errorf("in force %s after the write", got)
 	}
 }
@@ -171,7 +171,7 @@ func TestFaultC4RivalInMidRelease(t *testing.T) {
 	preview.Name, preview.UID, preview.Annotations = "shop-preview", "preview", map[string]string{"nginx.ingress.kubernetes.io/canary": "true"}
 	come := false
 	c.failure = func(_ int, write string) (error, bool) {
-		if write == "create Ingress web-canary-4586ae56" && !come {
+		if write == "create Ingress web-canary-4586ae564e" && !come {
 			come = true
 			c.add(preview)
 		}
@@ -215,7 +215,7 @@ func TestFaultC5CanaryServiceOfItsOwn(t *testing.T) {
 			cl.setImage("shop:v2")
 			cl.settle()
 			twin, ing := &corev1.Service{}, &networkingv1.Ingress{}
-			if !cl.get(twin, c.service) || !cl.get(ing, "web-canary-4586ae56") {
+			if !cl.get(twin, c.service) || !cl.get(ing, "web-canary-4586ae564e") {
 				t.Fatalf("there is no Service %s: %s", c.service, cl.tells())
 			}
 			if got := ing.Spec.Rules[0].HTTP.Paths[0].Backend.Service.Name; got != c.service {
@@ -314,16 +314,16 @@ func TestFaultC4MeterDown(t *testing.T) {
 	c := metered(t, &fakeMeter{fails: true})
 	wrote := c.times()
 	c.runUntil("the step is in force", c.reached)
-	if got := c.reachedAt().Sub(wrote("create Ingress web-canary-4586ae56")); got < 7*time.Second+patience(time.Second) || got > time.Minute {
+	if got := c.reachedAt().Sub(wrote("create Ingress web-canary-4586ae564e")); got < 7*time.Second+patience(time.Second) || got > time.Minute {
 		t.Errorf("in force after %s", got)
 	}
 
 	c = metered(t, &fakeMeter{fails: true})
-	c.runUntil("the route is written", func() bool { return c.get(&networkingv1.Ingress{}, "web-canary-4586ae56") })
+	c.runUntil("the route is written", func() bool { return c.get(&networkingv1.Ingress{}, "web-canary-4586ae564e") })
 	c.decide(v1alpha1.VerbAbort, "shop-1")
 	c.look()
 	c.look()
-	if c.get(&networkingv1.Ingress{}, "web-canary-4586ae56") {
+	if c.get(&networkingv1.Ingress{}, "web-canary-4586ae564e") {
 		t.Error("an abort waits for the metrics")
 	}
 }

@@ -2,13 +2,10 @@ package rollout
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
@@ -140,7 +138,7 @@ func (c *carrier) holdShared(ctx context.Context, l *layer, record *traffic.Reco
 	}
 	target := targetOf(l.world.Route)
 	before, after := l.hold, &v1alpha1.Hold{
-		ObjectMeta: metav1.ObjectMeta{Namespace: c.w.rollout.Namespace, Name: sharedHoldName(target)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: c.w.rollout.Namespace, Name: naming.SharedHold(target.Kind, target.Name)},
 		Spec:       v1alpha1.HoldSpec{Target: target},
 	}
 	if before != nil {
@@ -222,17 +220,4 @@ func (c *carrier) leave(ctx context.Context, l *layer, route *unstructured.Unstr
 // gone says whether a release that has a share in the layer's Hold has no record any more.
 func (l *layer) gone(release string) bool {
 	return slices.ContainsFunc(l.world.Parties, func(p traffic.Party) bool { return p.Release == release && p.Gone })
-}
-
-// sharedHoldName is the name of a route's Hold, the same for all releases. Names of Holds of other kinds have no dot
-// after the kind, since they begin with a release's.
-func sharedHoldName(t v1alpha1.HoldTarget) string {
-	const limit = 253
-	name := strings.ToLower(t.Kind) + "." + t.Name
-	if len(name) <= limit {
-		return name
-	}
-	sum := sha256.Sum256([]byte(name))
-	tail := "-" + hex.EncodeToString(sum[:])[:16]
-	return strings.TrimRight(name[:limit-len(tail)], "-.") + tail
 }

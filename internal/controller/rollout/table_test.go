@@ -167,9 +167,9 @@ var rows = []row{
 		s.Name, s.UID, s.Spec.Selector = "web-canary", "", map[string]string{"app": "other"}
 		c.add(s)
 	}),
-	refused("an Ingress of our canary Ingress's name", `the Ingress "web-canary-4586ae56", which this release needs, exists already and is not Sluice's`, func(c *cluster) {
+	refused("an Ingress of our canary Ingress's name", `the Ingress "web-canary-4586ae564e", which this release needs, exists already and is not Sluice's`, func(c *cluster) {
 		in := webIngress()
-		in.Name, in.UID = "web-canary-4586ae56", ""
+		in.Name, in.UID = "web-canary-4586ae564e", ""
 		c.add(in)
 	}),
 	refused("no Ingress", `spec.traffic names the Ingress "web", which is not in namespace demo: create it, or correct the name`,

@@ -30,8 +30,8 @@ func (p Provider) Check(w traffic.World, splits []traffic.Split) error {
 	if err := checkRoute(w); err != nil {
 		return err
 	}
-	if problems := p.CheckSplits(splits); len(problems) > 0 {
-		return errors.Join(problems...)
+	if err := errors.Join(Provider{}.CheckSplits(splits)...); err != nil {
+		return err
 	}
 	return checkOthers(w)
 }

@@ -39,7 +39,7 @@ func (Provider) Kind() schema.GroupVersionKind {
 	return schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"}
 }
 
-// BesideName is the name of the canary Ingress: each of several Rollouts that share an Ingress has its own.
+// BesideName is the name of the canary Ingress.
 func (Provider) BesideName(route, rollout string) string { return naming.CanaryIngress(route, rollout) }
 
 // Apply adds the canary Ingress or brings it up to date.

@@ -100,7 +100,7 @@ func locations(s map[string]any, services map[string]bool) []location {
 
 // isOurs says whether it is the canary Ingress of the layer itself, which may be made this very moment.
 func isOurs(w traffic.World, u *unstructured.Unstructured) bool {
-	return isSame(u, w.Beside) || u.GetNamespace() == w.Route.GetNamespace() && u.GetName() == Provider{}.BesideName(w.Route.GetName(), w.Rollout)
+	return isSame(u, w.Beside) || u.GetNamespace() == w.Route.GetNamespace() && u.GetName() == naming.CanaryIngress(w.Route.GetName(), w.Rollout)
 }
 
 func isSame(a, b *unstructured.Unstructured) bool {
