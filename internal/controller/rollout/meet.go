@@ -18,7 +18,6 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
-	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/registry"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
@@ -140,7 +139,7 @@ func (r *Reconciler) backendsOf(ctx context.Context, rel *v1alpha1.Release) ([]t
 	for i := range list.Items {
 		selector := narrowed(list.Items[i].Spec.Selector, "")
 		if len(selector) > 0 && labels.SelectorFromSet(selector).Matches(pods) {
-			out = append(out, traffic.Backend{Stable: list.Items[i].Name, Canary: naming.CanaryService(list.Items[i].Name)})
+			out = append(out, traffic.Backend{Stable: list.Items[i].Name, Canary: canaryServiceOf(rel, list.Items[i].Name)})
 		}
 	}
 	return out, nil
