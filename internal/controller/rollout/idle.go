@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -60,6 +59,9 @@ func (r *Reconciler) idle(ctx context.Context, write *kube.Writer, w *world) (ct
 			return r.idleFailed(ctx, write, w, err)
 		}
 		if done {
+			if w.unheard() {
+				result = ctrl.Result{RequeueAfter: soon}
+			}
 			return result, nil
 		}
 	}
@@ -383,26 +385,4 @@ func describe(rev v1alpha1.Revision) string {
 		return short
 	}
 	return fmt.Sprintf("%s (%s)", rev.Images[0].Image, short)
-}
-
-// pruneDecisions removes answered Decisions whose release's record is gone.
-func (r *Reconciler) pruneDecisions(ctx context.Context, write *kube.Writer, w *world) error {
-	if len(w.releases) <= historyLimit(w.rollout) {
-		return nil
-	}
-	kept := func(name string) bool {
-		return slices.ContainsFunc(w.releases[:historyLimit(w.rollout)], func(rel *v1alpha1.Release) bool { return rel.Name == name })
-	}
-	all, err := r.decisionsOf(ctx, w.rollout)
-	if err != nil {
-		return err
-	}
-	for _, d := range all {
-		if d.Status.Outcome != "" && !kept(d.Spec.Release) {
-			if err := write.Delete(ctx, d); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
