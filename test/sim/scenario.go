@@ -115,6 +115,7 @@ func scenarios() []Scenario {
 		add("clean")
 		stepStories(add)
 		completionStories(add)
+		changeStories(add)
 		failureStories(add)
 		zeroStories(add)
 		before := len(all)
@@ -159,6 +160,8 @@ func stepStories(add func(string, ...Trigger) *Scenario) {
 	add("revert", on(reached(1), Action{Verb: DoAbort})).Config.Plan.Revert = true
 	add("rollback", on(completions[len(completions)-1].when, Action{Verb: DoEdit, N: 0}))
 }
+
+var aborted = moment(func(_ *World, r Release) bool { return r.Memory.Phase == release.Aborted })
 
 var aborting = moment(func(_ *World, r Release) bool { return r.Memory.Phase == release.Aborting })
 

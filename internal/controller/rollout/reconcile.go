@@ -44,14 +44,21 @@ type Reconciler struct {
 	firstReady *sightings
 	classes    *classes
 	layersSeen *layersSeen
+	fronts     *fronts
+	changes    *changes
+}
+
+func (r *Reconciler) init() {
+	r.once.Do(func() {
+		r.waits, r.troubles, r.firstReady = newWaits(passing), newTroubles(), newSightings()
+		r.classes, r.shares, r.layersSeen = newClasses(), newShares(), newLayersSeen()
+		r.fronts, r.changes = newFronts(), newChanges()
+	})
 }
 
 // Reconcile takes one Rollout one decision further.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	r.once.Do(func() {
-		r.waits, r.troubles, r.firstReady = newWaits(passing), newTroubles(), newSightings()
-		r.classes, r.shares, r.layersSeen = newClasses(), newShares(), newLayersSeen()
-	})
+	r.init()
 	key := req.NamespacedName
 	behind, err := r.Kube.Fresh(ctx, key)
 	if err != nil {
