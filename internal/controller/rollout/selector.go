@@ -66,11 +66,11 @@ func (t track) fitted(selector map[string]string) map[string]string {
 
 // misses says whether a selector matches none of the version's pods.
 func (t track) misses(selector map[string]string) bool {
-	return t.labels != nil && !selects(unmarked(selector), t.labels)
+	return t.labels != nil && !selects(unhashed(selector), t.labels)
 }
 
-// unmarked is a selector without our mark.
-func unmarked(selector map[string]string) map[string]string {
+// unhashed is a selector without our mark.
+func unhashed(selector map[string]string) map[string]string {
 	out := maps.Clone(selector)
 	delete(out, v1alpha1.LabelPodTemplateHash)
 	return out
@@ -91,13 +91,13 @@ func (w *world) originalSelector(h *v1alpha1.Hold, s *corev1.Service) map[string
 	stable, canary := w.hashes()
 	if h == nil {
 		if mark == stable || mark == canary {
-			return unmarked(current)
+			return unhashed(current)
 		}
 		return current
 	}
 	original := originalOf(h)
 	if original == nil {
-		return unmarked(current)
+		return unhashed(current)
 	}
 	tracks := []track{w.trackOf(release.SelectsStable), w.trackOf(release.SelectsCanary)}
 	if maps.Equal(current, original) {
@@ -108,7 +108,7 @@ func (w *world) originalSelector(h *v1alpha1.Hold, s *corev1.Service) map[string
 			return w.reapplied(s, original, t)
 		}
 	}
-	return unmarked(current)
+	return unhashed(current)
 }
 
 // reapplied is the selector that the team has applied since the original was kept, where ours hides it: kubectl writes

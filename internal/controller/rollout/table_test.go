@@ -53,12 +53,18 @@ func on(ro *v1alpha1.Rollout, steps ...func(*cluster)) func(*cluster) {
 
 const stalled = `status Rollout shop Stalled/`
 
+// keptSet is the write that makes the Rollout the second owner of its released ReplicaSet.
+const keptSet = `patch ReplicaSet shop-zz4xcvxzbc {"metadata":{"ownerReferences":[` +
+	`{"apiVersion":"apps/v1","blockOwnerDeletion":true,"controller":true,"kind":"Deployment","name":"shop","uid":"deploy-1"},` +
+	`{"apiVersion":"sluice.dev/v1alpha1","kind":"Rollout","name":"shop","uid":"rollout-1"}]}}`
+
 func refused(name, says string, steps ...func(*cluster)) row {
 	return row{
 		name: name, given: on(canary(50), steps...), says: says,
 		want: []string{
 			`patch Rollout shop {"metadata":{"finalizers":["sluice.dev/put-back"]}}`,
 			`patch Deployment shop {"metadata":{"labels":{"sluice.dev/rollout":"shop"}}}`,
+			keptSet,
 			stalled + ReasonSpecRefused,
 		}, event: "Warning SpecRefused",
 	}
@@ -78,6 +84,7 @@ var rows = []row{
 		want: []string{
 			`patch Rollout shop {"metadata":{"finalizers":["sluice.dev/put-back"]}}`,
 			`patch Deployment shop {"metadata":{"labels":{"sluice.dev/rollout":"shop"}}}`,
+			keptSet,
 			`status Rollout shop Healthy`,
 		},
 	},
@@ -87,6 +94,7 @@ var rows = []row{
 		want: []string{
 			`patch Rollout shop {"metadata":{"finalizers":["sluice.dev/put-back"]}}`,
 			`patch Deployment shop {"metadata":{"annotations":{"sluice.dev/kept-paused":"true"},"labels":{"sluice.dev/rollout":"shop"}},"spec":{"paused":true}}`,
+			keptSet,
 			`status Rollout shop Healthy`,
 		},
 	},

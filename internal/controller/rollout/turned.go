@@ -66,7 +66,7 @@ func (r *Reconciler) keepServed(ctx context.Context, write *kube.Writer, w *worl
 // keepTurned keeps each Service that selects the pods of the workload's template and none of those that run.
 func (c *carrier) keepTurned(ctx context.Context) error {
 	for _, s := range c.w.services {
-		turned := selects(unmarked(s.original), c.w.template.Labels)
+		turned := selects(unhashed(s.original), c.w.template.Labels)
 		if s.hold != nil || !turned || !c.w.runsNow().misses(s.original) {
 			continue
 		}
