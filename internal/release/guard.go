@@ -155,6 +155,7 @@ func (g *guard) checkSelect(a SelectService) {
 		w := g.o.Workload
 		alone := c.Adopted && (!w.Exists || g.m.HandedOver && w.Settled || g.m.Phase == Aborting && !w.Held)
 		g.must(alone || c.Pods == 0 && c.Desired == 0, "S5", "Service %s would select both versions' pods (%d of them new)", sv.Name, c.Pods)
+		g.must(!keeps(g.o, g.m, sv), "S2", "Service %s would select no pod (%s)", sv.Name, sv.Own)
 	default:
 		g.must(false, "S5", "Service %s cannot select %q", sv.Name, a.To)
 	}
@@ -366,7 +367,9 @@ func (g *guard) nothingLeft() {
 	}
 	for i := range g.o.Services {
 		sv := &g.o.Services[i]
-		g.must(!sv.Held && sv.Selects == SelectsAll && !sv.CanaryExists, "S22", "Service %s would not be as it was", sv.Name)
+		g.must(!sv.CanaryExists, "S22", "the canary Service beside %s would be left", sv.Name)
+		kept := sv.Selects == SelectsStable && sv.MissesStable || sv.Selects == SelectsCanary && sv.MissesCanary
+		g.must(!sv.Held && sv.Selects == SelectsAll || kept, "S22", "Service %s would not be as it was", sv.Name)
 	}
 	for i := range g.o.Layers {
 		l := &g.o.Layers[i]

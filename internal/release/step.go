@@ -10,7 +10,7 @@ import (
 var (
 	layeredStep = []gate{
 		(*turn).ours, together((*turn).protect, (*turn).narrow), together((*turn).twins, (*turn).scale), (*turn).endpoints,
-		(*turn).routes, (*turn).routesInForce, (*turn).served, (*turn).untroubled,
+		(*turn).routes, (*turn).routesInForce, (*turn).stableServes, (*turn).served, (*turn).untroubled,
 	}
 	splitStep = []gate{(*turn).ours, (*turn).scale, (*turn).untroubled}
 
@@ -248,6 +248,8 @@ func (t *turn) untroubled() Reason {
 func (t *turn) standStill(r Reason) (again bool) {
 	if t.o.Canary.Exists {
 		t.first(pausedStep)
+	} else {
+		t.keepStableServed()
 	}
 	t.out.Reason = r
 	return false

@@ -23,6 +23,11 @@ func (w *World) settle() {
 	w.AutoPromote, w.AutoApprove, w.Stern = true, true, false
 	w.do(Action{Verb: DoOpen})
 	w.Agent, w.Meddler = 0, 0
+	for n := range w.Services {
+		if w.manifest.label[n] != 0 {
+			w.relabel(n, 0, false) // What selects nobody is the team's to mend.
+		}
+	}
 	if d, ok := w.deployment(); ok && d.Replicas == 0 {
 		w.do(Action{Verb: DoScale, N: 2})
 	}
