@@ -272,7 +272,7 @@ func (r *Reconciler) report(ctx context.Context, write *kube.Writer, w *world, c
 	case v1alpha1.RolloutHealthy:
 		ready = metav1.ConditionTrue
 		if reason.Code != ReasonHealthy {
-			s.WaitingFor = keepSince(w.rollout.Status.WaitingFor, waiting(reason), w.now)
+			s.WaitingFor = keepSince(w.rollout.Status.WaitingFor, waiting(reason, w.now), w.now)
 		}
 	case v1alpha1.RolloutStalled, v1alpha1.RolloutRejected:
 		stalled = metav1.ConditionTrue
