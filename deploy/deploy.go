@@ -86,6 +86,7 @@ func Policies(namespace string, only ...string) ([]*unstructured.Unstructured, e
 		"policies/decision-author.yaml",
 		"policies/keep-release.yaml",
 		"policies/keep-records.yaml",
+		"policies/keep-replicaset.yaml",
 		"policies/template-author.yaml",
 		"policies/notifier-author.yaml",
 		"policies/rollout-author.yaml",

@@ -73,12 +73,12 @@ func TestPolicies(t *testing.T) {
 		true: {
 			admission.Controller, admission.DecisionAuthor, admission.DecisionAuthor, admission.HoldHTTPRoute,
 			admission.HoldNewWorkload, admission.HoldService, admission.HoldWorkload, admission.KeepHold,
-			admission.KeepRecords, admission.KeepRelease, admission.NotifierAuthor, admission.RolloutAuthor,
-			admission.TemplateAuthor,
+			admission.KeepRecords, admission.KeepRelease, admission.KeepReplicaSet, admission.NotifierAuthor, admission.OwnNothing,
+			admission.RolloutAuthor, admission.TemplateAuthor,
 		},
 		false: {
 			admission.Controller, admission.DecisionAuthor, admission.KeepHold, admission.KeepRecords,
-			admission.KeepRelease, admission.NotifierAuthor, admission.RolloutAuthor, admission.TemplateAuthor,
+			admission.KeepRelease, admission.KeepReplicaSet, admission.NotifierAuthor, admission.RolloutAuthor, admission.TemplateAuthor,
 		},
 	} {
 		objects, err := admission.Policies(deploy.Namespace, mutating)
