@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -227,7 +228,7 @@ func TestFaultA4Restored(t *testing.T) {
 		}, "is not Sluice's"},
 		"a canary Ingress": {func(c *cluster) {
 			in := webIngress()
-			in.Name, in.UID, in.Labels, in.OwnerReferences = "web-canary", "", labels, []metav1.OwnerReference{gone}
+			in.Name, in.UID, in.Labels, in.OwnerReferences = naming.CanaryIngress("web", shop), "", labels, []metav1.OwnerReference{gone}
 			c.add(in)
 		}, "is not Sluice's"},
 	} {
