@@ -366,8 +366,10 @@ func (c *cluster) word() string {
 	return fmt.Sprintf("word-%d", c.words-1)
 }
 
+// decide is the word of a person, who takes two seconds to see what there is.
 func (c *cluster) decide(verb v1alpha1.DecisionVerb, release string) string {
 	c.t.Helper()
+	c.now = c.now.Add(2 * time.Second)
 	d := &v1alpha1.Decision{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: c.word()},
 		Spec:       v1alpha1.DecisionSpec{Release: release, Verb: verb, User: "bob"},

@@ -320,7 +320,7 @@ func (w *world) alone(canary *unstructured.Unstructured) bool {
 func decision(d *v1alpha1.Decision, rel *v1alpha1.Release) release.Decision {
 	return release.Decision{
 		ID: d.Name, Verb: release.Verb(d.Spec.Verb), Step: d.Spec.Step, User: d.Spec.User, Comment: d.Spec.Comment,
-		At: d.CreationTimestamp.Time, Groups: d.Spec.Groups, PlanNamed: d.Spec.PlanDigest != "",
+		At: d.CreationTimestamp.Time, Since: microOf(d.Spec.Since), Groups: d.Spec.Groups, PlanNamed: d.Spec.PlanDigest != "",
 		PlanMismatch: d.Spec.PlanDigest != "" && d.Spec.PlanDigest != rel.Spec.PlanDigest,
 	}
 }
