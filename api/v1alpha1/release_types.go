@@ -103,6 +103,10 @@ type ReleaseSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Shared []SharedObject `json:"shared,omitempty"`
+	// moreShared is the number of further ConfigMaps and Secrets that both revisions name, where there are more than are
+	// listed.
+	// +optional
+	MoreShared int32 `json:"moreShared,omitempty"`
 }
 
 // ReleaseCause says how a release came to be.

@@ -146,6 +146,9 @@ func (e *env) record(o output, c client.Client, r *v1alpha1.Release) error {
 		for _, s := range r.Spec.Shared {
 			names = append(names, strings.ToLower(s.Kind)+"/"+s.Name)
 		}
+		if r.Spec.MoreShared > 0 {
+			names = append(names, fmt.Sprintf("and %d more", r.Spec.MoreShared))
+		}
 		fmt.Fprintf(&b, "  both versions read %s: a change of it reaches both at once, and an abort does not bring it back\n", strings.Join(names, ", "))
 	}
 	if len(r.Status.Timeline) > 0 {

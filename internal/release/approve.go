@@ -82,7 +82,7 @@ func (t *turn) by() string {
 	for _, a := range t.m.Approvals {
 		names = append(names, a.User)
 	}
-	return " (by " + strings.Join(names, ", ") + ")"
+	return " (by " + some(names) + ")"
 }
 
 // who may approve, for people.
@@ -93,6 +93,20 @@ func (a *Approval) who() string {
 	}
 	if len(names) == 0 {
 		return "nobody"
+	}
+	return some(names)
+}
+
+// someBytes bounds a list of names in a sentence. The API's field for who can end a wait has 256 characters.
+const someBytes = 200
+
+// some are the first of many names, for a sentence: "alice, bob, and 12 more".
+func some(names []string) string {
+	size := 0
+	for i, name := range names {
+		if size += len(name) + 2; size > someBytes && i > 0 {
+			return fmt.Sprintf("%s, and %d more", strings.Join(names[:i], ", "), len(names)-i)
+		}
 	}
 	return strings.Join(names, ", ")
 }

@@ -1,6 +1,8 @@
 package rollout
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -80,5 +82,40 @@ func lose(c *cluster) {
 	c.runEndpoints()
 	if _, _, err := c.look(); err != nil {
 		c.t.Fatal(err)
+	}
+}
+
+// TestFaultA8ManyApprovers: the question is put, whoever and how many are named in it.
+func TestFaultA8ManyApprovers(t *testing.T) {
+	ro := canary(25, 50)
+	a := &v1alpha1.Approval{}
+	for i := range 64 {
+		name := fmt.Sprintf("%d-%s", i, strings.Repeat("界", 100))
+		a.From.Users, a.From.Groups = append(a.From.Users, name), append(a.From.Groups, name)
+	}
+	ro.Spec.Canary.Steps[0].Approval = a
+	c := newCluster(t, team(ro)...)
+	c.settle()
+	c.setImage("shop:v2")
+	c.settle()
+	w := c.release("shop-1").Status.WaitingFor
+	if w == nil || w.Reason != release.ReasonAwaitingApproval || !strings.Contains(w.Who, "and 127 more") {
+		t.Errorf("it waits for %+v", w)
+	}
+	if w := c.rollout().Status.WaitingFor; w == nil || w.Reason != release.ReasonAwaitingApproval {
+		t.Errorf("the Rollout waits for %+v", w)
+	}
+}
+
+// TestFaultA15Timeline: the record of a release keeps its last entries, as many as the API server stores.
+func TestFaultA15Timeline(t *testing.T) {
+	var all []v1alpha1.TimelineEntry
+	for range 200 {
+		all = append(all, v1alpha1.TimelineEntry{Reason: "Paused", Message: strings.Repeat("\x01", 1024), User: strings.Repeat("\x02", 1024)})
+	}
+	kept := recent(all)
+	raw, _ := json.Marshal(kept)
+	if len(kept) < 10 || len(raw) > 300<<10 {
+		t.Errorf("%d entries of %d bytes are kept", len(kept), len(raw))
 	}
 }

@@ -34,7 +34,7 @@ func (r *Reconciler) project(w *world, rel *v1alpha1.Release, spec release.Spec,
 			At: metav1.NewTime(w.now), Reason: e.Code, Message: clip(e.Message), User: e.User,
 		})
 	}
-	s.Timeline = s.Timeline[max(0, len(s.Timeline)-timelineLimit):]
+	s.Timeline = recent(s.Timeline)
 	if out.Memory.Phase.Terminal() {
 		s.Result, s.WaitingFor = clip(out.Reason.Message), nil
 		s.FinishedAt = ptr.To(metav1.NewTime(w.now))
@@ -42,6 +42,23 @@ func (r *Reconciler) project(w *world, rel *v1alpha1.Release, spec release.Spec,
 	}
 	releaseConditions(&s, rel, out)
 	return s
+}
+
+// timelineBytes bounds what the record takes: the API server stores no object of more than 1.5 MiB, of which a plan may be
+// half.
+const timelineBytes = 256 << 10
+
+// recent are the last entries of a record, as many as there is room for.
+func recent(all []v1alpha1.TimelineEntry) []v1alpha1.TimelineEntry {
+	all = all[max(0, len(all)-timelineLimit):]
+	size := 0
+	for i := len(all) - 1; i >= 0; i-- {
+		// A character that is no letter takes up to six bytes in JSON.
+		if size += 100 + 6*(len(all[i].Message)+len(all[i].User)); size > timelineBytes && i < len(all)-1 {
+			return all[i+1:]
+		}
+	}
+	return all
 }
 
 // due says whether the status has to be written now: at once when there is something to remember or to record,
