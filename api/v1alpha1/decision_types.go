@@ -52,7 +52,7 @@ type DecisionSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Release string `json:"release"`
-	// verb is what is decided: promote ends the pause of the current step, promoteFull goes past all steps,
+	// verb is what is decided: promote ends the pause of the current step, which must be in force, promoteFull goes past all steps,
 	// pause stops the advance until resume, abort takes the release back, retry tries the revision of an
 	// aborted release again, rollback releases the revision that this release brought (or, with before, the one that ran
 	// before it) once more; approve and reject answer
@@ -63,6 +63,12 @@ type DecisionSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Step string `json:"step,omitempty"`
+	// since when the release has waited for this decision, as its author saw it in the release's status.memory:
+	// stepReachedAt for promote, askedAt for approve, and pausedAt for resume and for promote where the release is paused.
+	// When set, the decision is refused if the release waits since another time. When not set, it counts only if it was
+	// written a second or more after that, so that it never ends a wait that its author has not seen.
+	// +optional
+	Since *metav1.MicroTime `json:"since,omitempty"`
 	// planDigest of the plan that the author saw. When set, the decision is refused for any other plan.
 	// +optional
 	// +kubebuilder:validation:MaxLength=80

@@ -103,6 +103,10 @@ type ReleaseSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Shared []SharedObject `json:"shared,omitempty"`
+	// moreShared is the number of further ConfigMaps and Secrets that both revisions name, where there are more than are
+	// listed.
+	// +optional
+	MoreShared int32 `json:"moreShared,omitempty"`
 }
 
 // ReleaseCause says how a release came to be.
@@ -308,6 +312,13 @@ type ReleaseMemory struct {
 	// stepReachedAt is when the current step's pods were ready and its routes in force.
 	// +optional
 	StepReachedAt *metav1.MicroTime `json:"stepReachedAt,omitempty"`
+	// stood is how long the current step was in force before it lost its last ready new pod. Its timed pause goes on from
+	// there when it is in force again.
+	// +optional
+	Stood *metav1.Duration `json:"stood,omitempty"`
+	// losses counts how often it lost them. With the third loss the pause begins anew.
+	// +optional
+	Losses int32 `json:"losses,omitempty"`
 	// promoted is set when somebody ended the current step's pause.
 	// +optional
 	Promoted bool `json:"promoted,omitempty"`

@@ -318,7 +318,8 @@ type CookieMatch struct {
 
 // Pause keeps a release in a step.
 type Pause struct {
-	// duration of the pause, counted from the moment when the step's routes are in force. Default: until
+	// duration of the pause, counted from the moment when the step's routes are in force. A step that loses its last ready
+	// new pod is not in force meanwhile; its pause goes on when it is again, and begins anew with the third loss. Default: until
 	// somebody promotes the release, or its releaseDeadline passes.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="pause.duration: must be between 0s and 8760h, with its unit, as 10m"

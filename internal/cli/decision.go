@@ -77,10 +77,10 @@ func (d *decide) report(e *env, c client.Client, dec *v1alpha1.Decision) error {
 	case d.machine():
 		return nil
 	case dec.Status.Outcome == "":
-		_, err := fmt.Fprintf(e.out, "%s: %s written as decision %s; not waiting for the answer\n", dec.Spec.Release, dec.Spec.Verb, dec.Name)
+		_, err := fmt.Fprint(e.out, safef("%s: %s written as decision %s; not waiting for the answer\n", dec.Spec.Release, dec.Spec.Verb, dec.Name))
 		return err
 	}
-	_, err := fmt.Fprintf(e.out, "%s: %s\n", dec.Spec.Release, said(dec))
+	_, err := fmt.Fprint(e.out, safef("%s: %s\n", dec.Spec.Release, said(dec)))
 	return err
 }
 

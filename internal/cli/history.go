@@ -83,7 +83,7 @@ func (e *env) listHistory(ctx context.Context, o output, c client.Client, ns, ro
 		return o.print(e.out, c.Scheme(), &v1alpha1.ReleaseList{Items: all})
 	}
 	if len(all) == 0 {
-		fmt.Fprintf(e.err, "Rollout %s has had no release yet; one begins when its workload's pod template changes.\n", rollout)
+		fmt.Fprint(e.err, safef("Rollout %s has had no release yet; one begins when its workload's pod template changes.\n", rollout))
 		return nil
 	}
 	t := table{gap: 3}
@@ -146,7 +146,10 @@ func (e *env) record(o output, c client.Client, r *v1alpha1.Release) error {
 		for _, s := range r.Spec.Shared {
 			names = append(names, strings.ToLower(s.Kind)+"/"+s.Name)
 		}
-		fmt.Fprintf(&b, "  both versions read %s: a change of it reaches both at once, and an abort does not bring it back\n", strings.Join(names, ", "))
+		if r.Spec.MoreShared > 0 {
+			names = append(names, fmt.Sprintf("and %d more", r.Spec.MoreShared))
+		}
+		fmt.Fprint(&b, safef("  both versions read %s: a change of it reaches both at once, and an abort does not bring it back\n", strings.Join(names, ", ")))
 	}
 	if len(r.Status.Timeline) > 0 {
 		tr.title(&b, "Timeline")

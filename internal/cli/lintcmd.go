@@ -47,7 +47,7 @@ func runLint(e *env, files []string) error {
 		return err
 	}
 	for _, p := range r.Problems {
-		fmt.Fprintln(e.out, p)
+		fmt.Fprintln(e.out, safeLines(fmt.Sprint(p)))
 	}
 	if len(r.Problems) > 0 {
 		return no("%s", count(len(r.Problems), "problem"))
@@ -56,9 +56,9 @@ func runLint(e *env, files []string) error {
 		return fmt.Errorf("there is no object of Sluice's (sluice.dev) in %s", strings.Join(files, ", "))
 	}
 	for _, n := range r.Notes {
-		fmt.Fprintln(e.out, "note: "+n)
+		fmt.Fprintln(e.out, safeLines("note: "+n))
 	}
-	_, err = fmt.Fprintf(e.out, "%s checked, no problems\n", count(r.Checked, "object"))
+	_, err = fmt.Fprint(e.out, safef("%s checked, no problems\n", count(r.Checked, "object")))
 	return err
 }
 

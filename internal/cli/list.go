@@ -53,7 +53,7 @@ func runList(ctx context.Context, e *env, o listOptions) error {
 		if o.all {
 			where = "in the cluster"
 		}
-		fmt.Fprintf(e.err, "There are no Rollouts %s.\n", where)
+		fmt.Fprint(e.err, safef("There are no Rollouts %s.\n", where))
 		return nil
 	}
 	var b strings.Builder

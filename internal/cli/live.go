@@ -213,7 +213,7 @@ func (e *env) printLines(ctx context.Context, f *follower, look func() error, te
 			return nil
 		}
 		last = now
-		_, err := fmt.Fprintf(e.out, "%s  %s\n", e.now().Format("15:04:05"), now)
+		_, err := fmt.Fprint(e.out, safef("%s  %s\n", e.now().Format("15:04:05"), now))
 		return err
 	}, func() error { return nil })
 }

@@ -25,11 +25,12 @@ const (
 // painter colours text, or leaves it as it is where nobody would see colours.
 type painter struct{ on bool }
 
-func (p painter) in(c colour, s string) string {
+func (p painter) in(c colour, s string) painted {
+	s = safe(s)
 	if !p.on || c == plain || s == "" {
-		return s
+		return painted(s)
 	}
-	return "\x1b[" + string(c) + "m" + s + "\x1b[0m"
+	return painted("\x1b[" + string(c) + "m" + s + "\x1b[0m")
 }
 
 // colours says whether to use them: on a terminal, unless NO_COLOR is set or the terminal is dumb.
@@ -66,7 +67,13 @@ type table struct {
 	rows   [][]cell
 }
 
-func (t *table) row(cells ...cell) { t.rows = append(t.rows, cells) }
+// row adds a row of texts, whoever wrote them.
+func (t *table) row(cells ...cell) {
+	for i := range cells {
+		cells[i].text = safe(cells[i].text)
+	}
+	t.rows = append(t.rows, cells)
+}
 
 func (t *table) write(b *strings.Builder, p painter) {
 	widths := t.widths()
@@ -74,7 +81,7 @@ func (t *table) write(b *strings.Builder, p painter) {
 		var line strings.Builder
 		line.WriteString(t.indent)
 		for i, c := range row {
-			line.WriteString(p.in(c.colour, c.text))
+			line.WriteString(string(p.in(c.colour, c.text)))
 			if i < len(row)-1 {
 				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text)+t.gap))
 			}

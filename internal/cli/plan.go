@@ -138,7 +138,7 @@ func (e *env) planFiles(ctx context.Context, o planOptions) ([]planned, error) {
 		return nil, err
 	}
 	for _, p := range r.Problems {
-		fmt.Fprintln(e.err, p)
+		fmt.Fprintln(e.err, safeLines(fmt.Sprint(p)))
 	}
 	if len(r.Problems) > 0 {
 		return nil, no("%s; nothing is planned before that is mended", count(len(r.Problems), "problem"))
@@ -276,10 +276,10 @@ func (e *env) showPlans(all []planned, o planOptions) error {
 }
 
 func (p *planned) write(b *strings.Builder, paint painter) {
-	fmt.Fprintf(b, "%s releases %s, reckoned with %s (from %s)\n", paint.in(bold, "rollout/"+p.Rollout), p.Workload,
-		count(p.Replicas, "pod"), p.ReplicasFrom)
+	fmt.Fprint(b, safef("%s releases %s, reckoned with %s (from %s)\n", paint.in(bold, "rollout/"+p.Rollout), p.Workload,
+		count(p.Replicas, "pod"), p.ReplicasFrom))
 	for _, i := range p.Images {
-		fmt.Fprintf(b, "  image  %s\n", i)
+		fmt.Fprint(b, safef("  image  %s\n", i))
 	}
 	b.WriteString("\n")
 	t := table{indent: "  ", gap: 3}

@@ -66,7 +66,7 @@ func (d *decide) anew(ctx context.Context, e *env, c client.WithWatch, t target,
 			if d.machine() {
 				return nil
 			}
-			_, err := fmt.Fprintf(e.out, "%s has begun; follow it: %s get %s -w\n", began, e.program, t.rollout.Name)
+			_, err := fmt.Fprint(e.out, safef("%s has begun; follow it: %s get %s -w\n", began, e.program, t.rollout.Name))
 			return err
 		}
 	}

@@ -46,7 +46,7 @@ func Run(ctx context.Context, o Options) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if e, ok := errors.AsType[*exitError](err); err != nil && (!ok || !e.quiet) {
-		fmt.Fprintln(o.Err, "error: "+sentence(err))
+		fmt.Fprintln(o.Err, "error: "+safeLines(sentence(err)))
 	}
 	return exitCode(err)
 }

@@ -164,16 +164,16 @@ func imagePatch(changes []imageChange) []byte {
 func (e *env) tellStarted(t target, d *appsv1.Deployment, changes []imageChange) error {
 	var b strings.Builder
 	for _, c := range changes {
-		fmt.Fprintf(&b, "deployment/%s: %s %s -> %s\n", d.Name, c.container, c.from, c.to)
+		fmt.Fprint(&b, safef("deployment/%s: %s %s -> %s\n", d.Name, c.container, c.from, c.to))
 	}
 	if !d.Spec.Paused {
-		fmt.Fprintf(&b, "Warning: the API server did not hold the change, so it rolls out now; is Sluice installed as a whole? (`sluice install`)\n")
+		fmt.Fprint(&b, safef("Warning: the API server did not hold the change, so it rolls out now; is Sluice installed as a whole? (`sluice install`)\n"))
 	}
 	if t.underWay() {
-		fmt.Fprintf(&b, "%s, which is under way, is superseded: its pods take no more requests.\n", t.release.Name)
+		fmt.Fprint(&b, safef("%s, which is under way, is superseded: its pods take no more requests.\n", t.release.Name))
 	}
-	fmt.Fprintf(&b, "What follows: %s; then the workload takes the new revision over.\n", stepsInWords(t.rollout.Spec.Canary.Steps))
-	fmt.Fprintf(&b, "Follow it:    %s get %s -w\n", e.program, t.rollout.Name)
+	fmt.Fprint(&b, safef("What follows: %s; then the workload takes the new revision over.\n", stepsInWords(t.rollout.Spec.Canary.Steps)))
+	fmt.Fprint(&b, safef("Follow it:    %s get %s -w\n", e.program, t.rollout.Name))
 	_, err := fmt.Fprint(e.out, b.String())
 	return err
 }

@@ -84,7 +84,7 @@ func runStatus(ctx context.Context, e *env, arg string) error {
 }
 
 func (e *env) tell(s standing) error {
-	if _, err := fmt.Fprintf(e.out, "%s: %s: %s\n", s.name, e.paint.in(phaseColour(s.phase), s.phase), s.message); err != nil {
+	if _, err := fmt.Fprint(e.out, safef("%s: %s: %s\n", s.name, e.paint.in(phaseColour(s.phase), s.phase), s.message)); err != nil {
 		return err
 	}
 	return quiet(s.code)

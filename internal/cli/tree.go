@@ -138,7 +138,7 @@ func (t tree) showConditions(b *strings.Builder) {
 			continue
 		}
 		if c.Type == v1alpha1.ConditionStalled && c.Status == metav1.ConditionTrue {
-			fmt.Fprintf(b, "  %s  %s\n", t.paint.in(red, "stalled"), c.Message)
+			fmt.Fprint(b, safef("  %s  %s\n", t.paint.in(red, "stalled"), c.Message))
 		}
 	}
 }
@@ -177,7 +177,7 @@ func (t tree) hint(b *strings.Builder) {
 		commands = []string{t.program + " retry " + v.rollout.Name + "   (or change the pod template)"}
 	}
 	for _, c := range commands {
-		b.WriteString("  " + t.paint.in(cyan, "> "+c) + "\n")
+		b.WriteString(safef("  %s\n", t.paint.in(cyan, "> "+c)))
 	}
 }
 
@@ -292,12 +292,12 @@ func (t tree) notes(b *strings.Builder) {
 	}
 	t.title(b, "Not shown")
 	for _, u := range t.view.unread {
-		b.WriteString("  " + u + "\n")
+		b.WriteString(safef("  %s\n", u))
 	}
 }
 
 func (t tree) title(b *strings.Builder, s string) {
-	b.WriteString("\n" + t.paint.in(bold, s) + "\n")
+	b.WriteString(safef("\n%s\n", t.paint.in(bold, s)))
 }
 
 // clock writes a time of the last 12 or next 12 hours without its date.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
@@ -83,8 +84,8 @@ func newPromote(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "promote NAME",
 		Short: "End the pause of the current step, or with --full go past all steps",
-		Long: `End the pause of the step in which the release stands now, and of no other: if it has moved on in the
-meantime the word is refused.
+		Long: `End the pause of the step in which the release stands now, and of no other: if the step is not in force yet, or the
+release has moved on in the meantime, the word is refused.
 
 With --full the release goes past all its steps to completion. The pods that the new version needs are waited for
 all the same.`,
@@ -118,25 +119,62 @@ func (d *decide) running(ctx context.Context, e *env, arg string, v v1alpha1.Dec
 	if !t.underWay() {
 		return nothingUnderWay(t, v)
 	}
+	if early := tooEarly(t.release, v); early != "" {
+		return no("%s", early)
+	}
 	return d.run(ctx, e, c, ns, wordOn(t.release, v))
 }
 
-// wordOn fills in what binds a decision to what its author saw. A promotion or an approval speaks of one step, so that it
-// never opens a later one by accident; stopping and taking back are never refused for a step that has passed meanwhile.
+// tooEarly says why a promotion would speak of a step that nobody has seen in force. It is refused here, so that no
+// Decision names a step that its author has not seen in force.
+func tooEarly(r *v1alpha1.Release, v v1alpha1.DecisionVerb) string {
+	steps, at := r.Spec.Plan.Steps, currentStep(r)
+	m := r.Status.Memory
+	asked := r.Status.WaitingFor != nil && personal[r.Status.WaitingFor.Reason] == v1alpha1.VerbResume
+	if v != v1alpha1.VerbPromote || at >= len(steps) || m != nil && (m.StepReachedAt != nil || asked && m.PausedBy == failure) {
+		return ""
+	}
+	because := ""
+	if w := r.Status.WaitingFor; w != nil {
+		because = ": " + w.Message
+	}
+	return fmt.Sprintf("%s: step %d/%d %q is not in force yet%s; decide again when it is", r.Name, at+1, len(steps), stepName(steps, at), because)
+}
+
+// failure stands in a release's memory for the user who paused it when a failure did.
+const failure = "sluice"
+
+// wordOn fills in what binds a decision to what its author saw: the plan, and for all words that let a release go on, the
+// step and since when it waits, so that none opens a later one by accident. Stopping and taking back are never refused for
+// a step that has passed meanwhile, and promote --full and override are on the release, however far it is.
 func wordOn(r *v1alpha1.Release, v v1alpha1.DecisionVerb) v1alpha1.DecisionSpec {
 	spec := v1alpha1.DecisionSpec{Release: r.Name, Verb: v, PlanDigest: r.Spec.PlanDigest} // What was meant is this one.
 	steps, at := r.Spec.Plan.Steps, currentStep(r)
 	switch v {
-	case v1alpha1.VerbPromote, v1alpha1.VerbApprove, v1alpha1.VerbReject:
+	case v1alpha1.VerbPromote, v1alpha1.VerbApprove, v1alpha1.VerbReject, v1alpha1.VerbResume:
+		spec.Since = waitsSince(r.Status.Memory, v)
 		if at < len(steps) {
 			spec.Step = stepName(steps, at)
-			if a := steps[at].Approval; a != nil && v != v1alpha1.VerbPromote {
+			if a := steps[at].Approval; a != nil && (v == v1alpha1.VerbApprove || v == v1alpha1.VerbReject) {
 				spec.Groups = slices.Clone(a.From.Groups)
 			}
 		}
 	default: // The others are on the release, however far it is.
 	}
 	return spec
+}
+
+// waitsSince is since when a release waits for a word, as its memory has it; nil where it does not.
+func waitsSince(m *v1alpha1.ReleaseMemory, v v1alpha1.DecisionVerb) *metav1.MicroTime {
+	switch {
+	case m == nil:
+		return nil
+	case v == v1alpha1.VerbApprove || v == v1alpha1.VerbReject:
+		return m.AskedAt
+	case v == v1alpha1.VerbResume || m.PausedAt != nil:
+		return m.PausedAt
+	}
+	return m.StepReachedAt
 }
 
 func nothingUnderWay(t target, v v1alpha1.DecisionVerb) error {

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	"github.com/sluice-dev/sluice/internal/kube/bound"
 )
 
 // FieldManager is the name under which Sluice writes.
@@ -150,6 +152,7 @@ func (w *Writer) Writes() int { return w.writes }
 
 // Create makes an object. If one of this name exists already the error says so (apierrors.IsAlreadyExists).
 func (w *Writer) Create(ctx context.Context, obj client.Object) error {
+	bound.Spec(obj)
 	if err := w.client.Create(ctx, obj, client.FieldOwner(FieldManager)); err != nil {
 		return w.lost(obj, fmt.Errorf("create %s: %w", w.describe(obj), err))
 	}
@@ -207,8 +210,10 @@ func (w *Writer) PatchSpec(ctx context.Context, before, after client.Object) err
 	return w.wrote(after, "")
 }
 
-// PatchStatus does for the status what Patch does for the rest.
+// PatchStatus does for the status what Patch does for the rest. What is too long for the status of one of Sluice's kinds is
+// cut: the API server would refuse it as a whole.
 func (w *Writer) PatchStatus(ctx context.Context, before, after client.Object) error {
+	bound.Status(after)
 	if same(before, after) {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,6 +23,13 @@ const templateDepth = 5
 // Metrics are those of one analysis of a frozen plan, with every argument filled in. Values stand for the built-in names,
 // see Names; requestMetrics says whose metrics a builtin asks for. The error is a *Problem.
 func Metrics(plan v1alpha1.ReleasePlan, at At, values map[string]string, requestMetrics Requests) ([]v1alpha1.Metric, error) {
+	return metrics(plan, at, values, requestMetrics, parsed{})
+}
+
+// parsed are the frozen templates that have been read, by their text: fifty steps may name the same large one.
+type parsed map[string]v1alpha1.AnalysisTemplateSpec
+
+func metrics(plan v1alpha1.ReleasePlan, at At, values map[string]string, requestMetrics Requests, known parsed) ([]v1alpha1.Metric, error) {
 	i := slices.IndexFunc(analyses(plan), func(a analysis) bool {
 		return a.Background == at.Background && (at.Background || a.Step == at.Step)
 	})
@@ -29,7 +37,7 @@ func Metrics(plan v1alpha1.ReleasePlan, at At, values map[string]string, request
 		return nil, nil
 	}
 	a := analyses(plan)[i]
-	g := &gathering{plan: plan, field: a.field, values: values}
+	g := &gathering{plan: plan, field: a.field, values: values, known: known}
 	for _, ref := range a.Templates {
 		if err := g.template(ref, a.Args, nil); err != nil {
 			return nil, err
@@ -74,6 +82,7 @@ const placeholder = "1"
 
 // Check finds what cannot be measured in a frozen plan, before anything moves. The error is a *Problem.
 func Check(plan v1alpha1.ReleasePlan, ro *v1alpha1.Rollout, requestMetrics Requests) error {
+	known := parsed{}
 	for _, a := range analyses(plan) {
 		values := Names(ro, naming.Release(ro.Name, 1), plan.Steps[a.Step])
 		for name, value := range values {
@@ -81,17 +90,42 @@ func Check(plan v1alpha1.ReleasePlan, ro *v1alpha1.Rollout, requestMetrics Reque
 				values[name] = placeholder
 			}
 		}
-		metrics, err := Metrics(plan, a.At, values, requestMetrics)
+		list, err := metrics(plan, a.At, values, requestMetrics, known)
 		if err != nil {
 			return err
 		}
-		for _, m := range metrics {
+		for _, m := range list {
 			if err := checkedSource(m); err != nil {
 				return wrong(a.field, "%v", err)
 			}
 		}
+		if size := sizeOf(list); size > mostOfRun {
+			return wrong(a.field, "its metrics are %d KiB with every argument filled in, and an AnalysisRun has room for %d; name fewer of them, or shorten their queries",
+				size>>10, mostOfRun>>10)
+		}
+	}
+	if size := sizeOf(plan); size > mostOfPlan {
+		return wrong("spec", "the plan is %d KiB with its steps and templates, and a Release has room for %d; name fewer or smaller templates, or shorten the matches of the steps",
+			size>>10, mostOfPlan>>10)
 	}
 	return nil
+}
+
+// The API server stores no object of more than 1.5 MiB, and each of these has its record in its status besides.
+const (
+	// mostOfPlan bounds, in bytes, a plan with its frozen templates.
+	mostOfPlan = 768 << 10
+	// mostOfRun bounds, in bytes, the metrics of one run.
+	mostOfRun = 512 << 10
+)
+
+// sizeOf is about what a value takes when it is stored.
+func sizeOf(v any) int {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return 0
+	}
+	return len(raw)
 }
 
 // Names are the built-in names of a template with what is known of them in a step. The Services and the hashes of the two
@@ -114,6 +148,7 @@ type gathering struct {
 	plan    v1alpha1.ReleasePlan
 	field   string
 	values  map[string]string
+	known   parsed
 	metrics []v1alpha1.Metric
 }
 
@@ -153,9 +188,13 @@ func (g *gathering) read(ref v1alpha1.AnalysisTemplateReference) (spec v1alpha1.
 	if t == nil {
 		return spec, wrong(g.field+".templates", "the release's plan has no %s; abort the release, and let a new one begin", nameOf(ref))
 	}
+	if known, ok := g.known[t.Spec]; ok {
+		return *known.DeepCopy(), nil
+	}
 	if err := yaml.Unmarshal([]byte(t.Spec), &spec); err != nil {
 		return spec, wrong(g.field+".templates", "the %s cannot be read in the release's plan: %v; abort the release, and let a new one begin", nameOf(ref), err)
 	}
+	g.known[t.Spec] = *spec.DeepCopy()
 	return spec, nil
 }
 

@@ -118,14 +118,20 @@ func (t *turn) analysed() Reason {
 	return t.until(ReasonAnalysing, "the analysis of "+t.stepLabel()+" goes on"+problemOf(a.Message), byAnalysis, t.m.StepReachedAt, t.releaseDeadline())
 }
 
-// crosses says whether a word was spoken before the release stopped to ask a person: it is not an answer to that.
+// crosses says whether a word was spoken before the release was paused, by a person or to ask one: it is not an answer
+// to that.
 func (t *turn) crosses(d Decision) bool {
-	return t.m.PausedBy == pausedByFailure && d.before(t.m.PausedAt)
+	return t.m.PausedBy != "" && d.unseen(t.m.PausedAt)
 }
 
-// before says whether it was spoken before a moment. The API server keeps seconds.
-func (d Decision) before(at time.Time) bool {
-	return !d.At.IsZero() && d.At.Before(at.Truncate(time.Second))
+// unseen says whether whoever spoke was not shown what came at a moment: the word names another moment, or it names none
+// and was not spoken clearly later. The API server keeps the second of a word alone, and what came is stored a little
+// after it came: so within a second nobody can tell, and a word that names no moment does not count.
+func (d Decision) unseen(at time.Time) bool {
+	if !d.Since.IsZero() {
+		return !d.Since.Equal(at)
+	}
+	return !d.At.IsZero() && d.At.Before(at.Add(time.Second))
 }
 
 // remeasure has what came to no good verdict measured once more, since a person resumes; with waive he goes on without.

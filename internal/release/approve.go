@@ -26,6 +26,7 @@ const (
 	RefusedApprovalNeeded    = "ApprovalNeeded"
 	RefusedAlreadyOverridden = "AlreadyOverridden"
 	RefusedWindowShut        = "WindowShut"
+	RefusedNothingShut       = "NothingShut"
 )
 
 // approved waits until as many people as the step requires have approved. The question is put when everything else is
@@ -81,7 +82,7 @@ func (t *turn) by() string {
 	for _, a := range t.m.Approvals {
 		names = append(names, a.User)
 	}
-	return " (by " + strings.Join(names, ", ") + ")"
+	return " (by " + some(names) + ")"
 }
 
 // who may approve, for people.
@@ -92,6 +93,20 @@ func (a *Approval) who() string {
 	}
 	if len(names) == 0 {
 		return "nobody"
+	}
+	return some(names)
+}
+
+// someBytes bounds a list of names in a sentence. The API's field for who can end a wait has 256 characters.
+const someBytes = 200
+
+// some are the first of many names, for a sentence: "alice, bob, and 12 more".
+func some(names []string) string {
+	size := 0
+	for i, name := range names {
+		if size += len(name) + 2; size > someBytes && i > 0 {
+			return fmt.Sprintf("%s, and %d more", strings.Join(names[:i], ", "), len(names)-i)
+		}
 	}
 	return strings.Join(names, ", ")
 }
@@ -105,7 +120,9 @@ func (a *Approval) may(d Decision) bool {
 func (t *turn) refuseWord(d Decision) refusal {
 	a := t.approval()
 	switch {
-	case a == nil || t.m.AskedAt.IsZero() || d.before(t.m.AskedAt):
+	case d.Verb == Approve && a != nil && !t.m.AskedAt.IsZero() && t.m.StepReachedAt.IsZero():
+		return t.refuseEarly(d) // What was asked about has gone; whoever says no is heard all the same.
+	case a == nil || t.m.AskedAt.IsZero() || d.Verb == Approve && d.unseen(t.m.AskedAt):
 		return refusal{RefusedNoApprovalAsked, t.placeLabel() + " asks for no approval now; sluice get tells what it waits for"}
 	case d.Step == "":
 		return refusal{RefusedStepMissing, "spec.step is missing; name the step that you approve or reject, as sluice approve does"}
@@ -184,6 +201,8 @@ func (t *turn) refuseOverride(d Decision) refusal {
 	switch {
 	case strings.TrimSpace(d.Comment) == "":
 		return refusal{RefusedCommentMissing, "spec.comment is missing; say why the release goes on outside its windows"}
+	case t.o.Shut.Window == "":
+		return refusal{RefusedNothingShut, "no release window is shut now; override it when one is"}
 	case t.m.OverriddenBy != "":
 		return refusal{RefusedAlreadyOverridden, t.m.OverriddenBy + " has overridden the windows of this release already"}
 	}

@@ -23,6 +23,7 @@ const (
 	RefusedAlreadyPromoted  = "AlreadyPromoted"
 	RefusedAlreadyPaused    = "AlreadyPaused"
 	RefusedNotPaused        = "NotPaused"
+	RefusedStepNotInForce   = "StepNotInForce"
 	RefusedMemoryInvalid    = "MemoryInvalid"
 	RefusedUnknownVerb      = "UnknownVerb"
 )
@@ -61,20 +62,17 @@ func (t *turn) refuse(d Decision) refusal {
 	case Promote:
 		return t.refusePromote(d)
 	case PromoteFull:
-		return t.refuseFull()
+		return t.refuseFull(d)
 	case PauseNow:
 		if t.m.PausedBy != "" {
 			return refusal{RefusedAlreadyPaused, fmt.Sprintf("the release is paused already, by %s since %s", t.m.PausedBy, t.m.PausedAt.Format(time.RFC3339))}
 		}
 		return refusal{}
 	case Resume:
-		if t.crosses(d) {
-			return refusal{RefusedNotPaused, "the release has stopped since you decided: " + t.m.EndMessage + "; look, and decide again"}
-		}
 		if t.m.PausedBy == "" {
 			return refusal{RefusedNotPaused, "the release is not paused by hand; promote ends the pause of a step"}
 		}
-		return refusal{}
+		return t.refuseUnseen(d)
 	}
 	return refusal{RefusedUnknownVerb, fmt.Sprintf("spec.verb %q is none that a running release knows; use promote, promoteFull, pause, resume, abort, approve, reject or override", d.Verb)}
 }
@@ -98,14 +96,25 @@ func (t *turn) refuseAny(d Decision) refusal {
 	return refusal{}
 }
 
+// refusePromote: a promotion ends the pause of a step that is in force, and that its speaker has seen in force. Where a
+// failure has paused the release, it is the answer to that.
 func (t *turn) refusePromote(d Decision) refusal {
+	switch {
+	case t.m.PausedBy == pausedByFailure && !t.crosses(d):
+		return refusal{}
+	case t.m.Phase == Completing && (t.m.PausedBy == "" || t.crosses(d)):
+		return refusal{RefusedNothingToPromote, "all steps are done and the release is being completed"}
+	case t.m.Phase == Completing:
+		return refusal{}
+	}
+	if r := t.refuseEarly(d); r.code != "" {
+		return r
+	}
 	switch {
 	case t.m.PausedBy != "" && !t.crosses(d):
 		return refusal{}
-	case t.m.Phase == Completing:
-		return refusal{RefusedNothingToPromote, "all steps are done and the release is being completed"}
 	case t.m.Promoted:
-		return refusal{RefusedAlreadyPromoted, t.stepLabel() + " is promoted already and goes on as soon as it is in force"}
+		return refusal{RefusedAlreadyPromoted, t.stepLabel() + " is promoted already and goes on as soon as nothing else holds it"}
 	case t.approval() != nil && !t.m.AskedAt.IsZero():
 		return refusal{RefusedApprovalNeeded, fmt.Sprintf("%s waits for approval by %s; promote ends pauses only", t.stepLabel(), t.approval().who())}
 	case len(t.s.Steps) == 0 || t.current().Pause.Kind == PauseNone:
@@ -114,7 +123,53 @@ func (t *turn) refusePromote(d Decision) refusal {
 	return refusal{}
 }
 
-func (t *turn) refuseFull() refusal {
+// refuseEarly says why a word on the current step is too early: the step is not in force, or was not when the word was
+// spoken.
+func (t *turn) refuseEarly(d Decision) refusal {
+	reached := t.m.StepReachedAt
+	switch {
+	case reached.IsZero():
+		return refusal{RefusedStepNotInForce, fmt.Sprintf("%s is not in force yet%s; decide again when it is", t.stepLabel(), problemOf(t.onItsWay()))}
+	case t.m.PausedBy != "" && !t.crosses(d): // The release was paused after that.
+		return refusal{}
+	case d.unseen(reached):
+		return refusal{RefusedStepNotInForce, fmt.Sprintf("%s is in force since %s, and this was decided before it was seen in force; look, and decide again",
+			t.stepLabel(), reached.Format(time.RFC3339Nano))}
+	}
+	return refusal{}
+}
+
+// onItsWay says what the current step waits for before it is in force.
+func (t *turn) onItsWay() string {
+	if t.m.PausedBy != "" {
+		return "the release is paused; resume it first"
+	}
+	if !t.o.Workload.Exists || len(t.s.Steps) == 0 || len(Validate(t.s)) > 0 {
+		return ""
+	}
+	if t.o.demand() == 0 {
+		return "the workload is scaled to zero"
+	}
+	if r := t.window(); r.Code != "" {
+		return r.Message
+	}
+	look := *t // Asked without a trace: nothing of this turn changes by the question.
+	look.out = Outcome{}
+	return look.first(t.gates()).Message
+}
+
+// refuseUnseen refuses what was said before the release was paused, or stopped to ask a person.
+func (t *turn) refuseUnseen(d Decision) refusal {
+	switch {
+	case !t.crosses(d):
+		return refusal{}
+	case t.m.PausedBy == pausedByFailure:
+		return refusal{RefusedNotPaused, "the release has stopped since you decided: " + t.m.EndMessage + "; look, and decide again"}
+	}
+	return refusal{RefusedNotPaused, fmt.Sprintf("%s paused the release after you decided; look, and decide again", t.m.PausedBy)}
+}
+
+func (t *turn) refuseFull(d Decision) refusal {
 	if t.m.Phase == Completing && t.m.PausedBy == "" {
 		return refusal{RefusedNothingToPromote, "all steps are done and the release is being completed"}
 	}
@@ -124,7 +179,7 @@ func (t *turn) refuseFull() refusal {
 	if step, needed := t.approvalNeeded(); needed {
 		return refusal{RefusedApprovalNeeded, fmt.Sprintf("step %q needs approval, which promote --full does not replace", step)}
 	}
-	return refusal{}
+	return t.refuseUnseen(d)
 }
 
 // apply records what a decision says, does it, and returns the answer.
@@ -143,11 +198,12 @@ func (t *turn) apply(d Decision) (code, message string) {
 		t.remeasure(false)
 		t.unpause()
 	case Promote:
+		inForce := t.m.Phase != Completing && !t.m.StepReachedAt.IsZero()
 		if !t.crosses(d) {
 			t.remeasure(true)
 			t.unpause()
 		}
-		t.m.Promoted = t.m.Phase != Completing
+		t.m.Promoted = t.m.Promoted || inForce
 	case PromoteFull:
 		t.promoteFull()
 	case Approve:
@@ -166,6 +222,9 @@ var endedBy = map[Verb]EndReason{Abort: AbortedByUser, Reject: RejectedByUser}
 func (t *turn) heard(d Decision) (code, message string) {
 	switch at := t.placeLabel(); d.Verb {
 	case Promote:
+		if t.m.Phase != Completing && t.m.StepReachedAt.IsZero() {
+			return AnswerResumed, fmt.Sprintf("%s goes on trying, as %s says", at, d.User)
+		}
 		return AnswerPromoted, fmt.Sprintf("%s promoted by %s", at, d.User)
 	case PromoteFull:
 		return AnswerPromotedFull, fmt.Sprintf("promoted past all steps by %s, at %s", d.User, at)

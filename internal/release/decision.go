@@ -114,6 +114,10 @@ type Memory struct {
 	// StartedAt is when the release began, StepStartedAt when the step did, StepReachedAt when its pods were
 	// ready and its routes in force (zero before).
 	StartedAt, StepStartedAt, StepReachedAt time.Time
+	// Stood is how long the current step was in force before it lost its last ready new pod, as often as Losses: a
+	// timed pause goes on from there.
+	Stood  time.Duration
+	Losses int
 	// Promoted: the current step's pause was ended by a person. Full: all steps were.
 	Promoted, Full bool
 	// PausedBy is who stopped the advance ("sluice" after a failure), PausedAt when.

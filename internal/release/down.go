@@ -45,7 +45,7 @@ func (t *turn) leaveDown() (again bool) {
 		t.wake(end)
 		return false
 	}
-	if t.o.Canary.Ready == 0 || t.m.PausedBy != "" || t.refuseFull().code != "" {
+	if t.o.Canary.Ready == 0 || t.m.PausedBy != "" || t.refuseFull(Decision{}).code != "" {
 		return false
 	}
 	t.happened("StableDown", "", "the stable revision has had no ready pod since %s, so the new one takes over without the steps to come",
@@ -60,7 +60,7 @@ func (t *turn) tellDown() {
 		return
 	}
 	says := "`sluice promote --full` goes to the new revision at once"
-	if r := t.refuseFull(); r.code != "" {
+	if r := t.refuseFull(Decision{}); r.code != "" {
 		says = r.message
 	}
 	t.out.Reason.Message += fmt.Sprintf("; the stable revision has 0 of %d ready pods%s, so its share of the requests fails: %s",

@@ -1,6 +1,9 @@
 package release
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // pauses are the gates out of a step that has been reached, in order.
 var pauses = []gate{(*turn).handPause, (*turn).stepPause, (*turn).analysed, (*turn).approved, (*turn).window}
@@ -14,8 +17,12 @@ func (t *turn) handPause() Reason {
 		return t.until(t.failureCode(),
 			t.m.EndMessage+t.wayOn(), byResumer, t.m.PausedAt, t.releaseDeadline())
 	}
+	who := byResumer
+	if t.m.StepReachedAt.IsZero() && t.m.Phase != Completing {
+		who = byResumerAlone
+	}
 	return t.until(ReasonPausedByHand, fmt.Sprintf("paused by %s at %s", t.m.PausedBy, t.placeLabel()),
-		byResumer, t.m.PausedAt, t.releaseDeadline())
+		who, t.m.PausedAt, t.releaseDeadline())
 }
 
 // stepPause waits for the step's own pause, unless somebody ended it.
@@ -31,9 +38,34 @@ func (t *turn) stepPause() Reason {
 		return t.until(ReasonPausedForPerson, t.stepLabel()+" waits to be promoted", byPromoter, t.m.StepReachedAt, t.releaseDeadline())
 	case PauseTimed:
 	}
-	end := t.m.StepReachedAt.Add(pause.Duration)
+	end := t.m.StepReachedAt.Add(pause.Duration - t.m.Stood)
 	if !t.now.Before(end) {
 		return Reason{}
 	}
-	return t.until(ReasonPausedForTime, fmt.Sprintf("%s pauses for %s", t.stepLabel(), pause.Duration), byTime, t.m.StepReachedAt, end)
+	message := fmt.Sprintf("%s pauses for %s", t.stepLabel(), pause.Duration)
+	if t.m.Stood > 0 {
+		message += fmt.Sprintf(", of which %s passed before it lost its new pods", t.m.Stood.Round(time.Second))
+	}
+	return t.until(ReasonPausedForTime, message, byTime, t.m.StepReachedAt, end)
+}
+
+// lossesBorne is how often a step may lose its last ready new pod, as when a node is drained, and have its timed pause go
+// on where it was. With one loss more the pause begins anew: a version that keeps losing its pods has not held.
+const lossesBorne = 2
+
+// lose notes that the step is not in force any more, and what of its pause has passed.
+func (t *turn) lose() {
+	t.stand()
+	t.m.Losses++
+	if t.m.Losses > lossesBorne {
+		t.m.Stood, t.m.Losses = 0, 0
+	}
+	t.m.StepReachedAt = time.Time{}
+}
+
+// stand notes how long the step has been in force, where it is not any more.
+func (t *turn) stand() {
+	if !t.m.StepReachedAt.IsZero() {
+		t.m.Stood += t.now.Sub(t.m.StepReachedAt)
+	}
 }

@@ -42,6 +42,7 @@ func (m Memory) sane(s Spec, now time.Time) Memory {
 		m.StartedAt = now
 	}
 	m.Measured, m.MeasuredBackground = max(m.Measured, 0), max(m.MeasuredBackground, 0)
+	m.Stood, m.Losses = max(m.Stood, 0), max(m.Losses, 0)
 	if m.Phase == Aborting && m.End == NotEnding {
 		m.End = AbortedByUser
 	}
@@ -87,6 +88,7 @@ func (m Memory) MustStore(before Memory) bool {
 // leaveStep forgets what was only of the current step.
 func (m *Memory) leaveStep() {
 	m.StepStartedAt, m.StepReachedAt, m.Promoted = time.Time{}, time.Time{}, false
+	m.Stood, m.Losses = 0, 0
 	m.Measured, m.Waived, m.Told = 0, false, Measuring
 	m.AskedAt, m.Reminded, m.Approvals = time.Time{}, false, nil
 }

@@ -128,6 +128,9 @@ type Decision struct {
 	Comment string
 	// At is when it was spoken, to the second; zero if that is not known.
 	At time.Time
+	// Since is since when the release had waited for this word, as its speaker saw it: when the step was in force, the
+	// approval asked for, or the release paused. Zero if the speaker does not say.
+	Since time.Time
 }
 
 // Verb is what a person can decide about a running release.

@@ -70,9 +70,11 @@ const (
 	byPassing    = "time"
 	byPromoter   = "anyone who may promote"
 	byResumer    = "anyone who may resume or promote"
-	byOverrider  = "time, or anyone who may override"
-	byAnalysis   = "the analysis"
-	byScaler     = "anyone who may scale the workload"
+	// byResumerAlone: a step that is not in force cannot be promoted.
+	byResumerAlone = "anyone who may resume"
+	byOverrider    = "time, or anyone who may override"
+	byAnalysis     = "the analysis"
+	byScaler       = "anyone who may scale the workload"
 )
 
 // awaiting is a wait that the progress deadline bounds: Since and Until are filled in from the phase's clock.

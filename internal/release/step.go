@@ -39,12 +39,8 @@ func (t *turn) step() (again bool) {
 		t.m.Phase = Paused
 		return t.standStill(t.handPause())
 	}
-	gates := layeredStep
-	if t.split() {
-		gates = splitStep
-	}
 	reached := !t.m.StepReachedAt.IsZero()
-	if r := t.first(gates); r.Code != "" {
+	if r := t.first(t.gates()); r.Code != "" {
 		if reached && t.m.StepReachedAt.IsZero() && t.shut() {
 			t.out.Actions = nil // It has to be reached again, which the window does not let it.
 			return true
@@ -60,6 +56,14 @@ func (t *turn) step() (again bool) {
 	}
 	t.advance()
 	return true
+}
+
+// gates are the way into a step.
+func (t *turn) gates() []gate {
+	if t.split() {
+		return splitStep
+	}
+	return layeredStep
 }
 
 // startClock begins the step, or its time anew after the workload had no pods.
@@ -181,7 +185,7 @@ func (t *turn) lowered(dead bool) Reason {
 		if t.now.Sub(t.m.StepReachedAt) >= t.s.ProgressDeadline/holdsFor {
 			t.m.StepStartedAt = t.now
 		}
-		t.m.StepReachedAt = time.Time{}
+		t.lose()
 		t.happened(ReasonCanaryNotReady, "", "%s lost its last ready new pod; its requests go to stable until one is ready again%s",
 			t.stepLabel(), problemOf(t.o.Canary.Problem))
 		if t.m.Phase == Paused && t.m.PausedBy == "" {

@@ -114,10 +114,14 @@ func (p *play) run(t *testing.T, d *datadriven.TestData) string {
 
 func (p *play) decide(d *datadriven.TestData) {
 	p.decision++
+	at := time.Time{}
+	if s, err := strconv.Atoi(text(d, "at")); err == nil {
+		at = began.Add(time.Duration(s) * time.Second)
+	}
 	p.w.o.Decisions = append(p.w.o.Decisions, Decision{
 		ID: fmt.Sprintf("%s-%d", d.Cmd, p.decision), Verb: Verb(d.Cmd), Step: text(d, "step"), User: text(d, "user"),
 		Groups: strings.FieldsFunc(text(d, "groups"), comma), Comment: strings.TrimSpace(d.Input),
-		PlanMismatch: d.HasArg("other-plan"), PlanNamed: !d.HasArg("no-plan"),
+		PlanMismatch: d.HasArg("other-plan"), PlanNamed: !d.HasArg("no-plan"), At: at,
 	})
 }
 

@@ -14,13 +14,14 @@ var (
 
 // atZero keeps a release waiting while the workload is to have no pods.
 func (t *turn) atZero() (again bool) {
-	refused := t.refuseFull()
+	refused := t.refuseFull(Decision{})
 	if t.beganAtZero() && refused.code == "" {
 		t.happened("ReleasedAtZero", "",
 			"the workload has no pods, so there is nothing to release step by step: it takes the new revision over, which is what comes up")
 		t.promoteFull()
 		return true
 	}
+	t.stand()
 	t.m.StepStartedAt, t.m.StepReachedAt = time.Time{}, time.Time{} // No deadline but the release's own runs.
 	message := "the workload has no pods; scale it up to go on, or promote --full to release without steps"
 	if refused.code != "" {

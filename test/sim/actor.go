@@ -2,6 +2,7 @@ package sim
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/sluice-dev/sluice/internal/release"
 )
@@ -232,7 +233,7 @@ func (w *World) speak(verb release.Verb, who, how int) {
 	if !ok {
 		return
 	}
-	d := Decision{Release: r.Number, At: w.Tick, Decision: release.Decision{
+	d := Decision{Release: r.Number, At: w.Tick, Shown: r.shown(), Decision: release.Decision{
 		ID: "decision-" + strconv.Itoa(w.people.words), Verb: verb, User: team[who].name, Groups: team[who].groups,
 		PlanMismatch: how == 3, PlanNamed: how != 4, At: w.serverTime(),
 	}}
@@ -243,11 +244,27 @@ func (w *World) speak(verb release.Verb, who, how int) {
 	case how == 2 && step > 0:
 		d.Step = r.Spec.Steps[step-1].Name
 	}
+	if named {
+		d.Since = waitsSince(r.Memory, verb)
+	}
 	if how != 5 {
 		d.Comment = "seen"
 	}
 	w.put(Person, decisionKey(w.people.words), d)
 	w.people.words++
+}
+
+// waitsSince is since when a release waits for a word, as sluice tells it; zero where it does not.
+func waitsSince(m release.Memory, verb release.Verb) time.Time {
+	switch {
+	case verb == release.Approve || verb == release.Reject:
+		return m.AskedAt
+	case verb == release.Resume || verb == release.Promote && m.PausedBy != "":
+		return m.PausedAt
+	case verb == release.Promote:
+		return m.StepReachedAt
+	}
+	return time.Time{}
 }
 
 // urge has people say what the release waits for, unless their last word is still open.
@@ -265,6 +282,10 @@ func (w *World) urge() {
 	case awaitsApproval(r):
 		if n, ok := w.approver(r); ok && w.AutoApprove {
 			w.speak(release.Approve, n, 0)
+		}
+	case m.PausedBy != "" && m.Phase != release.Completing && m.StepReachedAt.IsZero():
+		if w.AutoPromote {
+			w.speak(release.Resume, alice, 0)
 		}
 	case m.PausedBy != "" || m.Phase != release.Completing && !m.StepReachedAt.IsZero() && !m.Promoted && r.pauses():
 		if w.AutoPromote {

@@ -165,6 +165,8 @@ var writeChecks = []struct {
 	{"S13", scaleIsNotOurs},
 	{"S22", originalKept},
 	{"L8", wholePause},
+	{"L8", stoodAsLong},
+	{"B6", countsWhatWasShown},
 	{"S12", goodToGoOn},
 	{"S12", anewOnlyWhenAsked},
 	{"S23", approvalCounts},

@@ -265,6 +265,26 @@ func heardWhenAsked(w *World, ch Change) string {
 	return ""
 }
 
+// countsWhatWasShown is B6: a promotion or an approval counts only for a step that is in force, and that was when it was
+// spoken; but where a failure has stopped the release, a promotion is the answer to that.
+func countsWhatWasShown(w *World, ch Change) string {
+	before, after, ok := releases(ch)
+	if !ok || w.clocks.served || before.Memory.Phase == release.Completing {
+		return ""
+	}
+	m := before.Memory
+	for _, d := range w.newlyApplied(before, after) {
+		if d.Verb != release.Promote && d.Verb != release.Approve || d.Verb == release.Promote && d.Shown.Asked && m.PausedBy == "sluice" {
+			continue
+		}
+		if m.StepReachedAt.IsZero() || d.Shown.Step != m.Step || !d.Shown.InForce {
+			return fmt.Sprintf("counts a %s for step %d (in force: %t), whose speaker was shown step %d (in force: %t)",
+				d.Verb, m.Step+1, !m.StepReachedAt.IsZero(), d.Shown.Step+1, d.Shown.InForce)
+		}
+	}
+	return ""
+}
+
 // approvedToGoOn is S23: a step is left only with all of its approvals, and no promotion replaces one.
 func approvedToGoOn(w *World, ch Change) string {
 	before, after, full, ok := forwards(ch)

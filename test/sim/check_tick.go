@@ -235,7 +235,7 @@ func waitEnds(w *World) string {
 	}
 	since, wait := w.checks.drainAt, max(r.Spec.DrainDelay, time.Duration(w.follows())*time.Second)
 	if code == release.ReasonPausedForTime {
-		since, wait = w.checks.reachedAt, r.Spec.Steps[r.Memory.Step].Pause.Duration
+		since, wait = w.checks.reachedAt, r.Spec.Steps[r.Memory.Step].Pause.Duration-r.Memory.Stood
 	}
 	if end := since + w.longest(wait); since > 0 && w.Tick > w.calmSince(end)+w.heeds() {
 		return fmt.Sprintf("%s for %d ticks instead of %s", code, w.Tick-since, wait)

@@ -296,8 +296,25 @@ func wholePause(w *World, ch Change) string {
 			since = max(since, w.checks.inForceAt[i])
 		}
 	}
-	if w.Tick-since < w.shortest(step.Pause.Duration) {
+	if w.Tick-since < w.shortest(step.Pause.Duration-before.Memory.Stood) {
 		return fmt.Sprintf("leaves %s after %d ticks of %s", step.Name, w.Tick-since, step.Pause.Duration)
+	}
+	return ""
+}
+
+// stoodAsLong is L8: what counts of a pause in which the step has lost its pods is no more than the time in which the step
+// was in force, as often as that is forgiven.
+func stoodAsLong(w *World, ch Change) string {
+	before, after, ok := releases(ch)
+	counts := after.Memory.Stood - before.Memory.Stood
+	if !ok || counts <= 0 {
+		return ""
+	}
+	if stood := w.Tick - w.checks.reachedAt; w.checks.reachedAt == 0 || counts > timeOf(w.longest(time.Duration(stood)*time.Second)).Sub(Epoch) {
+		return fmt.Sprintf("counts %s of the pause, in which the step was in force for %d ticks", counts, stood)
+	}
+	if after.Memory.Losses > 2 {
+		return fmt.Sprintf("counts what was before %d losses", after.Memory.Losses)
 	}
 	return ""
 }

@@ -131,6 +131,13 @@ func wordMutants() []Mutant {
 				}
 			}
 		})},
+		{Name: "a promotion of a step on its way counts", Row: "B6", Mind: acts(func(_ release.Spec, o release.Observed, m release.Memory, out *release.Outcome) {
+			for i, a := range out.Answers {
+				if o.Decisions[i].Verb == release.Promote && a.Code == release.RefusedStepNotInForce && out.Memory.End == release.NotEnding {
+					out.Answers[i].Applied, out.Memory.Promoted = true, out.Memory.Step == m.Step
+				}
+			}
+		})},
 		{Name: "a rejection is only heard", Row: "39", Mind: acts(func(_ release.Spec, _ release.Observed, m release.Memory, out *release.Outcome) {
 			if out.Memory.End == release.RejectedByUser && m.End == release.NotEnding {
 				out.Memory, out.Actions = m, nil

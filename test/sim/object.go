@@ -234,9 +234,23 @@ type Decision struct {
 	release.Decision
 	Release int
 	// At is when it was spoken.
-	At       int
+	At int
+	// Shown is where the release stood then.
+	Shown    Shown
 	Answered bool
 	Answer   release.Answer
+}
+
+// Shown is what somebody who speaks has seen of a release: its step, whether that is in force, and whether the release
+// has stopped to ask.
+type Shown struct {
+	Step           int
+	InForce, Asked bool
+}
+
+// shown is what a release shows.
+func (r Release) shown() Shown {
+	return Shown{Step: r.Memory.Step, InForce: !r.Memory.StepReachedAt.IsZero(), Asked: r.Memory.PausedBy == "sluice"}
 }
 
 // Rollout says how to release, and what runs.

@@ -153,6 +153,10 @@ func stepStories(add func(string, ...Trigger) *Scenario) {
 			add(fmt.Sprintf("%s-before-%d", story.name, step+1), on(begun(step), story.do...))
 		}
 	}
+	for step := range 3 {
+		early := add(fmt.Sprintf("promote-before-%d", step+1), on(begun(step), Action{Verb: DoPromote}, Action{Verb: DoPromote, M: 1}))
+		early.Every = gateStride
+	}
 	add("abort-then-supersede", on(reached(1), Action{Verb: DoAbort}), on(aborting, Action{Verb: DoEdit, N: 2}))
 	add("abort-then-remove", on(reached(1), Action{Verb: DoAbort}), on(aborting, Action{Verb: DoRemove}))
 	add("supersede-twice", on(reached(1), Action{Verb: DoEdit, N: 2}), on(aborting, Action{Verb: DoEdit, N: 3}))

@@ -3,6 +3,7 @@ package analysis
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -173,12 +174,47 @@ func inShort(message string) string {
 	return first + ": " + strings.TrimSpace(log[strings.LastIndexByte(log, '\n')+1:])
 }
 
+// measurementBytes bounds what the measurements of a run take: the API server stores no object of more than 1.5 MiB.
+const measurementBytes = 384 << 10
+
+// trim drops the oldest measurements of the metrics that have most, until all fit. The counts of each metric stay.
+func trim(s *v1alpha1.AnalysisRunStatus) {
+	bytes := func(m *v1alpha1.MetricResult) (n int) {
+		for i := range m.Measurements {
+			n += 120 + 2*(len(m.Measurements[i].Value)+len(m.Measurements[i].Message))
+		}
+		return n
+	}
+	sizes, all := make([]int, len(s.Metrics)), 0
+	for i := range s.Metrics {
+		sizes[i] = bytes(&s.Metrics[i])
+		all += sizes[i]
+	}
+	for all > measurementBytes {
+		i := slices.Index(sizes, slices.Max(sizes))
+		m := &s.Metrics[i]
+		if len(m.Measurements) > 1 {
+			m.Measurements = m.Measurements[1:]
+		} else {
+			m.Measurements[0].Message = metric.Bounded(m.Measurements[0].Message, messageLimit/4)
+			m.Measurements[0].Value = metric.Bounded(m.Measurements[0].Value, messageLimit/4)
+		}
+		now := bytes(m)
+		if now == sizes[i] {
+			return // As short as it gets.
+		}
+		all += now - sizes[i]
+		sizes[i] = now
+	}
+}
+
 // project writes what a run has come to.
 func project(run *v1alpha1.AnalysisRun, p pure.Progress, now time.Time) {
 	s := &run.Status
 	for i, r := range p.Results {
 		writeResult(resultIn(s, r.Name, run.Spec.Metrics[i].DryRun), r)
 	}
+	trim(s)
 	s.Phase, s.Message = v1alpha1.AnalysisPhase(p.Phase), metric.Bounded(p.Message, messageLimit)
 	if p.Over {
 		s.FinishedAt = &metav1.Time{Time: now}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +31,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/kube/bound/boundtest"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -121,6 +123,7 @@ func (c *cluster) restart() {
 		},
 		SubResourcePatch: func(ctx context.Context, s client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 			c.patch(o, p)
+			c.fits(o)
 			return c.write(sub+" "+short(o)+state(o), func() error { return s.SubResource(sub).Patch(ctx, o, p, opts...) })
 		},
 		Delete: func(ctx context.Context, s client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
@@ -219,6 +222,20 @@ func (c *cluster) patch(o client.Object, p client.Patch) string {
 	}
 	out, _ := json.Marshal(data)
 	return string(out)
+}
+
+// fits checks that the API server would store a status.
+func (c *cluster) fits(o client.Object) {
+	kind := reflect.TypeOf(o).Elem().Name()
+	err := boundtest.Check(kind, o)
+	if err == nil {
+		return
+	}
+	for _, line := range strings.Split(err.Error(), ", ") {
+		if strings.Contains(line, "status") {
+			c.t.Errorf("the status of %s %s would be refused: %s", kind, o.GetName(), line)
+		}
+	}
 }
 
 // operations are a JSON patch's changes, without the tests that they are conditional on; there must be such.
@@ -366,8 +383,10 @@ func (c *cluster) word() string {
 	return fmt.Sprintf("word-%d", c.words-1)
 }
 
+// decide is the word of a person, who takes two seconds to see what there is.
 func (c *cluster) decide(verb v1alpha1.DecisionVerb, release string) string {
 	c.t.Helper()
+	c.now = c.now.Add(2 * time.Second)
 	d := &v1alpha1.Decision{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: c.word()},
 		Spec:       v1alpha1.DecisionSpec{Release: release, Verb: verb, User: "bob"},

@@ -42,7 +42,17 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	if r.due(rel, status, memory, out, w.now) {
 		after := rel.DeepCopy()
 		after.Status = status
-		if err := write.PatchStatus(ctx, rel, after); err != nil {
+		err := write.PatchStatus(ctx, rel, after)
+		if tooMuch(err) {
+			log.FromContext(ctx).Error(err, "the status is not stored as it is; one that says less is written", "release", rel.Name)
+			after = rel.DeepCopy()
+			after.Status = degraded(rel, status)
+			err = write.PatchStatus(ctx, rel, after)
+		}
+		if tooMuch(err) && out.Memory.Phase == release.Aborting {
+			after, err = rel.DeepCopy(), nil // Taking a release back goes before remembering it.
+		}
+		if err != nil {
 			return retry(err)
 		}
 		r.tell(w.rollout, rel, out)
@@ -64,7 +74,12 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	if err := r.answer(ctx, write, w, rel); err != nil {
 		return retry(err)
 	}
-	if err := r.answerOthers(ctx, write, w, rel); err != nil {
+	for _, words := range []func(context.Context, *kube.Writer, *world, *v1alpha1.Release) error{r.answerOthers, r.refuseFlood} {
+		if err := words(ctx, write, w, rel); err != nil {
+			return retry(err)
+		}
+	}
+	if err := r.pruneDecisions(ctx, write, w); err != nil {
 		return retry(err)
 	}
 	if err := r.mirror(ctx, write, w, rel, out); err != nil {
@@ -125,6 +140,9 @@ func (r *Reconciler) wake(w *world, rel *v1alpha1.Release, out release.Outcome) 
 	if out.Memory.Phase.Terminal() {
 		r.waits.forget(rel.UID)
 		return time.Millisecond // Once more, for what comes next.
+	}
+	if w.unheard() {
+		return soon
 	}
 	at := w.now.Add(recheck)
 	earliest := func(t time.Time) {

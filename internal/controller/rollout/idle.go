@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -63,6 +62,9 @@ func (r *Reconciler) idle(ctx context.Context, write *kube.Writer, w *world) (ct
 			return r.idleFailed(ctx, write, w, err)
 		}
 		if done {
+			if w.unheard() {
+				result = ctrl.Result{RequeueAfter: soon}
+			}
 			return result, nil
 		}
 	}
@@ -426,27 +428,4 @@ func (w *world) cameWith() string {
 		return ""
 	}
 	return inWords("; "+rel.Name+" changed ", rel.Spec.Changes)
-}
-
-// pruneDecisions removes answered Decisions whose release's record is gone.
-func (r *Reconciler) pruneDecisions(ctx context.Context, write *kube.Writer, w *world) error {
-	records := w.records()
-	if len(records) <= historyLimit(w.rollout) {
-		return nil
-	}
-	kept := func(name string) bool {
-		return slices.ContainsFunc(records[:historyLimit(w.rollout)], func(rel *v1alpha1.Release) bool { return rel.Name == name })
-	}
-	all, err := r.decisionsOf(ctx, w.rollout)
-	if err != nil {
-		return err
-	}
-	for _, d := range all {
-		if d.Status.Outcome != "" && !kept(d.Spec.Release) {
-			if err := write.Delete(ctx, d); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

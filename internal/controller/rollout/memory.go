@@ -29,6 +29,7 @@ func readMemory(rel *v1alpha1.Release, now time.Time) release.Memory {
 	return release.Memory{
 		Phase: release.Phase(rel.Status.Phase), Step: int(m.Step),
 		StartedAt: timeOf(rel.Status.StartedAt), StepStartedAt: microOf(m.StepStartedAt), StepReachedAt: microOf(m.StepReachedAt),
+		Stood: durationOf(m.Stood), Losses: int(m.Losses),
 		Promoted: m.Promoted, Full: m.Full, PausedBy: m.PausedBy, PausedAt: microOf(m.PausedAt),
 		Layers: readLayers(m.Layers), DrainFrom: microOf(m.DrainFrom), DownSince: microOf(m.DownSince), HandedOver: m.HandedOver, Overdue: m.Overdue,
 		Measured: int(m.Measured), MeasuredBackground: int(m.MeasuredBackground), Waived: m.Waived, WaivedBackground: m.WaivedBackground,
@@ -104,6 +105,7 @@ func writeLayers(list []release.LayerSeen) []v1alpha1.LayerMemory {
 func writeMemory(m release.Memory, answers []v1alpha1.DecisionAnswer) *v1alpha1.ReleaseMemory {
 	return &v1alpha1.ReleaseMemory{
 		Step: int32(m.Step), StepStartedAt: micro(m.StepStartedAt), StepReachedAt: micro(m.StepReachedAt),
+		Stood: duration(m.Stood), Losses: int32(m.Losses),
 		Promoted: m.Promoted, Full: m.Full, PausedBy: m.PausedBy, PausedAt: micro(m.PausedAt),
 		Layers: writeLayers(m.Layers), DrainFrom: micro(m.DrainFrom), DownSince: micro(m.DownSince), HandedOver: m.HandedOver, Overdue: m.Overdue,
 		Measured: int32(m.Measured), MeasuredBackground: int32(m.MeasuredBackground), Waived: m.Waived, WaivedBackground: m.WaivedBackground,
@@ -131,6 +133,20 @@ func answers(w *world, rel *v1alpha1.Release, fresh []release.Answer) []v1alpha1
 		out = append(out, v1alpha1.DecisionAnswer{Decision: a.ID, Outcome: outcome, Reason: a.Code, Message: clip(a.Message)})
 	}
 	return out
+}
+
+func duration(d time.Duration) *metav1.Duration {
+	if d == 0 {
+		return nil
+	}
+	return &metav1.Duration{Duration: d}
+}
+
+func durationOf(d *metav1.Duration) time.Duration {
+	if d == nil {
+		return 0
+	}
+	return d.Duration
 }
 
 func micro(t time.Time) *metav1.MicroTime {

@@ -39,11 +39,11 @@ type world struct {
 	former []*v1alpha1.Release
 	// settled is the last revision that was released.
 	settled *v1alpha1.Revision
-	// decisions that have no outcome yet, oldest first.
-	decisions []*v1alpha1.Decision
-	holds     map[v1alpha1.HoldTarget]*v1alpha1.Hold
-	services  []*service
-	layers    []*layer
+	// decisions that have no outcome yet, and those that have been answered, oldest first.
+	decisions, answered []*v1alpha1.Decision
+	holds               map[v1alpha1.HoldTarget]*v1alpha1.Hold
+	services            []*service
+	layers              []*layer
 	// runs are the analyses of the release under way; shut is the release window that is shut.
 	runs []*v1alpha1.AnalysisRun
 	shut release.Shut
@@ -224,15 +224,20 @@ func (r *Reconciler) observeDecisions(ctx context.Context, w *world) error {
 	for i := range list.Items {
 		if list.Items[i].Status.Outcome == "" {
 			w.decisions = append(w.decisions, &list.Items[i])
+		} else {
+			w.answered = append(w.answered, &list.Items[i])
 		}
 	}
-	slices.SortFunc(w.decisions, func(a, b *v1alpha1.Decision) int {
-		if c := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
+	slices.SortFunc(w.decisions, older)
+	slices.SortFunc(w.answered, older)
 	return nil
+}
+
+func older(a, b *v1alpha1.Decision) int {
+	if c := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Name, b.Name)
 }
 
 func (r *Reconciler) observeHolds(ctx context.Context, w *world) error {
@@ -272,10 +277,8 @@ func (w *world) observed(rel *v1alpha1.Release) release.Observed {
 		Removing: w.rollout.DeletionTimestamp != nil || rel.DeletionTimestamp != nil,
 		Trouble:  w.trouble, Analyses: analyses(w.runs), Shut: w.shut,
 	}
-	for _, d := range w.decisions {
-		if speaksOf(d, rel) && !answered(rel, d.Name) {
-			o.Decisions = append(o.Decisions, decision(d, rel))
-		}
+	for _, d := range w.heard(rel) {
+		o.Decisions = append(o.Decisions, decision(d, rel))
 	}
 	stable, canary := w.stable(), w.canary()
 	o.Canary = deployment.ReadTrack(canary, "")
@@ -320,7 +323,7 @@ func (w *world) alone(canary *unstructured.Unstructured) bool {
 func decision(d *v1alpha1.Decision, rel *v1alpha1.Release) release.Decision {
 	return release.Decision{
 		ID: d.Name, Verb: release.Verb(d.Spec.Verb), Step: d.Spec.Step, User: d.Spec.User, Comment: d.Spec.Comment,
-		At: d.CreationTimestamp.Time, Groups: d.Spec.Groups, PlanNamed: d.Spec.PlanDigest != "",
+		At: d.CreationTimestamp.Time, Since: microOf(d.Spec.Since), Groups: d.Spec.Groups, PlanNamed: d.Spec.PlanDigest != "",
 		PlanMismatch: d.Spec.PlanDigest != "" && d.Spec.PlanDigest != rel.Spec.PlanDigest,
 	}
 }

@@ -73,8 +73,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return retry(err)
 	}
 	if w == nil {
+		result, err := r.answerStrays(ctx, write, key)
 		r.Kube.Forget(key)
-		return ctrl.Result{}, nil
+		return result, err
 	}
 	if rel := w.active(); rel != nil {
 		return r.drive(ctx, write, w, rel)

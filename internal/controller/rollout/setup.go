@@ -79,6 +79,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.ClusterAnalysisTemplate{}, handler.EnqueueRequestsFromMapFunc(m.ofClusterTemplate)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.ReleaseWindow{}, by(m.ofWindow, 0)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Decision{}, by(ofDecision, urgent)),
+		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Decision{}, ofAnswered()),
 		source.Kind[client.Object](mgr.GetCache(), deploy, by(m.ofWorkload, 0)),
 		source.Kind[client.Object](mgr.GetCache(), sets, by(m.ofReplicaSet, 0)),
 		source.Kind[client.Object](mgr.GetCache(), &corev1.Service{}, by(m.ofService, 0)),
@@ -171,7 +172,7 @@ func index(ctx context.Context, ix client.FieldIndexer) error {
 		add(&v1alpha1.Release{}, indexRollout, byLabel),
 		add(&v1alpha1.Hold{}, indexRollout, byLabel),
 		add(&v1alpha1.AnalysisRun{}, indexRollout, byLabel),
-		add(&v1alpha1.Decision{}, indexRollout, func(o client.Object) []string { return one(rolloutOf(o.(*v1alpha1.Decision).Spec.Release)) }),
+		add(&v1alpha1.Decision{}, indexRollout, func(o client.Object) []string { return one(keyOfDecision(o.(*v1alpha1.Decision))) }),
 		add(&v1alpha1.Rollout{}, indexWorkload, func(o client.Object) []string { return one(o.(*v1alpha1.Rollout).Spec.Workload.Name) }),
 		add(&v1alpha1.Rollout{}, indexTraffic, namesOfTraffic),
 		add(&v1alpha1.Hold{}, indexTarget, func(o client.Object) []string { return one(targetKey(o.(*v1alpha1.Hold).Spec.Target)) }),
@@ -310,14 +311,6 @@ func ofHold(_ context.Context, o client.Object) []string {
 }
 
 func label(_ context.Context, o client.Object) []string { return byLabel(o) }
-
-func ofDecision(_ context.Context, o client.Object) []string {
-	d := o.(*v1alpha1.Decision)
-	if d.Status.Outcome != "" {
-		return nil
-	}
-	return one(rolloutOf(d.Spec.Release))
-}
 
 func (m *mapper) ofWorkload(ctx context.Context, o client.Object) []string {
 	return append(byLabel(o), m.rollouts(ctx, o.GetNamespace(), indexWorkload, o.GetName())...)

@@ -114,6 +114,7 @@ func (r *Reconciler) newRelease(w *world, to v1alpha1.Revision) *v1alpha1.Releas
 		plan.Steps[0] = v1alpha1.CanaryStep{Name: "rollback", Weight: plan.Steps[0].Weight}
 		plan.Analysis, plan.Templates = nil, nil
 	}
+	shared := deployment.Shared(deployment.TemplateOf(w.stable()), w.template)
 	yes := true
 	return &v1alpha1.Release{
 		ObjectMeta: metav1.ObjectMeta{
@@ -127,15 +128,18 @@ func (r *Reconciler) newRelease(w *world, to v1alpha1.Revision) *v1alpha1.Releas
 			Rollout: w.rollout.Name, Number: number, From: from, To: to, Plan: plan,
 			PlanDigest: translate.Digest(plan, from, to), Author: clip(author), Authors: authors, Cause: cause,
 			CanarySuffix: w.suffixOf(number),
-			Shared:       deployment.Shared(deployment.TemplateOf(w.stable()), w.template),
+			Shared:       shared[:min(len(shared), mostShared)], MoreShared: int32(max(0, len(shared)-mostShared)),
 		},
 	}
 }
 
+// mostShared is the number of ConfigMaps and Secrets of both revisions that a release lists.
+const mostShared = 64
+
 // answerEnded answers Decisions on releases that are not under way: retry and rollback begin a new one, the
 // others come too late.
 func (r *Reconciler) answerEnded(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
-	for _, d := range w.decisions {
+	for _, d := range w.decisions[:min(len(w.decisions), wordsPerLook)] {
 		a, act := r.judge(w, d)
 		if act != nil {
 			err := act(ctx, write)
@@ -158,9 +162,13 @@ func (r *Reconciler) answerEnded(ctx context.Context, write *kube.Writer, w *wor
 
 // answerOthers answers Decisions on releases that have ended while another is under way.
 func (r *Reconciler) answerOthers(ctx context.Context, write *kube.Writer, w *world, running *v1alpha1.Release) error {
+	done := 0
 	for _, d := range w.decisions {
 		if speaksOf(d, running) {
 			continue
+		}
+		if done++; done > wordsPerLook {
+			return nil
 		}
 		a, act := r.judge(w, d)
 		if act != nil {
@@ -218,10 +226,11 @@ const reasonRetried = "Retried"
 func (r *Reconciler) markRetried(ctx context.Context, write *kube.Writer, rel *v1alpha1.Release, d *v1alpha1.Decision, a v1alpha1.DecisionAnswer) error {
 	after := rel.DeepCopy()
 	after.Status.Memory.Answers = append(after.Status.Memory.Answers, a)
+	after.Status.Memory.Answers = after.Status.Memory.Answers[max(0, len(after.Status.Memory.Answers)-mostAnswers):]
 	after.Status.Timeline = append(after.Status.Timeline, v1alpha1.TimelineEntry{
 		At: metav1.NewTime(r.Now()), Reason: reasonRetried, Message: clip("its revision is tried again. " + d.Spec.Comment), User: d.Spec.User,
 	})
-	after.Status.Timeline = after.Status.Timeline[max(0, len(after.Status.Timeline)-timelineLimit):]
+	after.Status.Timeline = recent(after.Status.Timeline)
 	return write.PatchStatus(ctx, rel, after)
 }
 
@@ -288,18 +297,6 @@ func (r *Reconciler) olderRollout(ctx context.Context, ro *v1alpha1.Rollout) str
 		}
 	}
 	return ""
-}
-
-func (r *Reconciler) decisionsOf(ctx context.Context, ro *v1alpha1.Rollout) ([]*v1alpha1.Decision, error) {
-	list := &v1alpha1.DecisionList{}
-	if err := r.Kube.List(ctx, list, client.InNamespace(ro.Namespace), client.MatchingFields{indexRollout: ro.Name}); err != nil {
-		return nil, fmt.Errorf("list Decisions: %w", err)
-	}
-	out := make([]*v1alpha1.Decision, 0, len(list.Items))
-	for i := range list.Items {
-		out = append(out, &list.Items[i])
-	}
-	return out, nil
 }
 
 func forbidden(err error) bool {

@@ -26,7 +26,7 @@ func (r *Reconciler) project(w *world, rel *v1alpha1.Release, spec release.Spec,
 	s.StepSummary = stepSummary(spec, out.Memory)
 	s.Weight = ptr.To(int32(w.weight()))
 	s.Replicas = w.replicas()
-	s.WaitingFor = waiting(out.Reason)
+	s.WaitingFor = steady(rel.Status.WaitingFor, waiting(out.Reason, w.now))
 	s.Memory = writeMemory(out.Memory, answers(w, rel, out.Answers))
 	s.StartedAt = &metav1.Time{Time: out.Memory.StartedAt}
 	for _, e := range out.Events {
@@ -34,7 +34,7 @@ func (r *Reconciler) project(w *world, rel *v1alpha1.Release, spec release.Spec,
 			At: metav1.NewTime(w.now), Reason: e.Code, Message: clip(e.Message), User: e.User,
 		})
 	}
-	s.Timeline = s.Timeline[max(0, len(s.Timeline)-timelineLimit):]
+	s.Timeline = recent(s.Timeline)
 	if out.Memory.Phase.Terminal() {
 		s.Result, s.WaitingFor = clip(out.Reason.Message), nil
 		s.FinishedAt = ptr.To(metav1.NewTime(w.now))
@@ -42,6 +42,23 @@ func (r *Reconciler) project(w *world, rel *v1alpha1.Release, spec release.Spec,
 	}
 	releaseConditions(&s, rel, out)
 	return s
+}
+
+// timelineBytes bounds what the record takes: the API server stores no object of more than 1.5 MiB, of which a plan may be
+// half.
+const timelineBytes = 256 << 10
+
+// recent are the last entries of a record, as many as there is room for.
+func recent(all []v1alpha1.TimelineEntry) []v1alpha1.TimelineEntry {
+	all = all[max(0, len(all)-timelineLimit):]
+	size := 0
+	for i := len(all) - 1; i >= 0; i-- {
+		// A character that is no letter takes up to six bytes in JSON.
+		if size += 100 + 6*(len(all[i].Message)+len(all[i].User)); size > timelineBytes && i < len(all)-1 {
+			return all[i+1:]
+		}
+	}
+	return all
 }
 
 // due says whether the status has to be written now: at once when there is something to remember or to record,
@@ -70,8 +87,20 @@ func begins(rel *v1alpha1.Release, before release.Memory, out release.Outcome) b
 // tellable is what of a status is worth a write of its own.
 func tellable(s v1alpha1.ReleaseStatus) v1alpha1.ReleaseStatus {
 	out := v1alpha1.ReleaseStatus{Phase: s.Phase, StepSummary: s.StepSummary, Weight: s.Weight, Replicas: s.Replicas, Result: s.Result}
-	if s.WaitingFor != nil {
-		out.WaitingFor = &v1alpha1.WaitingFor{Reason: s.WaitingFor.Reason, Message: s.WaitingFor.Message, Who: s.WaitingFor.Who}
+	out.WaitingFor = told(s.WaitingFor)
+	return out
+}
+
+// told is a wait as it is stored: to the second.
+func told(w *v1alpha1.WaitingFor) *v1alpha1.WaitingFor {
+	if w == nil {
+		return nil
+	}
+	out := w.DeepCopy()
+	for _, at := range []*metav1.Time{out.Since, out.Until} {
+		if at != nil {
+			*at = metav1.NewTime(at.UTC().Truncate(time.Second))
+		}
 	}
 	return out
 }
@@ -112,7 +141,8 @@ func stepSummary(spec release.Spec, m release.Memory) string {
 	return fmt.Sprintf("%d/%d %s", m.Step+1, len(spec.Steps), spec.Steps[m.Step].Name)
 }
 
-func waiting(reason release.Reason) *v1alpha1.WaitingFor {
+// waiting is a reason in the API's words. A time to which something was awaited and that has passed is no bound any more.
+func waiting(reason release.Reason, now time.Time) *v1alpha1.WaitingFor {
 	if reason.Code == "" {
 		return nil
 	}
@@ -120,10 +150,21 @@ func waiting(reason release.Reason) *v1alpha1.WaitingFor {
 	if !reason.Since.IsZero() {
 		w.Since = &metav1.Time{Time: reason.Since}
 	}
-	if !reason.Until.IsZero() {
+	if reason.Until.After(now) {
 		w.Until = &metav1.Time{Time: reason.Until}
 	}
 	return w
+}
+
+// steady keeps the times of a wait whose beginning no memory keeps, or every look would begin it anew and be written.
+func steady(before, now *v1alpha1.WaitingFor) *v1alpha1.WaitingFor {
+	if before == nil || now == nil || before.Reason != now.Reason || before.Since == nil {
+		return now
+	}
+	if now.Reason == release.ReasonGuardRefused || now.Reason == release.ReasonMemoryInvalid {
+		now.Since, now.Until = before.Since, before.Until
+	}
+	return now
 }
 
 // weight is the canary's share of requests in percent as the layers have it, or, without layers, its share of the
@@ -170,7 +211,7 @@ func (r *Reconciler) mirror(ctx context.Context, write *kube.Writer, w *world, r
 	s.Phase, s.CurrentRelease, s.CurrentReleaseUID, s.Rollback = phase, rel.Name, string(rel.UID), nil
 	s.LastNumber = max(s.LastNumber, rel.Spec.Number)
 	s.Step, s.Weight = rel.Status.StepSummary, rel.Status.Weight
-	s.WaitingFor = waiting(out.Reason)
+	s.WaitingFor = steady(w.rollout.Status.WaitingFor, waiting(out.Reason, w.now))
 	stalled := metav1.ConditionFalse
 	if out.Reason.Code == release.ReasonTrouble {
 		stalled = metav1.ConditionTrue
@@ -184,6 +225,10 @@ func (r *Reconciler) mirror(ctx context.Context, write *kube.Writer, w *world, r
 	told := equality.Semantic.DeepEqual(mirrored(w.rollout.Status), mirrored(*s))
 	lasts := r.waits.lasts(w.rollout.UID, string(s.Phase)+s.Step+out.Reason.Code, told, w.now)
 	lasts = lasts && !nearlyOver(out.Reason, w.now)
+	if w.rollout.Status.ObservedGeneration != s.ObservedGeneration {
+		// Whoever has just changed the Rollout must not be told that nobody has looked at it.
+		return write.PatchStatus(ctx, w.rollout, after)
+	}
 	if told || !lasts && w.rollout.Status.CurrentRelease == rel.Name && !asksAPerson(out.Reason.Code) {
 		return nil
 	}
@@ -197,14 +242,12 @@ func nearlyOver(reason release.Reason, now time.Time) bool {
 
 func mirrored(s v1alpha1.RolloutStatus) v1alpha1.RolloutStatus {
 	out := v1alpha1.RolloutStatus{Phase: s.Phase, CurrentRelease: s.CurrentRelease, Step: s.Step, Weight: s.Weight}
-	if s.WaitingFor != nil {
-		out.WaitingFor = &v1alpha1.WaitingFor{Reason: s.WaitingFor.Reason, Message: s.WaitingFor.Message}
-	}
 	for _, kind := range []string{v1alpha1.ConditionHeld, v1alpha1.ConditionUnreleasedPods} {
 		if c := meta.FindStatusCondition(s.Conditions, kind); c != nil && (kind == v1alpha1.ConditionHeld || c.Status == metav1.ConditionTrue) {
 			out.Conditions = append(out.Conditions, metav1.Condition{Type: c.Type, Status: c.Status, Reason: c.Reason})
 		}
 	}
+	out.WaitingFor = told(s.WaitingFor)
 	return out
 }
 
@@ -230,10 +273,10 @@ func (r *Reconciler) report(ctx context.Context, write *kube.Writer, w *world, c
 		ready = metav1.ConditionTrue
 	case v1alpha1.RolloutStalled, v1alpha1.RolloutRejected:
 		stalled = metav1.ConditionTrue
-		s.WaitingFor = keepSince(w.rollout.Status.WaitingFor, waiting(reason), w.now)
+		s.WaitingFor = keepSince(w.rollout.Status.WaitingFor, waiting(reason, w.now), w.now)
 	default:
 		reconciling = metav1.ConditionTrue
-		s.WaitingFor = keepSince(w.rollout.Status.WaitingFor, waiting(reason), w.now)
+		s.WaitingFor = keepSince(w.rollout.Status.WaitingFor, waiting(reason, w.now), w.now)
 	}
 	conditions(&s.Conditions, after.Generation, reason.Code, reason.Message, ready, reconciling, stalled)
 	meta.SetStatusCondition(&s.Conditions, r.heldCondition(w, reason))
