@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -51,7 +52,11 @@ func (r *Reconciler) write(ctx context.Context, n *v1alpha1.Notifier, c *courier
 	after := n.DeepCopy()
 	flaw := firstOf(selectorFlaw(n.Spec.Selector), c.flaw)
 	project(&after.Status, results, firstOf(flaw, trouble), all)
-	valid(&after.Status, flaw, n.Generation)
+	// That all is well is no news worth a write of its own.
+	told := meta.FindStatusCondition(n.Status.Conditions, v1alpha1.ConditionValid) != nil
+	if flaw != "" || told || !equality.Semantic.DeepEqual(n.Status, after.Status) {
+		valid(&after.Status, flaw, n.Generation)
+	}
 	if err := r.Kube.For(client.ObjectKeyFromObject(n)).PatchStatus(ctx, n, after); err != nil {
 		return err
 	}
