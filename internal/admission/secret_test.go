@@ -90,6 +90,8 @@ func (p place) fill(v reflect.Value, secret string) {
 				v.Field(i).SetString(secret)
 			case field.Name == "Name":
 				v.Field(i).SetString("x")
+			case (field.Name == "URL" || field.Name == "Address") && field.Type.Kind() == reflect.String:
+				v.Field(i).SetString("http://x")
 			case !strings.Contains(field.Tag.Get("json"), "omit"):
 				place(nil).fill(v.Field(i), "ours")
 			}

@@ -207,7 +207,7 @@ func (r *Reconciler) mirror(ctx context.Context, write *kube.Writer, w *world, r
 	}
 	after := w.rollout.DeepCopy()
 	s := &after.Status
-	s.ObservedGeneration = after.Generation
+	observedAt(s, after.Generation)
 	s.Phase, s.CurrentRelease, s.CurrentReleaseUID, s.Rollback = phase, rel.Name, string(rel.UID), nil
 	s.LastNumber = max(s.LastNumber, rel.Spec.Number)
 	s.Step, s.Weight = rel.Status.StepSummary, rel.Status.Weight
@@ -240,6 +240,14 @@ func nearlyOver(reason release.Reason, now time.Time) bool {
 	return !reason.Until.IsZero() && reason.Until.Before(now.Add(passing))
 }
 
+// observedAt says that a whole status speaks of this generation, those conditions too that other looks have found.
+func observedAt(s *v1alpha1.RolloutStatus, generation int64) {
+	s.ObservedGeneration = generation
+	for i := range s.Conditions {
+		s.Conditions[i].ObservedGeneration = generation
+	}
+}
+
 func mirrored(s v1alpha1.RolloutStatus) v1alpha1.RolloutStatus {
 	out := v1alpha1.RolloutStatus{Phase: s.Phase, CurrentRelease: s.CurrentRelease, Step: s.Step, Weight: s.Weight}
 	for _, kind := range []string{v1alpha1.ConditionHeld, v1alpha1.ConditionUnreleasedPods} {
@@ -255,7 +263,7 @@ func mirrored(s v1alpha1.RolloutStatus) v1alpha1.RolloutStatus {
 func (r *Reconciler) report(ctx context.Context, write *kube.Writer, w *world, change func(*v1alpha1.RolloutStatus), phase v1alpha1.RolloutPhase, reason release.Reason) error {
 	after := w.rollout.DeepCopy()
 	s := &after.Status
-	s.ObservedGeneration = after.Generation
+	observedAt(s, after.Generation)
 	s.Phase, s.Step, s.Weight = phase, "", nil
 	s.WaitingFor = nil
 	if change != nil {
