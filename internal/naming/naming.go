@@ -63,11 +63,6 @@ const canary = "-canary"
 // CanaryService is the name of the Service beside one of the team's, for the new revision's pods: "shop-canary".
 func CanaryService(service string) string { return Fit(service, canary, MaxLabel) }
 
-// CanaryServiceOf is the name of such a Service where each release needs one of its own: "shop-canary-12".
-func CanaryServiceOf(service string, number int64) string {
-	return Fit(service, canary+"-"+strconv.FormatInt(number, 10), MaxLabel)
-}
-
 // CanaryIngress is the name of the Ingress beside one of the team's, for a Rollout: "shop-canary" where both have one name,
 // and otherwise, since several Rollouts may share an Ingress, with a hash of both: "web-canary-4586ae564e". No two pairs have
 // the same.
