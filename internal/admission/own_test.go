@@ -19,7 +19,7 @@ func (w *world) managers(resource schema.GroupVersionResource) map[string]string
 	out := map[string]string{}
 	for _, e := range w.get(resource, "shop").GetManagedFields() {
 		if e.Subresource == "" {
-			out[e.Manager+" "+string(e.Operation)] = string(e.FieldsV1.Raw)
+			out[e.Manager+" "+string(e.Operation)] = e.FieldsV1.GetRawString()
 		}
 	}
 	return out

@@ -300,7 +300,7 @@ func answers(err error, refuse string) error {
 	case refuse == "" && err != nil:
 		return err
 	case refuse != "" && (err == nil || !strings.Contains(err.Error(), refuse)):
-		return fmt.Errorf("answered %v, want a refusal with %q", err, refuse)
+		return fmt.Errorf("answered %w, want a refusal with %q", err, refuse)
 	}
 	return nil
 }

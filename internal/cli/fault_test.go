@@ -50,10 +50,27 @@ func spoil(v any, path string) any {
 // what else is on the terminal, and no line that seems to be Sluice's.
 func TestFaultA9Terminal(t *testing.T) {
 	commands := [][]string{
-		{"get", "shop"}, {"get", "shop", "-o", "wide"}, {"get", "shop-1"}, {"list"}, {"list", "-A", "-o", "wide"}, {"history", "shop"},
-		{"history", "shop", "--release", "1"}, {"pending", "--everybody"}, {"status", "shop"}, {"status", "shop-1"}, {"plan", "shop"},
-		{"promote", "shop"}, {"abort", "shop"}, {"approve", "shop"}, {"retry", "shop"}, {"rollback", "shop"}, {"rollback", "shop", "--to", "1"},
-		{"start", "shop", "--image", "web=" + hostile}, {"get", "no" + hostile}, {"get", "shop", "--release" + hostile}, {"get", "shop", "-w"},
+		{"get", "shop"},
+		{"get", "shop", "-o", "wide"},
+		{"get", "shop-1"},
+		{"list"},
+		{"list", "-A", "-o", "wide"},
+		{"history", "shop"},
+		{"history", "shop", "--release", "1"},
+		{"pending", "--everybody"},
+		{"status", "shop"},
+		{"status", "shop-1"},
+		{"plan", "shop"},
+		{"promote", "shop"},
+		{"abort", "shop"},
+		{"approve", "shop"},
+		{"retry", "shop"},
+		{"rollback", "shop"},
+		{"rollback", "shop", "--to", "1"},
+		{"start", "shop", "--image", "web=" + hostile},
+		{"get", "no" + hostile},
+		{"get", "shop", "--release" + hostile},
+		{"get", "shop", "-w"},
 	}
 	tried := 0
 	for _, file := range []string{"paused.yaml", "approval.yaml", "aborted.yaml", "aborting.yaml", "completing.yaml", "stalled.yaml", "idle.yaml"} {

@@ -93,7 +93,7 @@ func (c Condition) Measured(v any) error {
 	case v == nil:
 		return NoData{"there is no value"}
 	case missing && !c.uses.status:
-		return NoData{absent.Why}
+		return NoData(absent)
 	case empty(v) && !c.uses.size:
 		// Every condition over all entries of an empty list holds.
 		return NoData{"the list is empty, as no series or nothing was found; if that is good, say so in the condition: size(result) == 0 || ..."}
@@ -231,7 +231,7 @@ func (e *expression) holds(result any, status int) (bool, error) {
 	// What is not there is an error only for an expression that comes to it.
 	vars := map[string]any{"result": result, "status": status}
 	if absent, missing := result.(Absent); missing {
-		vars["result"] = types.WrapErr(NoData{absent.Why})
+		vars["result"] = types.WrapErr(NoData(absent))
 	}
 	if one, err := One(result); err == nil {
 		vars["value"] = one

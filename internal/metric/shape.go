@@ -68,7 +68,7 @@ func One(v any) (float64, error) {
 		}
 		return 0, fmt.Errorf("there are %d series, and not one number; aggregate them in the query, as by sum(), or speak of result, which is the list", len(v))
 	case Absent:
-		return 0, NoData{v.Why}
+		return 0, NoData(v)
 	}
 	return 0, fmt.Errorf("value is only there where the result is a number, and it is %s; speak of result", kindOf(v))
 }

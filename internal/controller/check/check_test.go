@@ -24,8 +24,10 @@ func TestFaultB14TellsAtOnce(t *testing.T) {
 		want   string // empty: it can be read
 	}{
 		"window": {&v1alpha1.ReleaseWindow{Spec: v1alpha1.ReleaseWindowSpec{Allow: weekly("09:00", "17:00")}}, ""},
-		"zone": {&v1alpha1.ReleaseWindow{Spec: v1alpha1.ReleaseWindowSpec{TimeZone: "Mars/Base", Allow: weekly("25:00", "17:00")}},
-			`spec.timeZone: unknown zone "Mars/Base"; use a name of the IANA database, as Europe/Berlin; spec.allow[0].weekly.from: "25:00" is no time of the day; write it as 09:00; until that is mended, the releases`},
+		"zone": {
+			&v1alpha1.ReleaseWindow{Spec: v1alpha1.ReleaseWindowSpec{TimeZone: "Mars/Base", Allow: weekly("25:00", "17:00")}},
+			`spec.timeZone: unknown zone "Mars/Base"; use a name of the IANA database, as Europe/Berlin; spec.allow[0].weekly.from: "25:00" is no time of the day; write it as 09:00; until that is mended, the releases`,
+		},
 		"never":    {&v1alpha1.ReleaseWindow{}, "spec.allow: list at least one period here"},
 		"template": {&v1alpha1.AnalysisTemplate{Spec: template}, "spec.metrics[0]: metric errors: successCondition, line 1, column 8: result is a list of numbers"},
 		"cluster":  {&v1alpha1.ClusterAnalysisTemplate{Spec: template}, "result is a list of numbers"},

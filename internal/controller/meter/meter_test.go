@@ -35,8 +35,12 @@ func TestFaultC6Learned(t *testing.T) {
 		err   error
 		want  time.Duration
 	}{
-		{30.0, nil, 30 * time.Second}, {0.01, nil, 2 * time.Second}, {1e9, nil, 2 * time.Minute},
-		{nil, errors.New("connection refused"), 2 * time.Minute}, {"x", nil, 2 * time.Minute}, {15.0, nil, 15 * time.Second},
+		{30.0, nil, 30 * time.Second},
+		{0.01, nil, 2 * time.Second},
+		{1e9, nil, 2 * time.Minute},
+		{nil, errors.New("connection refused"), 2 * time.Minute},
+		{"x", nil, 2 * time.Minute},
+		{15.0, nil, 15 * time.Second},
 	} {
 		s.value, s.err = c.value, c.err
 		if m.learn(t.Context()); m.Collection() != c.want {

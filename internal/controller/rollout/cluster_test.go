@@ -401,6 +401,14 @@ func (c *cluster) look() ([]string, ctrl.Result, error) {
 	return c.lookAt(shop)
 }
 
+// mustLook is a Reconcile that has to go well.
+func (c *cluster) mustLook() {
+	c.t.Helper()
+	if _, _, err := c.look(); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 func (c *cluster) lookAt(rollout string) ([]string, ctrl.Result, error) {
 	c.t.Helper()
 	before := len(c.writes)

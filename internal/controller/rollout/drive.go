@@ -40,18 +40,7 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 
 	status := r.project(w, rel, spec, out)
 	if r.due(rel, status, memory, out, w.now) {
-		after := rel.DeepCopy()
-		after.Status = status
-		err := write.PatchStatus(ctx, rel, after)
-		if tooMuch(err) {
-			log.FromContext(ctx).Error(err, "the status is not stored as it is; one that says less is written", "release", rel.Name)
-			after = rel.DeepCopy()
-			after.Status = degraded(rel, status)
-			err = write.PatchStatus(ctx, rel, after)
-		}
-		if tooMuch(err) && out.Memory.Phase == release.Aborting {
-			after, err = rel.DeepCopy(), nil // Taking a release back goes before remembering it.
-		}
+		after, err := storeStatus(ctx, write, rel, status, out)
 		if err != nil {
 			return retry(err)
 		}
@@ -86,6 +75,25 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 		return retry(err)
 	}
 	return ctrl.Result{RequeueAfter: r.wake(w, rel, out)}, nil
+}
+
+// storeStatus writes the release's status and returns the release as it is then. If the API server finds the status too
+// large or not valid, a shorter one is written. If that fails, too, an abort goes on without: taking a release back is
+// more urgent than remembering it.
+func storeStatus(ctx context.Context, write *kube.Writer, rel *v1alpha1.Release, status v1alpha1.ReleaseStatus, out release.Outcome) (*v1alpha1.Release, error) {
+	after := rel.DeepCopy()
+	after.Status = status
+	err := write.PatchStatus(ctx, rel, after)
+	if tooMuch(err) {
+		log.FromContext(ctx).Error(err, "the status is not stored as it is; one that says less is written", "release", rel.Name)
+		after = rel.DeepCopy()
+		after.Status = degraded(rel, status)
+		err = write.PatchStatus(ctx, rel, after)
+	}
+	if tooMuch(err) && out.Memory.Phase == release.Aborting {
+		return rel.DeepCopy(), nil
+	}
+	return after, err
 }
 
 // failed sorts a write's error: a conflict or a busy API server passes; a refusal is for a person to mend and is

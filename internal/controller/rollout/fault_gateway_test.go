@@ -321,8 +321,8 @@ func TestFaultC4MeterDown(t *testing.T) {
 	c = metered(t, &fakeMeter{fails: true})
 	c.runUntil("the route is written", func() bool { return c.get(&networkingv1.Ingress{}, "web-canary-4586ae564e") })
 	c.decide(v1alpha1.VerbAbort, "shop-1")
-	c.look()
-	c.look()
+	c.mustLook()
+	c.mustLook()
 	if c.get(&networkingv1.Ingress{}, "web-canary-4586ae564e") {
 		t.Error("an abort waits for the metrics")
 	}

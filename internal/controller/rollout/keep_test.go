@@ -35,7 +35,7 @@ func TestFaultA5MadeAnew(t *testing.T) {
 			before := c.sets()[0].GetUID()
 			c.delete(c.deployment())
 			c.kubernetes()
-			c.look()
+			c.mustLook()
 			if got := c.asked(); got["shop:v1"] != 4 {
 				t.Fatalf("pods %v when the Deployment is gone, want those that were released", got)
 			}
@@ -74,15 +74,15 @@ func TestFaultA5DeletedForGood(t *testing.T) {
 	c.settle()
 	c.delete(c.deployment())
 	c.kubernetes()
-	c.look()
+	c.mustLook()
 	c.now = c.now.Add(goneFor - 2*time.Second)
 	c.restart()
-	c.look()
+	c.mustLook()
 	if got := c.asked(); got["shop:v1"] != 4 {
 		t.Errorf("pods %v before the time is over", got)
 	}
 	c.now = c.now.Add(3 * time.Second)
-	c.look()
+	c.mustLook()
 	if len(c.sets()) != 0 {
 		t.Errorf("ReplicaSets are left: %v", c.asked())
 	}
@@ -110,7 +110,7 @@ func TestFaultA5ForgedOwner(t *testing.T) {
 	forged.SetOwnerReferences(nil)
 	forged = deployment.Kept(forged, keeper(c.rollout()))
 	c.add(forged)
-	c.look()
+	c.mustLook()
 	rs := untyped(deployment.ReplicaSetKind)
 	for range 5 {
 		if _, _, err := c.look(); err != nil {

@@ -71,6 +71,7 @@ func divides(phase v1alpha1.ReleasePhase) bool {
 	switch phase {
 	case "", v1alpha1.ReleasePending, v1alpha1.ReleaseProgressing, v1alpha1.ReleasePaused:
 		return true
+	case v1alpha1.ReleaseCompleting, v1alpha1.ReleaseSucceeded, v1alpha1.ReleaseAborting, v1alpha1.ReleaseAborted, v1alpha1.ReleaseSuperseded:
 	}
 	return false
 }

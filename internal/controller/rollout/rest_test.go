@@ -107,7 +107,7 @@ func TestFaultA12HeldClaimsNothingUnseen(t *testing.T) {
 	t.Run("its own update is under way", func(t *testing.T) {
 		c := newCluster(t, team(canary(50))...)
 		c.add(ownSet("shop:v0", 1))
-		c.look()
+		c.mustLook()
 		c.wantHeld(metav1.ConditionFalse, ReasonWorkloadUpdating)
 	})
 	t.Run("kept paused", func(t *testing.T) {
@@ -145,10 +145,10 @@ func TestFaultB13Recreate(t *testing.T) {
 		c := newCluster(t, team(canary(50))...)
 		c.settle()
 		c.setImage("shop:v2")
-		c.look()
+		c.mustLook()
 		recreate(c)
 		for range 20 {
-			c.look()
+			c.mustLook()
 			c.kubernetes()
 			c.now = c.now.Add(time.Second)
 		}
@@ -194,10 +194,10 @@ func TestFaultB2HealthyMeansThatPodsServe(t *testing.T) {
 			t.Errorf("just when they fail: %v, %+v", w, result)
 		}
 		c.now = c.now.Add(passing)
-		c.look()
+		c.mustLook()
 		c.wantPhase(v1alpha1.RolloutDegraded, ReasonStablePodsNotReady)
 		fail(4)
-		c.look()
+		c.mustLook()
 		c.wantPhase(v1alpha1.RolloutHealthy, "")
 	})
 	t.Run("the Service has no endpoint", func(t *testing.T) {

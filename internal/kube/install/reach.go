@@ -73,7 +73,7 @@ func (c *cluster) checkReach(ctx context.Context, before reach, o Options) error
 	}
 	if len(o.Namespaces) == 0 {
 		if len(before.namespaces) > 0 && !before.everywhere && !o.AllNamespaces {
-			return fmt.Errorf("Sluice is installed here for some namespaces only: repeat --namespaces %s, or give it rights in all by --all-namespaces",
+			return fmt.Errorf("this Sluice is installed for some namespaces only: repeat --namespaces %s, or give it rights in all by --all-namespaces",
 				strings.Join(before.namespaces, ","))
 		}
 		return nil

@@ -1,6 +1,7 @@
 package gatewayapi_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/big"
@@ -88,7 +89,7 @@ func TestFaultB4NoRoom(t *testing.T) {
 		t.Fatalf("alone: %v", err)
 	}
 	w.Parties = []traffic.Party{{Release: "cart-7", Backends: []traffic.Backend{{Stable: "cart", Canary: "cart-canary"}}, Planned: testers("X-Cart")}}
-	busy, ok := gatewayapi.New().Check(w, testers("X-Shop")).(*traffic.Busy)
+	busy, ok := errors.AsType[*traffic.Busy](gatewayapi.New().Check(w, testers("X-Shop")))
 	if !ok || busy.Release != "cart-7" || !strings.Contains(busy.Why, "24 rules, and 16 are allowed") {
 		t.Errorf("got %+v", busy)
 	}
@@ -104,7 +105,8 @@ func drawShared(t *rapid.T) (*unstructured.Unstructured, [][]traffic.Backend) {
 	object(route.Object["spec"])["rules"] = rules
 	all := [][]traffic.Backend{
 		{{Stable: "shop", Canary: "shop-canary"}, {Stable: "shop-admin", Canary: "shop-admin-canary"}},
-		{{Stable: "cart", Canary: "cart-canary"}}, {{Stable: "auth", Canary: "auth-next"}},
+		{{Stable: "cart", Canary: "cart-canary"}},
+		{{Stable: "auth", Canary: "auth-next"}},
 	}
 	return route, all[:rapid.IntRange(2, 3).Draw(t, "parties")]
 }

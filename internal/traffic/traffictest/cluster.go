@@ -52,7 +52,6 @@ type party struct {
 	backends []traffic.Backend
 	matches  []release.Match
 	held     bool
-	split    traffic.Split
 }
 
 func newCluster(l Layer, route *unstructured.Unstructured, backends []traffic.Backend) *cluster {

@@ -68,7 +68,7 @@ func RandomShared(t *testing.T, l Layer, g SharedGenerator) {
 		s.quiet(rt, g)
 		for _, i := range rapid.Permutation(indices(len(services))).Draw(rt, "leaving") {
 			s.splits[i] = nil
-			s.step(rt, i, rapid.IntRange(0, 2).Draw(rt, "age of route"), rapid.IntRange(0, 2).Draw(rt, "age of Hold"), false)
+			s.step(i, rapid.IntRange(0, 2).Draw(rt, "age of route"), rapid.IntRange(0, 2).Draw(rt, "age of Hold"), false)
 		}
 		s.quiet(rt, g)
 		if s.last().exists {
@@ -115,7 +115,7 @@ func (s *shared) act(rt *rapid.T, g SharedGenerator) {
 		s.reapply()
 	}
 	crash := rapid.Bool().Draw(rt, "crash")
-	s.step(rt, party, rapid.IntRange(0, 2).Draw(rt, "age of route"), rapid.IntRange(0, 2).Draw(rt, "age of Hold"), crash)
+	s.step(party, rapid.IntRange(0, 2).Draw(rt, "age of route"), rapid.IntRange(0, 2).Draw(rt, "age of Hold"), crash)
 }
 
 // edited takes an edit in. The law is about what a release would not be refused over.
@@ -172,7 +172,7 @@ func (s *shared) seen(party int, route *unstructured.Unstructured, h hold) traff
 
 // step has a party do what it wants by what its caches show, as the controller does: the Hold, then the route, each on
 // condition that nobody has written it since.
-func (s *shared) step(rt TB, party, routeAge, holdAge int, crash bool) {
+func (s *shared) step(party, routeAge, holdAge int, crash bool) {
 	routeAt, holdAt := max(s.wroteRoute[party], len(s.routes)-1-routeAge), max(s.wroteHold[party], len(s.holds)-1-holdAge)
 	w := s.seen(party, s.routes[routeAt], s.holds[holdAt])
 	if w.Route.GetGeneration() < s.holds[holdAt].generation {
@@ -233,7 +233,7 @@ func (s *shared) settleAll(rt TB) {
 	for range 6 {
 		round := s.writes
 		for i := range s.services {
-			s.step(rt, i, 0, 0, false)
+			s.step(i, 0, 0, false)
 		}
 		if s.writes == round {
 			return
