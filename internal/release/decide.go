@@ -68,6 +68,8 @@ func (t *turn) phase() (again bool) {
 // forward is the way on. A spec or a memory that makes no sense moves nothing, but can be aborted.
 func (t *turn) forward() (again bool) {
 	if t.broken != "" {
+		// Nothing is remembered, so a layer would settle for ever: only a person or the deadline ends this.
+		t.out.Wake = time.Time{}
 		t.out.Reason = t.until(ReasonMemoryInvalid, t.broken, "anyone who may abort", t.m.StartedAt, t.releaseDeadline())
 		return false
 	}
