@@ -162,7 +162,7 @@ func TestPhases(t *testing.T) {
 }
 
 var endReasons = map[string]bool{
-	"AbortedByUser": true, "StepFailed": true, "DeadlinePassed": true, "NewerRevision": true,
+	"AbortedByUser": true, "StepFailed": true, "DeadlinePassed": true, "NewerRevision": true, "PlanChanged": true,
 	"BackToStable": true, "RolloutRemoved": true, "WorkloadRemoved": true,
 }
 

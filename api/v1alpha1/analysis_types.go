@@ -250,8 +250,8 @@ type Comparison struct {
 
 // ComparisonBounds say when two versions differ, and how sure that has to be.
 type ComparisonBounds struct {
-	// tolerance is the largest difference that is borne, in percent points of the requests: with 0.5, 1.4 % bad ones are no
-	// worse than 1.0 %; with 2, 7 % slow ones are no worse than 5 %. Default 0.5 for bad requests, 2 for slow ones.
+	// tolerance is the largest difference that is borne, in percent points of the requests: with 0.5, 1.4% bad ones are no
+	// worse than 1.0%; with 2, 7% slow ones are no worse than 5%. Default 0.5 for bad requests, 2 for slow ones.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self >= 0.0 && self <= 99.0",message="compare.tolerance: must be between 0 and 99 (percent points)"
 	Tolerance *Decimal `json:"tolerance,omitempty"`

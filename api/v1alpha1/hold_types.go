@@ -39,11 +39,11 @@ type HoldList struct {
 
 // HoldSpec is what is held.
 type HoldSpec struct {
-	// release that changed the object first, of those that work on it now.
-	// +required
-	// +kubebuilder:validation:MinLength=1
+	// release that changed the object first, of those that work on it now. Empty while none is under way: then Sluice keeps
+	// the object so that it goes on leading to pods that run.
+	// +optional
 	// +kubebuilder:validation:MaxLength=63
-	Release string `json:"release"`
+	Release string `json:"release,omitempty"`
 	// target is the changed object, in the Hold's namespace.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.target: cannot be changed; what is held is put back first, then another Hold is made"

@@ -67,7 +67,7 @@ func TestUnit(t *testing.T) {
 		t.Error(j.Message())
 	}
 	_, j = s.Look(c, QuantileSample{histogram(0, 0, 0, 0, 1000), stable})
-	if !strings.HasPrefix(j.Message(), "canary 100 % slower than 0.5 s (1000 of 1000), stable 4 % (400 of 10000): worse by more than 2 points") {
+	if !strings.HasPrefix(j.Message(), "canary 100% slower than 0.5 s (1000 of 1000), stable 4% (400 of 10000): worse by more than 2 points") {
 		t.Error(j.Message())
 	}
 }

@@ -25,8 +25,8 @@ const (
 
 // Comparison says how canary and stable are compared. It stays the same for a whole run.
 type Comparison struct {
-	// Tolerance is the largest difference that is borne, in percent points: with 0.5, a canary of 1.4 % bad requests
-	// is no worse than a stable version of 1.0 %. With 0 the canary can be proven Better or Worse, but never Same.
+	// Tolerance is the largest difference that is borne, in percent points: with 0.5, a canary of 1.4% bad requests
+	// is no worse than a stable version of 1.0%. With 0 the canary can be proven Better or Worse, but never Same.
 	Tolerance float64
 	// ErrorRate is the probability of a wrong verdict over the whole run, however often it is looked at. 0.05 is usual.
 	ErrorRate float64
@@ -80,7 +80,7 @@ func (t Tally) say(of string) string {
 	if t.Total <= 0 {
 		return "no requests"
 	}
-	return fmt.Sprintf("%s %%%s (%d of %d)", digits(t.Share()), of, t.Bad, t.Total)
+	return fmt.Sprintf("%s%%%s (%d of %d)", digits(t.Share()), of, t.Bad, t.Total)
 }
 
 // Message is the verdict as a sentence for people.
@@ -95,11 +95,11 @@ func (j Judgement) Message() string {
 	tolerance, errs := digits(j.Compared.Tolerance), digits(100*j.Compared.ErrorRate)
 	switch j.Verdict {
 	case Worse:
-		return fmt.Sprintf("%s: worse by more than %s points; one that is not is called so in at most %s %% of runs", numbers, tolerance, errs)
+		return fmt.Sprintf("%s: worse by more than %s points; one that is not is called so in at most %s%% of runs", numbers, tolerance, errs)
 	case Same:
-		return fmt.Sprintf("%s: not worse by more than %s points; one that is worse is called so in at most %s %% of runs", numbers, tolerance, errs)
+		return fmt.Sprintf("%s: not worse by more than %s points; one that is worse is called so in at most %s%% of runs", numbers, tolerance, errs)
 	case Better:
-		return fmt.Sprintf("%s: better; one that is not is called so in at most %s %% of runs", numbers, errs)
+		return fmt.Sprintf("%s: better; one that is not is called so in at most %s%% of runs", numbers, errs)
 	case NotEnoughData:
 	}
 	if few := j.Compared.MinSamples; j.Canary.Total < few || j.Stable.Total < few {

@@ -20,7 +20,7 @@ type fixedRule struct {
 }
 
 func (f fixedRule) String() string {
-	return fmt.Sprintf("share over %d looks (full %t) above %.3g %% more than %d times", f.window, f.patient, 100*f.above, f.limit)
+	return fmt.Sprintf("share over %d looks (full %t) above %.3g%% more than %d times", f.window, f.patient, 100*f.above, f.limit)
 }
 
 // mostFailures is one more than the largest limit that is tried.

@@ -62,14 +62,14 @@ func TestPeeking(t *testing.T) {
 			cb, ct = cb+float64(canary.draw(r)), ct+float64(w.canaryPerLook())
 			sb, st = sb+float64(stable.draw(r)), st+float64(w.stablePerLook())
 			both := (cb + sb) / (ct + st)
-			if z := (cb/ct - sb/st) / math.Sqrt(both*(1-both)*(1/ct+1/st)); z > 1.645 { // 5 %, for one look.
+			if z := (cb/ct - sb/st) / math.Sqrt(both*(1-both)*(1/ct+1/st)); z > 1.645 { // 5%, for one look.
 				alarms++
 				break
 			}
 		}
 	}
 	if alarms < 15*runs/100 {
-		t.Errorf("%d of %d: the test of the textbook keeps 5 %% under peeking, so this world shows nothing", alarms, runs)
+		t.Errorf("%d of %d: the test of the textbook keeps 5%% under peeking, so this world shows nothing", alarms, runs)
 	}
 }
 
@@ -120,12 +120,12 @@ func TestVerdictsCome(t *testing.T) {
 // TestIncident: what befalls both versions is no fault of the canary's, which a constant cannot know.
 func TestIncident(t *testing.T) {
 	ours, fixed := incident(1000, 40)
-	t.Logf("false alarms when both versions have three times the bad requests: ours %.1f %%, a constant %.1f %%", ours, fixed)
+	t.Logf("false alarms when both versions have three times the bad requests: ours %.1f%%, a constant %.1f%%", ours, fixed)
 	if ours > 5 {
-		t.Errorf("%.1f %% false alarms in an incident, 5 %% are promised", ours)
+		t.Errorf("%.1f%% false alarms in an incident, 5%% are promised", ours)
 	}
 	if fixed < 50 {
-		t.Errorf("the fixed rule has %.1f %% alarms only: the incident is none", fixed)
+		t.Errorf("the fixed rule has %.1f%% alarms only: the incident is none", fixed)
 	}
 }
 
@@ -150,7 +150,7 @@ func race(t testing.TB, c Comparison, w world, borne float64, runs int) float64 
 	w.looks = max(400, w.looks)
 	guilty := w.play(c, runs/5, 3, Worse)
 	rule, fixed := bestFixedRule(innocent, guilty, w.canaryPerLook(), spoken(innocent))
-	t.Logf("%v: %.1f looks, %.1f by %v, both with %.2f %% false alarms", w, meanLook(guilty), fixed, rule, 100*float64(spoken(innocent))/float64(runs))
+	t.Logf("%v: %.1f looks, %.1f by %v, both with %.2f%% false alarms", w, meanLook(guilty), fixed, rule, 100*float64(spoken(innocent))/float64(runs))
 	return fixed / meanLook(guilty)
 }
 

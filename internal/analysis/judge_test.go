@@ -54,12 +54,12 @@ func TestMessage(t *testing.T) {
 		change func(*Judgement)
 		want   string
 	}{
-		{func(j *Judgement) { j.Verdict = Worse }, "canary 1.52 % bad (61 of 4012), stable 0.49 % (177 of 36090): worse by more than 0.5 points; one that is not is called so in at most 5 % of runs"},
-		{func(j *Judgement) { j.Verdict = Same }, "canary 1.52 % bad (61 of 4012), stable 0.49 % (177 of 36090): not worse by more than 0.5 points; one that is worse is called so in at most 5 % of runs"},
-		{func(j *Judgement) { j.Verdict = Better }, "canary 1.52 % bad (61 of 4012), stable 0.49 % (177 of 36090): better; one that is not is called so in at most 5 % of runs"},
-		{func(*Judgement) {}, "canary 1.52 % bad (61 of 4012), stable 0.49 % (177 of 36090): not enough to tell with a tolerance of 0.5 points; the odds are 7.51 to 1 for worse and 0.00123 to 1 for not worse, and 20 to 1 are needed"},
-		{func(j *Judgement) { j.Canary.Total = 999 }, "canary 6.11 % bad (61 of 999), stable 0.49 % (177 of 36090): no verdict before 1000 requests each"},
-		{func(j *Judgement) { j.Canary = Tally{} }, "canary no requests, stable 0.49 % (177 of 36090): no verdict before 1000 requests each"},
+		{func(j *Judgement) { j.Verdict = Worse }, "canary 1.52% bad (61 of 4012), stable 0.49% (177 of 36090): worse by more than 0.5 points; one that is not is called so in at most 5% of runs"},
+		{func(j *Judgement) { j.Verdict = Same }, "canary 1.52% bad (61 of 4012), stable 0.49% (177 of 36090): not worse by more than 0.5 points; one that is worse is called so in at most 5% of runs"},
+		{func(j *Judgement) { j.Verdict = Better }, "canary 1.52% bad (61 of 4012), stable 0.49% (177 of 36090): better; one that is not is called so in at most 5% of runs"},
+		{func(*Judgement) {}, "canary 1.52% bad (61 of 4012), stable 0.49% (177 of 36090): not enough to tell with a tolerance of 0.5 points; the odds are 7.51 to 1 for worse and 0.00123 to 1 for not worse, and 20 to 1 are needed"},
+		{func(j *Judgement) { j.Canary.Total = 999 }, "canary 6.11% bad (61 of 999), stable 0.49% (177 of 36090): no verdict before 1000 requests each"},
+		{func(j *Judgement) { j.Canary = Tally{} }, "canary no requests, stable 0.49% (177 of 36090): no verdict before 1000 requests each"},
 		{func(j *Judgement) { j.Problem, j.Verdict = "stable had no requests", Worse }, "stable had no requests"},
 	} {
 		j := j

@@ -18,7 +18,7 @@ type QuantileSample struct{ Canary, Stable []Bucket }
 // QuantileComparison says how the latencies are compared.
 type QuantileComparison struct {
 	// Comparison of the shares of requests that are slower than the threshold. Its tolerance is in points of these: with
-	// quantile 0.95 and tolerance 2, a canary of which 7 % of the requests are slower than the time that 5 % of stable's
+	// quantile 0.95 and tolerance 2, a canary of which 7% of the requests are slower than the time that 5% of stable's
 	// exceed is borne.
 	Comparison
 	// Quantile of stable that the threshold is taken from, as 0.95.

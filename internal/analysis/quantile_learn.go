@@ -25,7 +25,7 @@ func (s QuantileState) learn(c QuantileComparison, stable []Bucket) (QuantileSta
 	}
 	s.Threshold, s.Learnt = bound, nil
 	j.Of = s.of(c)
-	j.Learning = fmt.Sprintf("from now on requests slower than %s are compared, which %s %% of %d requests to stable were", c.times(bound), digits(slowerThan(known, bound)), all)
+	j.Learning = fmt.Sprintf("from now on requests slower than %s are compared, which %s%% of %d requests to stable were", c.times(bound), digits(slowerThan(known, bound)), all)
 	return s, j
 }
 

@@ -54,7 +54,7 @@ func TestQuantileVerdicts(t *testing.T) {
 				t.Errorf("%s: %s, want %s", j.Verdict, j.Message(), row.want)
 			}
 			if s.Threshold != "0.5" {
-				t.Errorf("threshold %q, want 0.5: 4 %% of stable's requests are slower than that", s.Threshold)
+				t.Errorf("threshold %q, want 0.5: 4%% of stable's requests are slower than that", s.Threshold)
 			}
 		})
 	}
@@ -71,11 +71,11 @@ func TestQuantileLearns(t *testing.T) {
 		message  string
 	}{
 		{"waits for enough", 0.95, histogram(50, 30, 9, 5, 5), 1, "", "learning from stable's requests which time the share 0.95 of them stays below: 99 of 200 requests"},
-		{"and then takes the nearest", 0.95, histogram(50, 30, 9, 5, 5), 3, "1", "from now on requests slower than 1 are compared, which 5.05 % of 297 requests to stable were"},
+		{"and then takes the nearest", 0.95, histogram(50, 30, 9, 5, 5), 3, "1", "from now on requests slower than 1 are compared, which 5.05% of 297 requests to stable were"},
 		{"more is needed for a rarer time", 0.99, histogram(50, 30, 9, 5, 5), 3, "", "learning"},
-		{"the median", 0.5, histogram(600, 300, 60, 30, 10), 1, "0.1", "from now on requests slower than 0.1 are compared, which 40 %"},
-		{"all are below the lowest bound", 0.95, histogram(1000, 0, 0, 0, 0), 1, "0.1", "from now on requests slower than 0.1 are compared, which 0 %"},
-		{"buckets that are too coarse", 0.95, histogram(400, 599, 1, 0, 0), 1, "0.25", "from now on requests slower than 0.25 are compared, which 0.1 %"},
+		{"the median", 0.5, histogram(600, 300, 60, 30, 10), 1, "0.1", "from now on requests slower than 0.1 are compared, which 40%"},
+		{"all are below the lowest bound", 0.95, histogram(1000, 0, 0, 0, 0), 1, "0.1", "from now on requests slower than 0.1 are compared, which 0%"},
+		{"buckets that are too coarse", 0.95, histogram(400, 599, 1, 0, 0), 1, "0.25", "from now on requests slower than 0.25 are compared, which 0.1%"},
 		{"all are beyond the highest bound", 0.95, histogram(0, 0, 0, 0, 1000), 1, "", "the share 0.95 of stable's requests is not below any bound of the histogram but +Inf: give it buckets for longer times"},
 		{"one bucket is no histogram", 0.95, histogram(1000), 1, "", "the share 0.95"},
 	} {
@@ -196,7 +196,7 @@ func TestQuantileErrors(t *testing.T) {
 			}
 			t.Logf("%d of %d runs are called Worse", worse, runs)
 			if 100*worse > row.most*runs || 100*worse < row.least*runs {
-				t.Errorf("%d of %d runs are called Worse, want %d to %d %%", worse, runs, row.least, row.most)
+				t.Errorf("%d of %d runs are called Worse, want %d to %d%%", worse, runs, row.least, row.most)
 			}
 		})
 	}
@@ -208,7 +208,7 @@ func TestQuantileTakes(t *testing.T) {
 	const runs = 100
 	for _, row := range []struct {
 		name string
-		// share of the canary's requests that are slower than what 5 % of stable's exceed.
+		// share of the canary's requests that are slower than what 5% of stable's exceed.
 		share float64
 		want  Verdict
 		most  int64
@@ -242,7 +242,7 @@ func TestQuantileTakes(t *testing.T) {
 			}
 			t.Logf("%d of %d are called %s, after %d requests on average", right, runs, row.want, took/runs)
 			if right < 95*runs/100 || took/runs > row.most {
-				t.Errorf("want 95 %%, and at most %d requests", row.most)
+				t.Errorf("want 95%%, and at most %d requests", row.most)
 			}
 		})
 	}

@@ -170,6 +170,9 @@ func waitsSince(m *v1alpha1.ReleaseMemory, v v1alpha1.DecisionVerb) *metav1.Micr
 	case m == nil:
 		return nil
 	case v == v1alpha1.VerbApprove || v == v1alpha1.VerbReject:
+		if m.AskedAt != nil && m.StepReachedAt != nil && m.StepReachedAt.After(m.AskedAt.Time) {
+			return m.StepReachedAt // The step was lost since, and is in force again.
+		}
 		return m.AskedAt
 	case v == v1alpha1.VerbResume || m.PausedAt != nil:
 		return m.PausedAt

@@ -40,7 +40,7 @@ func (t *turn) abort() (again bool) {
 // ended closes a release that was taken back.
 func (t *turn) ended() (again bool) {
 	t.m.Phase = Aborted
-	if t.m.End == NewerRevision {
+	if t.m.End == NewerRevision || t.m.End == PlanChanged {
 		t.m.Phase = Superseded
 	}
 	t.happened(string(t.m.Phase), "", "%s", t.m.EndMessage)
@@ -99,7 +99,8 @@ func (t *turn) servicesBack() Reason {
 	var waits string
 	for i := range t.o.Services {
 		sv := &t.o.Services[i]
-		if sv.Selects == SelectsStable || sv.Selects == SelectsAll && t.o.Canary.Pods == 0 && t.o.Canary.Desired == 0 {
+		idle := sv.Selects == SelectsAll && t.o.Canary.Pods == 0 && t.o.Canary.Desired == 0
+		if sv.Selects == SelectsStable || idle && !t.keeps(sv) {
 			continue
 		}
 		waits = sv.Name

@@ -43,7 +43,16 @@ func (t *turn) approved() Reason {
 	}
 	t.remind(a)
 	return t.until(ReasonAwaitingApproval, fmt.Sprintf("%s waits for approval: %d of %d given%s", t.stepLabel(), len(t.m.Approvals), a.Required, t.by()),
-		a.who(), t.m.AskedAt, t.m.AskedAt.Add(a.ExpiresAfter))
+		a.who(), t.askedSince(), t.m.AskedAt.Add(a.ExpiresAfter))
+}
+
+// askedSince is since when there is something to approve: the question was put, and the step is in force. A step that has
+// lost its pods, and is in force again, has to be looked at again.
+func (t *turn) askedSince() time.Time {
+	if t.m.StepReachedAt.After(t.m.AskedAt) {
+		return t.m.StepReachedAt
+	}
+	return t.m.AskedAt
 }
 
 // remind tells once more that somebody has to approve.
@@ -122,7 +131,7 @@ func (t *turn) refuseWord(d Decision) refusal {
 	switch {
 	case d.Verb == Approve && a != nil && !t.m.AskedAt.IsZero() && t.m.StepReachedAt.IsZero():
 		return t.refuseEarly(d) // What was asked about has gone; whoever says no is heard all the same.
-	case a == nil || t.m.AskedAt.IsZero() || d.Verb == Approve && d.unseen(t.m.AskedAt):
+	case a == nil || t.m.AskedAt.IsZero() || d.Verb == Approve && d.unseen(t.askedSince()):
 		return refusal{RefusedNoApprovalAsked, t.placeLabel() + " asks for no approval now; sluice get tells what it waits for"}
 	case d.Step == "":
 		return refusal{RefusedStepMissing, "spec.step is missing; name the step that you approve or reject, as sluice approve does"}

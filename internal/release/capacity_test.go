@@ -20,7 +20,7 @@ func TestShare(t *testing.T) {
 		{100, 1 << 30, 1 << 30},
 	} {
 		if got := share(tt.weight, tt.replicas); got != tt.want {
-			t.Errorf("share(%d %%, %d) = %d, want %d", tt.weight, tt.replicas, got, tt.want)
+			t.Errorf("share(%d%%, %d) = %d, want %d", tt.weight, tt.replicas, got, tt.want)
 		}
 	}
 }
@@ -59,7 +59,7 @@ func TestCarried(t *testing.T) {
 		ready := rapid.IntRange(0, replicas-1).Draw(t, "ready")
 		w := carried(ready, replicas)
 		if share(w, replicas) > ready || share(w+1, replicas) <= ready {
-			t.Fatalf("%d of %d carry %d %%", ready, replicas, w)
+			t.Fatalf("%d of %d carry %d%%", ready, replicas, w)
 		}
 	})
 	if carried(0, 0) != 100 || carried(3, 2) != 100 || carried(-1, 2) != 0 {
@@ -76,7 +76,7 @@ func TestSplitIsNearest(t *testing.T) {
 		// The wanted number is R*w/(100-w): compare distances without fractions.
 		off := func(c int) int { return max(c*(100-weight)-replicas*weight, replicas*weight-c*(100-weight)) }
 		if off(c+1) < off(c) || c > 1 && off(c-1) < off(c) {
-			t.Fatalf("%d beside %d for %d %%", c, replicas, weight)
+			t.Fatalf("%d beside %d for %d%%", c, replicas, weight)
 		}
 	})
 }

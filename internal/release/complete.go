@@ -136,7 +136,8 @@ func (t *turn) wanted(sv *Service) Selection {
 func (t *turn) keepTurned() Reason {
 	for i := range t.o.Services {
 		sv := &t.o.Services[i]
-		old := sv.Selects == SelectsStable || sv.Selects == SelectsAll && t.o.Stable.Pods > 0 && !t.o.Workload.Settled
+		old := sv.Selects == SelectsStable || sv.Selects == SelectsOther ||
+			sv.Selects == SelectsAll && (sv.MissesCanary || t.o.Stable.Pods > 0 && !t.o.Workload.Settled)
 		if old && t.o.Canary.Ready > 0 {
 			t.do(SelectService{Service: sv.Name, To: SelectsCanary})
 			return awaiting(ReasonServicesTurning, byKubernetes, "Service %s is being pointed at the new pods again", sv.Name)
@@ -251,7 +252,7 @@ func (t *turn) isToLetGo() bool {
 func (t *turn) putBack() Reason {
 	for i := range t.o.Services {
 		sv := &t.o.Services[i]
-		if sv.Selects != SelectsAll || sv.Held {
+		if (sv.Selects != SelectsAll || sv.Held) && !t.keeps(sv) {
 			t.do(SelectService{Service: sv.Name, To: SelectsAll})
 		}
 	}
@@ -267,6 +268,7 @@ func (t *turn) putBack() Reason {
 		t.do(RemoveCanary{})
 	}
 	if len(t.out.Actions) == 0 {
+		t.tellKept()
 		return Reason{}
 	}
 	return awaiting(ReasonTidyingUp, byKubernetes, "what Sluice added is being removed")

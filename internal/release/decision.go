@@ -172,6 +172,7 @@ const (
 	RejectedByUser  EndReason = "RejectedByUser"
 	ApprovalExpired EndReason = "ApprovalExpired"
 	NewerRevision   EndReason = "NewerRevision"
+	PlanChanged     EndReason = "PlanChanged"
 	BackToStable    EndReason = "BackToStable"
 	RolloutRemoved  EndReason = "RolloutRemoved"
 	WorkloadRemoved EndReason = "WorkloadRemoved"

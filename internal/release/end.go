@@ -35,6 +35,8 @@ func (t *turn) dueEnd() (EndReason, string) {
 		return BackToStable, "reverted: the pod template was set back to the stable revision at " + t.stepLabel()
 	case w.Desired != t.s.To:
 		return NewerRevision, fmt.Sprintf("superseded by revision %s at %s", shortly(w.Desired), t.stepLabel())
+	case t.o.PlanChanged && t.nothingSent():
+		return PlanChanged, "the steps, or what they measure, were changed before any request was sent to the new pods; a release with the new plan follows"
 	case t.approvalExpired():
 		return ApprovalExpired, fmt.Sprintf("%s was not approved within %s, which counts as a rejection", t.stepLabel(), t.approval().ExpiresAfter)
 	case !t.now.Before(t.releaseDeadline()):
@@ -98,12 +100,23 @@ func (t *turn) neverServed() bool {
 	return t.canaryIdle() && !t.anyHeld()
 }
 
+// nothingSent says that the new revision can have got no request yet, and that nobody has been asked anything: the release
+// is still on the way into its first step. Without layers a pod gets requests as soon as it is ready.
+func (t *turn) nothingSent() bool {
+	return t.neverServed() && (!t.split() || t.o.Canary.Ready == 0) && t.m.End == NotEnding && t.m.PausedBy != pausedByFailure
+}
+
 func (t *turn) anyHeld() bool {
 	return slices.ContainsFunc(t.o.Layers, func(l Layer) bool { return l.Held })
 }
 
 // overdue is what becomes of a release whose wait has reached its deadline.
 func (t *turn) overdue(r Reason) (again bool) {
+	if r.Code == ReasonStableNotReady {
+		// To take the new revision back would send more requests to what cannot answer them. So a person decides.
+		t.ask(string(StepFailed), fmt.Sprintf("%s failed: after %s, %s", t.placeLabel(), t.s.ProgressDeadline, r.Message))
+		return true
+	}
 	return t.fail(StepFailed, fmt.Sprintf("%s failed: after %s, %s", t.placeLabel(), t.s.ProgressDeadline, r.Message))
 }
 

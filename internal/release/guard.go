@@ -155,6 +155,7 @@ func (g *guard) checkSelect(a SelectService) {
 		w := g.o.Workload
 		alone := c.Adopted && (!w.Exists || g.m.HandedOver && w.Settled || g.m.Phase == Aborting && !w.Held)
 		g.must(alone || c.Pods == 0 && c.Desired == 0, "S5", "Service %s would select both versions' pods (%d of them new)", sv.Name, c.Pods)
+		g.must(!keeps(g.o, g.m, sv), "S2", "Service %s would select no pod (%s)", sv.Name, sv.Own)
 	default:
 		g.must(false, "S5", "Service %s cannot select %q", sv.Name, a.To)
 	}
@@ -247,16 +248,16 @@ func (g *guard) checkRoute(a Route) {
 		g.must(false, "S6", "%s is no layer of this release", a.Layer)
 		return
 	}
-	g.must(a.Weight >= 0 && a.Weight <= 100, "S6", "%s would get a weight of %d %%", a.Layer, a.Weight)
+	g.must(a.Weight >= 0 && a.Weight <= 100, "S6", "%s would get a weight of %d%%", a.Layer, a.Weight)
 	if a.Weight < l.Weight {
 		g.must(g.stableFor(100-a.Weight, g.o.stableReady(), g.o.canaryReady() == 0), "S1",
-			"%s would send %d %% to stable with %d of %d pods ready", a.Layer, 100-a.Weight, g.o.stableReady(), g.o.demand())
+			"%s would send %d%% to stable with %d of %d pods ready", a.Layer, 100-a.Weight, g.o.stableReady(), g.o.demand())
 	}
 	raises := a.Weight > l.Weight
 	g.must(!raises || g.m.Phase != Aborting, "S8", "%s would get more canary weight during an abort", a.Layer)
 	g.must(!raises || g.o.Workload.Desired == g.s.To, "S11", "%s would get more weight for a revision that the workload no longer names", a.Layer)
 	need := share(a.Weight, g.o.demand())
-	g.must(!raises || g.o.canaryReady() >= need, "S1", "%s would send %d %% to %d ready new pods of %d needed", a.Layer, a.Weight, g.o.canaryReady(), need)
+	g.must(!raises || g.o.canaryReady() >= need, "S1", "%s would send %d%% to %d ready new pods of %d needed", a.Layer, a.Weight, g.o.canaryReady(), need)
 	gets := raises || len(a.Matches) > 0 && !sameMatches(a.Matches, l.Matches)
 	g.must(!gets || g.o.canaryReady() > 0 && g.twins(), "S2", "%s would send requests to no ready pod", a.Layer)
 }
@@ -366,7 +367,9 @@ func (g *guard) nothingLeft() {
 	}
 	for i := range g.o.Services {
 		sv := &g.o.Services[i]
-		g.must(!sv.Held && sv.Selects == SelectsAll && !sv.CanaryExists, "S22", "Service %s would not be as it was", sv.Name)
+		g.must(!sv.CanaryExists, "S22", "the canary Service beside %s would be left", sv.Name)
+		kept := sv.Selects == SelectsStable && sv.MissesStable || sv.Selects == SelectsCanary && sv.MissesCanary
+		g.must(!sv.Held && sv.Selects == SelectsAll || kept, "S22", "Service %s would not be as it was", sv.Name)
 	}
 	for i := range g.o.Layers {
 		l := &g.o.Layers[i]

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// sound is a world at a step of 50 %, of which each case of TestGuard spoils something.
+// sound is a world at a step of 50%, of which each case of TestGuard spoils something.
 func sound() (Spec, Observed, Memory) {
 	s := Spec{From: "blue", To: "green", Layers: []string{"Ingress"}, Steps: []Step{{Weight: 50}}}
 	o := Observed{

@@ -16,6 +16,8 @@ type Observed struct {
 	// they have said.
 	Metered bool
 	Served  Served
+	// PlanChanged: the Rollout asks for another plan than this release's.
+	PlanChanged bool
 	// Removing: the Rollout is being deleted, or Sluice uninstalled.
 	Removing bool
 	// Analyses that have been begun for this release.
@@ -71,6 +73,8 @@ const (
 	SelectsStable Selection = "stable"
 	// SelectsCanary: turned to the new revision.
 	SelectsCanary Selection = "canary"
+	// SelectsOther: neither as the team wrote it nor as Sluice did, as after a merge of both.
+	SelectsOther Selection = "other"
 )
 
 // Service is one of the team's Services in front of the workload, and its canary twin.
@@ -82,6 +86,13 @@ type Service struct {
 	Selects Selection
 	// Ready endpoints of the team's Service, by version, as EndpointSlices show them.
 	ReadyStable, ReadyCanary int
+	// MissesStable, MissesCanary: the selector that the team wrote matches none of that version's pods. While these
+	// are all the pods there are, the Service is not given back: it would have no endpoint.
+	MissesStable, MissesCanary bool
+	// Own is the selector that the team wrote, for people: "app=shop,version=2".
+	Own string
+	// Problem says why endpoints are missing although pods are ready, if that is known.
+	Problem string
 	// Routed: a traffic layer names this Service, so it needs a canary twin.
 	Routed bool
 	// CanaryExists: the twin exists and selects the new revision; CanaryReady are its ready endpoints.

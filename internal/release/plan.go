@@ -98,9 +98,9 @@ func planWaits(s *Spec, st Step, pods int) []string {
 
 func weightAndMatches(st Step) string {
 	if len(st.Matches) == 0 {
-		return fmt.Sprintf("%d %%", st.Weight)
+		return fmt.Sprintf("%d%%", st.Weight)
 	}
-	return fmt.Sprintf("%d %% and %s", st.Weight, plural(len(st.Matches), "match rule"))
+	return fmt.Sprintf("%d%% and %s", st.Weight, plural(len(st.Matches), "match rule"))
 }
 
 func planCompletion(s *Spec, replicas, canary int) PlannedStep {

@@ -81,17 +81,19 @@ func drawObserved(t *rapid.T, s Spec) Observed {
 			Replicas: rapid.IntRange(0, 5).Draw(t, "replicas"), Held: rapid.Bool().Draw(t, "held"), Settled: rapid.Bool().Draw(t, "settled"),
 		},
 		Stable: drawTrack(t, "stable"), Canary: drawTrack(t, "canary"),
-		Removing: rapid.IntRange(0, 9).Draw(t, "removing") == 0,
-		Trouble:  rapid.SampledFrom([]string{"", "", "", "no right to patch"}).Draw(t, "trouble"),
+		PlanChanged: rapid.IntRange(0, 3).Draw(t, "planChanged") == 0,
+		Removing:    rapid.IntRange(0, 9).Draw(t, "removing") == 0,
+		Trouble:     rapid.SampledFrom([]string{"", "", "", "no right to patch"}).Draw(t, "trouble"),
 	}
 	some := rapid.IntRange(0, 6)
 	if len(s.Layers) > 0 {
 		for i := range rapid.IntRange(0, 2).Draw(t, "services") {
 			o.Services = append(o.Services, Service{
 				Name: fmt.Sprintf("shop-%d", i), Held: rapid.Bool().Draw(t, "serviceHeld"),
-				Selects:     rapid.SampledFrom([]Selection{SelectsAll, SelectsStable, SelectsCanary}).Draw(t, "selects"),
+				Selects:     rapid.SampledFrom([]Selection{SelectsAll, SelectsStable, SelectsCanary, SelectsOther}).Draw(t, "selects"),
 				ReadyStable: some.Draw(t, "readyStable"), ReadyCanary: some.Draw(t, "readyCanary"), CanaryReady: some.Draw(t, "canaryReady"),
 				Routed: rapid.IntRange(0, 3).Draw(t, "routed") > 0, CanaryExists: rapid.IntRange(0, 3).Draw(t, "twin") > 0,
+				MissesStable: rapid.IntRange(0, 4).Draw(t, "missesStable") == 0, MissesCanary: rapid.IntRange(0, 4).Draw(t, "missesCanary") == 0,
 			})
 		}
 	}

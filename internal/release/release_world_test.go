@@ -24,6 +24,8 @@ type world struct {
 	changes int
 	// asleep: the Deployment controller does nothing.
 	asleep bool
+	// portless: the Service leads to a port that the stable pods do not have.
+	portless bool
 	// disturbed: somebody else has changed the world since the last tick.
 	disturbed bool
 }
@@ -108,11 +110,14 @@ func (w *world) show() {
 	for i := range w.o.Services {
 		s := &w.o.Services[i]
 		s.ReadyStable, s.ReadyCanary, s.CanaryReady = 0, 0, 0
-		if s.Selects != SelectsCanary {
+		if s.Selects == SelectsStable || s.Selects == SelectsAll && !s.MissesStable {
 			s.ReadyStable = w.o.Stable.Ready
 		}
-		if s.Selects != SelectsStable {
+		if s.Selects == SelectsCanary || s.Selects == SelectsAll && !s.MissesCanary {
 			s.ReadyCanary = w.o.Canary.Ready
+		}
+		if w.portless {
+			s.ReadyStable, s.Problem = 0, "no stable pod has the port http2 that the Service leads to"
 		}
 		if s.CanaryExists {
 			s.CanaryReady = w.o.Canary.Ready
@@ -209,7 +214,7 @@ func describeAction(a Action) string {
 	case RemoveCanaryService:
 		return "remove Service " + a.Service + "-canary"
 	case Route:
-		return fmt.Sprintf("%s: %d %%%s", a.Layer, a.Weight, describeMatches(a.Matches))
+		return fmt.Sprintf("%s: %d%%%s", a.Layer, a.Weight, describeMatches(a.Matches))
 	case Unroute:
 		return a.Layer + ": give back"
 	case HandOver:
@@ -266,7 +271,7 @@ func (w *world) describeWorld() string {
 	}
 	for _, l := range w.o.Layers {
 		if l.Routed {
-			fmt.Fprintf(&b, "%s: %d %%%s\n", l.Name, l.Weight, describeMatches(l.Matches))
+			fmt.Fprintf(&b, "%s: %d%%%s\n", l.Name, l.Weight, describeMatches(l.Matches))
 		} else {
 			fmt.Fprintf(&b, "%s: as the team made it\n", l.Name)
 		}

@@ -115,5 +115,5 @@ func whatItHas(l *Layer) string {
 	if !l.Routed {
 		return "the removal of the canary"
 	}
-	return fmt.Sprintf("%d %%", l.Weight)
+	return fmt.Sprintf("%d%%", l.Weight)
 }

@@ -10,7 +10,7 @@ import (
 var (
 	layeredStep = []gate{
 		(*turn).ours, together((*turn).protect, (*turn).narrow), together((*turn).twins, (*turn).scale), (*turn).endpoints,
-		(*turn).routes, (*turn).routesInForce, (*turn).served, (*turn).untroubled,
+		(*turn).routes, (*turn).routesInForce, (*turn).stableServes, (*turn).served, (*turn).untroubled,
 	}
 	splitStep = []gate{(*turn).ours, (*turn).scale, (*turn).untroubled}
 
@@ -76,7 +76,7 @@ func (t *turn) startClock() {
 		t.m.Phase = Progressing
 	}
 	if t.m.StepReachedAt.IsZero() {
-		t.happened("StepStarted", "", "%s began: weight %d %%, %s", t.stepLabel(), t.current().Weight,
+		t.happened("StepStarted", "", "%s began: weight %d%%, %s", t.stepLabel(), t.current().Weight,
 			plural(stepPods(t.current(), t.o.demand(), t.split()), "new pod"))
 	}
 }
@@ -108,7 +108,7 @@ func (t *turn) reach() {
 		return
 	}
 	t.m.StepReachedAt = t.now
-	t.happened("StepReached", "", "%s is in force: %d %% of requests, %s ready", t.stepLabel(), t.weight(),
+	t.happened("StepReached", "", "%s is in force: %d%% of requests, %s ready", t.stepLabel(), t.weight(),
 		plural(t.o.Canary.Ready, "new pod"))
 }
 
@@ -179,7 +179,7 @@ const holdsFor = 4
 // lowered notes that a step has to be reached again, and why.
 func (t *turn) lowered(dead bool) Reason {
 	if !dead {
-		return awaiting(ReasonRouteNotInForce, byGateway, "a weight above the step's %d %% is being put right", t.current().Weight)
+		return awaiting(ReasonRouteNotInForce, byGateway, "a weight above the step's %d%% is being put right", t.current().Weight)
 	}
 	if !t.m.StepReachedAt.IsZero() {
 		if t.now.Sub(t.m.StepReachedAt) >= t.s.ProgressDeadline/holdsFor {
@@ -215,7 +215,7 @@ func (t *turn) routes() Reason {
 	if waits == "" {
 		return Reason{}
 	}
-	return awaiting(ReasonRouteNotInForce, byGateway, "%s is being set to %d %%", waits, step.Weight)
+	return awaiting(ReasonRouteNotInForce, byGateway, "%s is being set to %d%%", waits, step.Weight)
 }
 
 // routesInForce waits until every layer has reported that what it has is in force.
@@ -229,7 +229,7 @@ func (t *turn) routesInForce() Reason {
 		case l.settling:
 			return t.settling(l)
 		case !l.Settled:
-			return awaiting(ReasonRouteNotInForce, byGateway, "%s has not reported that %d %% are in force%s", l.Name, l.Weight, problemOf(l.Problem))
+			return awaiting(ReasonRouteNotInForce, byGateway, "%s has not reported that %d%% are in force%s", l.Name, l.Weight, problemOf(l.Problem))
 		}
 	}
 	return Reason{}
@@ -248,6 +248,8 @@ func (t *turn) untroubled() Reason {
 func (t *turn) standStill(r Reason) (again bool) {
 	if t.o.Canary.Exists {
 		t.first(pausedStep)
+	} else {
+		t.keepStableServed()
 	}
 	t.out.Reason = r
 	return false

@@ -57,6 +57,8 @@ func (p *play) command(t *testing.T, d *datadriven.TestData) string {
 		w.broken[text(d, "pods")], w.hung[text(d, "layer")], w.asleep = false, false, false
 	case "measured":
 		return w.measured(t, d)
+	case "plan-changed":
+		w.o.PlanChanged = !d.HasArg("undone")
 	case "window":
 		w.o.Shut = Shut{Window: text(d, "shut"), Message: strings.TrimSpace(d.Input)}
 		if opens := duration(t, d, "opens", 0); opens > 0 {
@@ -64,6 +66,8 @@ func (p *play) command(t *testing.T, d *datadriven.TestData) string {
 		}
 	case "trouble":
 		w.o.Trouble = strings.TrimSpace(d.Input)
+	case "service":
+		p.editService(d)
 	case "overwrite":
 		p.overwrite(t, d)
 	case "history":
@@ -110,6 +114,20 @@ func (p *play) run(t *testing.T, d *datadriven.TestData) string {
 		d.Fatalf(t, "never came to %s:\n%s", until, b.String())
 	}
 	return b.String()
+}
+
+// editService has the team give the Service another selector, or another port.
+func (p *play) editService(d *datadriven.TestData) {
+	sv := &p.w.o.Services[0]
+	p.w.portless = d.HasArg("portless")
+	if p.w.portless || d.HasArg("mended") {
+		return
+	}
+	sv.Selects, sv.Own = SelectsAll, strings.TrimSpace(d.Input)
+	if d.HasArg("merged") {
+		sv.Selects = SelectsOther
+	}
+	sv.MissesStable, sv.MissesCanary = text(d, "misses") == p.w.spec.From, text(d, "misses") == p.w.spec.To
 }
 
 func (p *play) decide(d *datadriven.TestData) {
@@ -277,7 +295,7 @@ func duration(t *testing.T, d *datadriven.TestData, key string, otherwise time.D
 func describePlan(plan []PlannedStep) string {
 	var b strings.Builder
 	for _, s := range plan {
-		fmt.Fprintf(&b, "%-10s %3d %%  %d old + %d new pods (%d extra), at least %s, at most %s\n",
+		fmt.Fprintf(&b, "%-10s %3d%%  %d old + %d new pods (%d extra), at least %s, at most %s\n",
 			s.Name, s.Weight, s.StablePods, s.CanaryPods, s.ExtraPods, s.AtLeast, s.AtMost)
 		for _, w := range s.WaitsFor {
 			fmt.Fprintf(&b, "           waits for %s\n", w)

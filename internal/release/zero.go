@@ -63,7 +63,7 @@ func (t *turn) weightless() Reason {
 		return Reason{}
 	}
 	t.m.DrainFrom = time.Time{}
-	return awaiting(ReasonRouteNotInForce, byGateway, "%s is being set to 0 %%", waits)
+	return awaiting(ReasonRouteNotInForce, byGateway, "%s is being set to 0%%", waits)
 }
 
 // emptied ends the new pods once they have drained.

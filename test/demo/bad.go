@@ -39,7 +39,7 @@ func (d *demo) playBad(ctx context.Context) error {
 	s.color.stop()
 	all := s.color.read(s.color.all)
 	share := 100 * float64(all.failed) / float64(max(all.total, 1))
-	s.expect(4, share < mostFailed, fmt.Sprintf("less than %d %% of all requests failed", mostFailed), "%d of %d, %.2f %%", all.failed, all.total, share)
+	s.expect(4, share < mostFailed, fmt.Sprintf("less than %d%% of all requests failed", mostFailed), "%d of %d, %.2f%%", all.failed, all.total, share)
 	s.table()
 	return s.verdict()
 }

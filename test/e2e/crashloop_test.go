@@ -45,14 +45,14 @@ func stableHost(of *unstructured.Unstructured, host string) *unstructured.Unstru
 }
 
 // TestACrashLoopIsFoundOut: a version whose pods get ready, serve, crash, and that again and again, is taken back by
-// itself from its step of 20 %, within two intervals. What it costs are requests of its own share: those to the stable
+// itself from its step of 20%, within two intervals. What it costs are requests of its own share: those to the stable
 // version are answered as ever.
 func TestACrashLoopIsFoundOut(t *testing.T) {
 	w, before, load, stable := watched(t, step(20))
 	w.kubectl("patch", "deployment/shop", "--type=strategic", "-p", `{"spec":{"template":{"spec":{"containers":[
 		{"name":"web","image":"argoproj/rollouts-demo:red","env":[{"name":"CRASH_AFTER","value":"5s"}]}]}}}}`)
 	bad, all := takenBack(w, before, load)
-	t.Logf("%d of %d requests failed (%.2f %%)", bad, all, 100*float64(bad)/float64(all))
+	t.Logf("%d of %d requests failed (%.2f%%)", bad, all, 100*float64(bad)/float64(all))
 	// How many fail at a crash is a matter of milliseconds: the gateway knows soon that there is nobody.
 	if got := versions(load.samples); got["red"] == 0 || float64(bad) > 0.2*float64(all) {
 		t.Errorf("%d of %d requests failed, and %v were answered; want some by red, and fewer failed than the step's share", bad, all, got)

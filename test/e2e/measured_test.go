@@ -9,8 +9,8 @@ import (
 	"github.com/sluice-dev/sluice/internal/release"
 )
 
-// measuring is case 1 with something measured: in the background of a step of 20 % that waits for a person, or in a step of
-// 50 % that does not.
+// measuring is case 1 with something measured: in the background of a step of 20% that waits for a person, or in a step of
+// 50% that does not.
 func measuring(t *testing.T, analysis map[string]any, background bool) (*world, team, *load) {
 	t.Helper()
 	w := newWorld(t)
@@ -66,7 +66,7 @@ func TestErrorsAreFoundOut(t *testing.T) {
 	w, before, load := measuring(t, map[string]any{"builtin": "success-rate", "min": int64(99)}, true)
 	w.setImage("bad-red")
 	bad, all := takenBack(w, before, load)
-	t.Logf("%d of %d requests failed (%.2f %%)", bad, all, 100*float64(bad)/float64(all))
+	t.Logf("%d of %d requests failed (%.2f%%)", bad, all, 100*float64(bad)/float64(all))
 	if bad == 0 || float64(bad) > 0.2*float64(all) {
 		t.Errorf("%d of %d requests failed; want some, and fewer than the step's share", bad, all)
 	}

@@ -41,7 +41,9 @@ func (w *World) admitDeployment(a Actor, old, d Deployment) Deployment {
 // admitService makes re-applying the original of a held Service a no-op.
 func (w *World) admitService(k Key, old, s Service) Service {
 	h, held := at[Hold](&w.store.table, serviceHoldKey(k.N))
-	if w.Policy && held && s.Selector == (Selector{Team: h.Team, Hash: NoVersion}) {
+	own := s.Selector
+	own.Hash = NoVersion // A merge leaves what we added.
+	if w.Policy && held && own == (Selector{Team: h.Team, Label: h.Label, Hash: NoVersion}) {
 		s.Selector = old.Selector
 	}
 	return s
@@ -76,6 +78,8 @@ const (
 	DoBlip        Verb = "blip"      // one pod of version N for M ticks
 	DoReapply     Verb = "reapply"   // the agent applies the manifests; N: 1 with replace
 	DoService     Verb = "service"   // a real edit of Service N's selector
+	DoRelabel     Verb = "relabel"   // Service N selects by value M of the label, 0 by none; from 10 on merged
+	DoPlan        Verb = "plan"      // the Rollout's steps are edited
 	DoRoute       Verb = "route"     // a real edit of the route's rules
 	DoMeddle      Verb = "meddle"    // somebody sets the canary's weight by hand: N 0 ingress, 1 route, to M
 	DoRemove      Verb = "remove"    // the Rollout is deleted
@@ -163,8 +167,15 @@ var verbs = map[Verb]func(*World, Action){
 	DoBlip:     func(w *World, a Action) { w.outage(Version(a.N), 1, a.M) },
 	DoReapply:  func(w *World, _ Action) { w.reapply() },
 	DoService:  func(w *World, a Action) { w.editService(a.N) },
-	DoRoute:    func(w *World, _ Action) { w.editRoute() },
-	DoMeddle:   (*World).meddle,
+	DoRelabel:  func(w *World, a Action) { w.relabel(a.N, a.M%10, a.M >= 10) },
+	DoPlan: func(w *World, _ Action) {
+		if r, ok := w.rollout(); ok {
+			r.Plan++
+			w.put(Person, rolloutKey, r)
+		}
+	},
+	DoRoute:  func(w *World, _ Action) { w.editRoute() },
+	DoMeddle: (*World).meddle,
 	DoRemove: func(w *World, _ Action) {
 		if r, ok := w.rollout(); ok && !r.Removing {
 			r.Removing = true
@@ -189,6 +200,7 @@ var words = map[Verb]release.Verb{
 // do does one action.
 func (w *World) do(a Action) {
 	w.people.done++
+	w.actedAt = w.Tick
 	w.say("-- %s %d %d", a.Verb, a.N, a.M)
 	w.disturb(disturbs(a))
 	if verb, ok := words[a.Verb]; ok {
@@ -258,6 +270,9 @@ func (w *World) speak(verb release.Verb, who, how int) {
 func waitsSince(m release.Memory, verb release.Verb) time.Time {
 	switch {
 	case verb == release.Approve || verb == release.Reject:
+		if m.StepReachedAt.After(m.AskedAt) {
+			return m.StepReachedAt
+		}
 		return m.AskedAt
 	case verb == release.Resume || verb == release.Promote && m.PausedBy != "":
 		return m.PausedAt
@@ -326,7 +341,7 @@ func (w *World) reapply() {
 			continue
 		}
 		was := s.Selector
-		s.Selector = Selector{Team: w.manifest.service[n], Hash: NoVersion}
+		s.Selector = Selector{Team: w.manifest.service[n], Label: w.manifest.label[n], Hash: NoVersion}
 		w.put(Agent, serviceKey(n), s)
 		if now, _ := w.service(n); now.Selector != was {
 			w.checks.excuse.overwritten(w.Tick)
@@ -348,7 +363,7 @@ func (w *World) editService(n int) {
 		return
 	}
 	w.manifest.service[n]++
-	s.Selector = Selector{Team: w.manifest.service[n], Hash: NoVersion}
+	s.Selector = Selector{Team: w.manifest.service[n], Label: w.manifest.label[n], Hash: NoVersion}
 	w.put(Person, serviceKey(n), s)
 	w.checks.excuse.overwritten(w.Tick)
 }

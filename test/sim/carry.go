@@ -64,36 +64,43 @@ func (h *hands) selectService(w *World, r Release, a release.SelectService) {
 	if !ok {
 		return
 	}
-	hash := map[release.Selection]Version{
-		release.SelectsAll: NoVersion, release.SelectsStable: versionOf(r.Spec.From), release.SelectsCanary: versionOf(r.Spec.To),
+	from, to := versionOf(r.Spec.From), versionOf(r.Spec.To)
+	own := w.ownSelector(&h.view.table, n, from, to)
+	want := map[release.Selection]Selector{
+		release.SelectsAll: own, release.SelectsStable: w.narrow(own, from), release.SelectsCanary: w.narrow(own, to),
 	}[a.To]
+	if a.To == release.SelectsAll && h.removing() {
+		want = w.fitting(own, from, to, r)
+	}
 	turn := func() {
-		if s.Selector.Hash != hash {
+		if s.Selector != want {
 			h.add(serviceKey(n), func(current any) any {
 				s := current.(Service)
-				s.Selector.Hash = hash
+				s.Selector = want
 				return s
 			})
 		}
 	}
-	if hash == NoVersion {
+	if a.To == release.SelectsAll {
 		turn()
 		h.remove(serviceHoldKey(n))
 		return
 	}
 	if w.Fumble.HoldLast {
 		turn()
-		h.hold(serviceHoldKey(n), r.Number, s.Selector.Team)
+		h.hold(serviceHoldKey(n), r.Number, own)
 		return
 	}
-	h.hold(serviceHoldKey(n), r.Number, s.Selector.Team)
+	h.hold(serviceHoldKey(n), r.Number, own)
 	turn()
 }
 
-// hold keeps the original; where the team has edited the object in the meantime, the new one.
-func (h *hands) hold(k Key, number, team int) {
-	if old, ok := at[Hold](&h.view.table, k); !ok || old.Team != team {
-		h.add(k, func(any) any { return Hold{Release: number, Team: team} })
+// hold keeps the original; where the team has edited the object in the meantime, the new one. One that an earlier release
+// has left is taken over.
+func (h *hands) hold(k Key, number int, own Selector) {
+	want := Hold{Release: number, Team: own.Team, Label: own.Label}
+	if old, ok := at[Hold](&h.view.table, k); !ok || old != want {
+		h.add(k, func(any) any { return want })
 	}
 }
 
@@ -135,7 +142,7 @@ func (h *hands) route(w *World, r Release, layer string, s Split) {
 		return
 	}
 	seen := must[Route](&h.view.table, k)
-	h.hold(routeHoldKey, r.Number, seen.Team)
+	h.hold(routeHoldKey, r.Number, Selector{Team: seen.Team})
 	if seen.Split != s || w.Fumble.Restless {
 		h.setRoute(s)
 	}

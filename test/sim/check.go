@@ -28,6 +28,8 @@ type checks struct {
 	promoted, handed Version
 	// carries: Sluice has sent ordinary requests to this version in the current release.
 	carries [Versions]bool
+	// sent: a layer has led to the new version in the current release.
+	sent bool
 	// formerUntil is how long the data plane may still know of what ended with the last release.
 	formerUntil int
 	// manualLeft counts the manual pauses that the current release has left.
@@ -58,6 +60,10 @@ type checks struct {
 // excuse is what makes a bad moment nobody's fault.
 type excuse struct {
 	outageUntil, foreignAt, disturbedAt int
+	// relabelled: the team has given a Service another label to select by.
+	relabelled bool
+	// lostAt is when a Service last led to nobody by the team's own doing.
+	lostAt int
 	// lookedAt is when the hands looked last, foreignSeen when they could first see what somebody has overwritten, if
 	// they could not before.
 	lookedAt, foreignSeen int
@@ -164,6 +170,8 @@ var writeChecks = []struct {
 	{"S11", releaseFromPromoted},
 	{"S13", scaleIsNotOurs},
 	{"S22", originalKept},
+	{"in force", inForceOnBothSides},
+	{"plan", newestPlan},
 	{"L8", wholePause},
 	{"L8", stoodAsLong},
 	{"B6", countsWhatWasShown},
@@ -233,6 +241,7 @@ func (c *checks) follow(w *World, ch Change) {
 }
 
 func (c *checks) sends(w *World, s Split) {
+	c.sent = c.sent || s != Split{}
 	if _, _, to, ok := w.current(); ok && s.Weight > 0 {
 		c.carries[to] = true
 	}
@@ -241,7 +250,7 @@ func (c *checks) sends(w *World, s Split) {
 func (c *checks) followRelease(w *World, before, after Release) {
 	if before.Number != after.Number {
 		c.carries, c.manualLeft, c.abortedAt = [Versions]bool{}, 0, 0
-		c.reachedAt, c.drainAt, c.askedAt = 0, 0, 0
+		c.reachedAt, c.drainAt, c.askedAt, c.sent = 0, 0, 0, false
 		return
 	}
 	c.manualLeft += manualSteps(before, after)

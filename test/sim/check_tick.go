@@ -71,7 +71,7 @@ func (c *checks) least() int {
 // nobodyTurnedAway is S2 as clients see it: no request finds nobody, unless all pods of a version failed by
 // themselves or the team wants none.
 func nobodyTurnedAway(w *World) string {
-	if w.unmanaged() || w.plane.failed != w.Tick || w.outOfOrder() || w.checks.least() == 0 || w.checks.believedZero(w) {
+	if w.unmanaged() || w.lostByTeam() || w.plane.failed != w.Tick || w.outOfOrder() || w.checks.least() == 0 || w.checks.believedZero(w) {
 		return ""
 	}
 	return w.plane.failure
@@ -80,7 +80,7 @@ func nobodyTurnedAway(w *World) string {
 // capacityAtAllTimes is S1 between writes: behind each Service there are the endpoints for the share that the routes give
 // it, unless pods fail by themselves.
 func capacityAtAllTimes(w *World) string {
-	if w.unmanaged() || w.outOfOrder() || w.meddled() || w.unseen() {
+	if w.unmanaged() || w.lostByTeam() || w.outOfOrder() || w.meddled() || w.unseen() {
 		return ""
 	}
 	i, _ := at[Ingress](&w.store.table, ingressKey)
@@ -311,7 +311,7 @@ func nothingLeft(w *World) string {
 		}
 	}
 	for n, h := range w.store.table[KHold] {
-		if h.Value != nil {
+		if h.Value != nil && !(n < teamServices && w.keptAtRest(n)) {
 			return Key{KHold, n}.String() + " is left"
 		}
 	}
@@ -321,7 +321,7 @@ func nothingLeft(w *World) string {
 // allGivenBack is S22 and S15: the team's objects are what the team wrote last.
 func allGivenBack(w *World) string {
 	for n := range w.Services {
-		if s, ok := w.service(n); ok && s.Selector != (Selector{Team: w.manifest.service[n], Hash: NoVersion}) {
+		if s, ok := w.service(n); ok && s.Selector != w.written(n) && !w.keptAtRest(n) {
 			return fmt.Sprintf("%s is left with selector %+v", serviceName(n), s.Selector)
 		}
 	}
@@ -361,7 +361,11 @@ func servesTheRightOne(w *World) string {
 	return ""
 }
 
-func (w *World) refused() bool { return len(release.Validate(w.spec(0, 1))) > 0 }
+func (w *World) refused() bool {
+	d, _ := w.deployment()
+	return len(release.Validate(w.spec(0, 1))) > 0 || w.leavingService(&w.store.table, d.Template) ||
+		w.undivided(&w.store.table, w.checks.promoted, d.Template)
+}
 
 // spec is the plan for a release from one version to another.
 func (w *World) spec(from, to Version) release.Spec {

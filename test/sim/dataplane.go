@@ -93,7 +93,7 @@ func (w *World) endpointController(n int) {
 	}
 	var e Endpoints
 	for v := range Version(Versions) {
-		if len(w.pods[v]) > 0 && (s.Selector.Hash == NoVersion || s.Selector.Hash == v) {
+		if len(w.pods[v]) > 0 && w.selects(s.Selector, v) {
 			_, ready, _ := w.count(v)
 			e.Ready[v] = int16(ready)
 		}

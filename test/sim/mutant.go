@@ -25,6 +25,10 @@ type Fumble struct {
 	Restless bool
 	// BareHandOver: hands over while the old ReplicaSet still looks complete.
 	BareHandOver bool
+	// HashOnly: narrows a Service by the hash alone, whatever labels the version's pods bear.
+	HashOnly bool
+	// OldPlan: never sees that the Rollout's steps were edited. AtOnce: begins a release with the first look.
+	OldPlan, AtOnce bool
 	// NoOutbox: answers are not kept with the memory that they took effect in.
 	NoOutbox bool
 	// Replicas: lets the workload go with the canary's number of pods.
@@ -94,7 +98,7 @@ func acts(how func(release.Spec, release.Observed, release.Memory, *release.Outc
 
 // mutants are the rows of the catalogue that a mind or hands of this shape could have, and some of our own.
 func mutants() []Mutant {
-	return slices.Concat(orderMutants(), worldMutants(), handMutants(), gateMutants(), restMutants())
+	return slices.Concat(orderMutants(), worldMutants(), handMutants(), gateMutants(), changeMutants(), restMutants())
 }
 
 // orderMutants do the right things in the wrong order or with the wrong numbers.

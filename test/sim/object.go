@@ -144,10 +144,11 @@ type ReplicaSet struct {
 	Created int
 }
 
-// Selector of a Service: the team's labels, and the pod-template-hash, if it is narrowed to one.
+// Selector of a Service: the team's labels, and the pod-template-hash, if it is narrowed to one. Team counts the team's
+// edits; Label is the one label of the team's that pods may bear another value of, 0 where it does not stand there.
 type Selector struct {
-	Team int
-	Hash Version
+	Team, Label int
+	Hash        Version
 }
 
 // Service of the team's, or a canary twin.
@@ -182,15 +183,18 @@ type Route struct {
 
 // Hold keeps the original of what a release has changed.
 type Hold struct {
-	Release int
-	Team    int
+	Release     int
+	Team, Label int
 }
 
 // Release is the record of one release, and what it remembers.
 type Release struct {
 	Number int
 	Spec   release.Spec
-	Memory release.Memory
+	// Plan is the number of the Rollout's steps that it follows, Renewals how often the revision's release has given way
+	// to newer ones before it.
+	Plan, Renewals int
+	Memory         release.Memory
 	// Outbox holds the answers that took effect with Memory, until they are seen on their Decisions.
 	Outbox []release.Answer
 }
@@ -260,6 +264,8 @@ type Rollout struct {
 	Stable, Rejected Version
 	// Done is the number of the last release whose end is noted here.
 	Done int
+	// Plan is the number of its steps: the team has edited them so often.
+	Plan int
 }
 
 // matchTable is the matches that a Split can name.

@@ -36,6 +36,7 @@ func randomConfig(r *rand.Rand, seed uint64) Config {
 	c.Policy = r.IntN(5) > 0
 	for v := 1; v < Versions; v++ {
 		c.Bad[v] = r.IntN(6) == 0
+		c.Labels[v] = 1 + btoi(r.IntN(3) == 0)
 	}
 	c.WatchLag, c.ControllerLag, c.PlaneLag = r.IntN(4), r.IntN(3), r.IntN(4)
 	c.ReadyDelay, c.Surge, c.WritesPerTick = r.IntN(8), r.IntN(3), 1+r.IntN(4)
@@ -140,6 +141,8 @@ var chances = []struct {
 	{4, DoBlip, func(r *rand.Rand) (int, int) { return r.IntN(Versions), 1 + r.IntN(20) }},
 	{4, DoReapply, func(*rand.Rand) (int, int) { return 0, 0 }},
 	{1, DoService, func(r *rand.Rand) (int, int) { return r.IntN(teamServices), 0 }},
+	{2, DoRelabel, func(r *rand.Rand) (int, int) { return r.IntN(teamServices), r.IntN(3) + 10*r.IntN(2) }},
+	{2, DoPlan, func(*rand.Rand) (int, int) { return 0, 0 }},
 	{1, DoRoute, func(*rand.Rand) (int, int) { return 0, 0 }},
 	{2, DoMeddle, func(r *rand.Rand) (int, int) { return r.IntN(2), r.IntN(101) }},
 	{1, DoRemove, func(*rand.Rand) (int, int) { return 0, 0 }},

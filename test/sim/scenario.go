@@ -115,6 +115,7 @@ func scenarios() []Scenario {
 		add("clean")
 		stepStories(add)
 		completionStories(add)
+		changeStories(add)
 		failureStories(add)
 		zeroStories(add)
 		before := len(all)
@@ -165,6 +166,8 @@ func stepStories(add func(string, ...Trigger) *Scenario) {
 	add("lie-of-services", on(always, Action{Verb: DoLie, N: 1}))
 	add("rollback", on(completions[len(completions)-1].when, Action{Verb: DoEdit, N: 0}))
 }
+
+var aborted = moment(func(_ *World, r Release) bool { return r.Memory.Phase == release.Aborted })
 
 var aborting = moment(func(_ *World, r Release) bool { return r.Memory.Phase == release.Aborting })
 

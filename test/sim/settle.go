@@ -23,6 +23,11 @@ func (w *World) settle() {
 	w.AutoPromote, w.AutoApprove, w.Stern = true, true, false
 	w.do(Action{Verb: DoOpen})
 	w.Agent, w.Meddler = 0, 0
+	for n := range w.Services {
+		if w.manifest.label[n] != 0 {
+			w.relabel(n, 0, false) // What selects nobody is the team's to mend.
+		}
+	}
 	if d, ok := w.deployment(); ok && d.Replicas == 0 {
 		w.do(Action{Verb: DoScale, N: 2})
 	}
@@ -46,9 +51,9 @@ func (w *World) standing() string {
 		w.hands.last.Reason.Code, w.hands.last.Reason.Message, w.checks.lastWrite)
 }
 
-// atRest: the last release is over and Sluice has written nothing for a good while.
+// atRest: the last release is over, and neither Sluice nor anybody else has done anything for a good while.
 func (w *World) atRest() bool {
-	if len(w.people.actions) > 0 || w.Tick-max(w.checks.lastWrite, w.healedAt) < quiet || w.hands.downUntil != 0 {
+	if len(w.people.actions) > 0 || w.Tick-max(w.checks.lastWrite, w.healedAt, w.actedAt) < quiet || w.hands.downUntil != 0 {
 		return false
 	}
 	return cameToAnEnd(w) == ""

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -128,17 +129,21 @@ func (w *World) observe(v *view, r Release) release.Observed {
 	}
 	rollout, ok := at[Rollout](&v.table, rolloutKey)
 	o.Removing = !ok || rollout.Removing
+	o.PlanChanged = ok && rollout.Plan != r.Plan && r.Renewals < mostRenewals && !w.Fumble.OldPlan
 	o.Decisions = openDecisions(v, r)
 	o.Analyses = observeAnalyses(v, r.Number)
 	o.Shut = observeWindow(v, w.hands.tick(w))
 	if len(r.Spec.Layers) == 0 {
+		if w.undivided(&v.table, from, to) {
+			o.Trouble = "a Service leads to the new pods alone"
+		}
 		return o
 	}
 	for n := range w.Services {
 		if w.Fumble.TrustLabel && must[Service](&v.table, serviceKey(n)).Lie {
 			continue
 		}
-		if s, ok := observeService(v, n, from, to); ok {
+		if s, ok := w.observeService(v, r.Number, n, from, to); ok {
 			s.Routed = n < w.Routed
 			o.Services = append(o.Services, s)
 		}
@@ -204,24 +209,28 @@ func observeTrack(v *view, ver Version) release.Track {
 	}
 }
 
-func observeService(v *view, n int, from, to Version) (release.Service, bool) {
+func (w *World) observeService(v *view, number, n int, from, to Version) (release.Service, bool) {
 	s, ok := at[Service](&v.table, serviceKey(n))
 	if !ok {
 		return release.Service{}, false
 	}
-	_, held := at[Hold](&v.table, serviceHoldKey(n))
+	h, held := at[Hold](&v.table, serviceHoldKey(n))
+	own := w.ownSelector(&v.table, n, from, to)
 	twinService, twinExists := at[Service](&v.table, serviceKey(twin(n)))
 	ready := must[Endpoints](&v.table, endpointsKey(n)).Ready
 	o := release.Service{
-		Name: serviceName(n), Held: held, Selects: release.SelectsAll,
+		Name: serviceName(n), Held: held && h.Release == number, Selects: release.SelectsOther,
 		ReadyStable: int(ready[from]), ReadyCanary: int(ready[to]),
+		MissesStable: !w.selects(own, from), MissesCanary: !w.selects(own, to), Own: fmt.Sprintf("label=%d", own.Label),
 		CanaryExists: twinExists && twinService.Selector.Hash == to,
 		CanaryReady:  int(must[Endpoints](&v.table, endpointsKey(twin(n))).Ready[to]),
 	}
-	switch s.Selector.Hash {
-	case from:
+	switch s.Selector {
+	case own:
+		o.Selects = release.SelectsAll
+	case w.narrow(own, from):
 		o.Selects = release.SelectsStable
-	case to:
+	case w.narrow(own, to):
 		o.Selects = release.SelectsCanary
 	}
 	return o, true

@@ -25,6 +25,8 @@ type Config struct {
 	Policy bool
 	// Bad versions never get ready.
 	Bad [Versions]bool
+	// Labels are the values of one label of the pods, by version; 0 is 1.
+	Labels [Versions]int
 	// The longest delays, in ticks: of watches, of endpoints and controllers, of gateways and nodes, of pods
 	// until they are ready.
 	WatchLag, ControllerLag, PlaneLag, ReadyDelay int
@@ -91,6 +93,8 @@ type World struct {
 	manifest manifest
 	// healedAt is when faults stopped.
 	healedAt int
+	// actedAt is when somebody did something last.
+	actedAt int
 	// lines is the transcript, when one is kept.
 	lines *strings.Builder
 }
@@ -101,8 +105,9 @@ type Mind func(release.Spec, release.Observed, release.Memory, time.Time) releas
 // manifest is what the team's Git repository says.
 type manifest struct {
 	template Version
-	service  [teamServices]int
-	route    int
+	// service is the number of the last edit of each Service's selector, label the label in it.
+	service, label [teamServices]int
+	route          int
 }
 
 // newWorld is a world in which version 0 runs and is released.

@@ -17,7 +17,7 @@ import (
 
 const (
 	defaultTolerance = 0.5
-	// defaultSlower is the tolerance for latencies: at the quantile 0.95, 7 % of slow requests are as good as 5 %.
+	// defaultSlower is the tolerance for latencies: at the quantile 0.95, 7% of slow requests are as good as 5%.
 	defaultSlower     = 2
 	defaultErrorRate  = 5
 	defaultMinSamples = 100

@@ -81,7 +81,7 @@ func comparingLatencies(t *testing.T, change func(*v1alpha1.Metric)) (*bench, *l
 	return shopCompares(t, m, change), l
 }
 
-// as usual are the requests of a look to stable, of which 4 % take longer than half a second.
+// as usual are the requests of a look to stable, of which 4% take longer than half a second.
 func (l *latencies) asUsual() { l.add("shop", 480, 240, 48, 24, 8) }
 
 // asFast is a canary that is no slower.
@@ -102,7 +102,7 @@ func TestCompareSlower(t *testing.T) {
 	b.is(b.look(), v1alpha1.AnalysisRunning, "counted from now on")
 	l.asUsual()
 	l.asFast()
-	if m := last(b.after(10 * time.Second)); !strings.Contains(m.Message, "from now on requests slower than 0.5 s are compared, which 4 % of 800 requests to stable were") {
+	if m := last(b.after(10 * time.Second)); !strings.Contains(m.Message, "from now on requests slower than 0.5 s are compared, which 4% of 800 requests to stable were") {
 		t.Errorf("it has learnt: %+v", m)
 	}
 	b.restart()
@@ -115,13 +115,13 @@ func TestCompareSlower(t *testing.T) {
 			t.Fatalf("the evidence has %d bytes: %s", len(e), e)
 		}
 		if run.Status.FinishedAt != nil {
-			b.is(run, v1alpha1.AnalysisFailed, "canary 14 % slower than 0.5 s (")
-			b.is(run, v1alpha1.AnalysisFailed, ", stable 4 % (")
+			b.is(run, v1alpha1.AnalysisFailed, "canary 14% slower than 0.5 s (")
+			b.is(run, v1alpha1.AnalysisFailed, ", stable 4% (")
 			b.is(run, v1alpha1.AnalysisFailed, "worse by more than 2 points")
 			return
 		}
 	}
-	t.Errorf("14 %% slow against 4 %% was not found out: %+v", b.run().Status)
+	t.Errorf("14%% slow against 4%% was not found out: %+v", b.run().Status)
 }
 
 // TestCompareAsFast: both get slower in the middle, as when the database does; the new one is not worse for that.

@@ -87,7 +87,7 @@ func TestCompareWorse(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("10 %% bad against 1 %% was not found out: %+v", b.run().Status)
+	t.Errorf("10%% bad against 1%% was not found out: %+v", b.run().Status)
 }
 
 // TestCompareSame: both versions are bad, as when the database is slow; the new one is not worse for that.

@@ -92,7 +92,7 @@ func TestAnalysisDecides(t *testing.T) {
 // digest, which approvals name, speaks of it.
 func TestTemplatesAreFrozen(t *testing.T) {
 	c := measuring(t, v1alpha1.AnalysisSuccessful)
-	c.begin()
+	c.begin("shop-1")
 	digest := c.release("shop-1").Spec.PlanDigest
 	c.rewrite("errors")
 	c.deleteNamed(&v1alpha1.AnalysisTemplate{}, "latency")
@@ -108,24 +108,26 @@ func TestTemplatesAreFrozen(t *testing.T) {
 
 	c = measuring(t, v1alpha1.AnalysisSuccessful)
 	c.rewrite("errors")
-	c.begin()
+	c.begin("shop-1")
 	if c.release("shop-1").Spec.PlanDigest == digest {
 		t.Error("two plans that measure different things have one digest")
 	}
 }
 
-// begin looks until there is a release.
-func (c *cluster) begin() {
+// begin looks until there is the release.
+func (c *cluster) begin(name string) {
 	c.t.Helper()
-	for range 20 {
+	for range 40 {
 		if _, _, err := c.look(); err != nil {
 			c.t.Fatal(err)
 		}
-		if c.release("shop-1") != nil {
+		if c.release(name) != nil {
 			return
 		}
+		c.kubernetes()
+		c.now = c.now.Add(quiet / 10)
 	}
-	c.t.Fatal("no release begins")
+	c.t.Fatalf("release %s does not begin: %s", name, c.tells())
 }
 
 // rewrite has a template call everything good.

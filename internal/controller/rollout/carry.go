@@ -72,25 +72,21 @@ func (c *carrier) selectService(ctx context.Context, a release.SelectService) er
 	if s == nil {
 		return nil
 	}
-	stable, canary := c.w.hashes()
-	hash := ""
-	switch a.To {
-	case release.SelectsStable:
-		hash = stable
-	case release.SelectsCanary:
-		hash = canary
-	case release.SelectsAll:
+	after := s.object.DeepCopy()
+	after.Spec.Selector = s.original
+	if fitted := c.w.runsNow().fitted(s.original); c.w.rollout.DeletionTimestamp != nil && c.w.runsNow().misses(s.original) && len(fitted) > 0 {
+		after.Spec.Selector = fitted // It can be kept no longer, and its own would lead to nobody.
 	}
 	if a.To != release.SelectsAll {
-		if hash == "" {
+		of := c.w.trackOf(a.To)
+		if of.hash == "" {
 			return fmt.Errorf("select the %s pods by Service %s: their ReplicaSet is not there", a.To, a.Service)
 		}
 		if err := c.hold(ctx, s.hold, serviceTarget(a.Service), map[string]any{"selector": s.original}); err != nil {
 			return err
 		}
+		after.Spec.Selector = of.narrow(s.original)
 	}
-	after := s.object.DeepCopy()
-	after.Spec.Selector = narrowed(s.original, hash)
 	if err := c.write.Patch(ctx, s.object, after); err != nil {
 		return err
 	}
@@ -107,19 +103,20 @@ func (c *carrier) hold(ctx context.Context, existing *v1alpha1.Hold, target v1al
 		return fmt.Errorf("record the original of %s %s: %w", target.Kind, target.Name, err)
 	}
 	if existing != nil {
-		if sameJSON(existing.Spec.Original.Raw, raw) {
-			return nil
-		}
 		after := existing.DeepCopy()
-		after.Spec.Original = &runtime.RawExtension{Raw: raw}
+		after.Labels, after.OwnerReferences = c.labels(), []metav1.OwnerReference{c.owner()} // It may be left of an earlier release.
+		after.Spec.Release = c.releaseName()
+		if existing.Spec.Original == nil || !sameJSON(existing.Spec.Original.Raw, raw) {
+			after.Spec.Original = &runtime.RawExtension{Raw: raw}
+		}
 		return c.write.Patch(ctx, existing, after)
 	}
 	made := &v1alpha1.Hold{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: c.rel.Namespace, Name: naming.Hold(c.rel.Name, target.Kind, target.Name),
-			Labels: c.labels(), OwnerReferences: []metav1.OwnerReference{ownerOf(c.rel)},
+			Namespace: c.w.rollout.Namespace, Name: naming.Hold(c.owner().Name, target.Kind, target.Name),
+			Labels: c.labels(), OwnerReferences: []metav1.OwnerReference{c.owner()},
 		},
-		Spec: v1alpha1.HoldSpec{Release: c.rel.Name, Target: target, Original: &runtime.RawExtension{Raw: raw}},
+		Spec: v1alpha1.HoldSpec{Release: c.releaseName(), Target: target, Original: &runtime.RawExtension{Raw: raw}},
 	}
 	err = c.write.Create(ctx, made)
 	if !apierrors.IsAlreadyExists(err) {
@@ -129,8 +126,8 @@ func (c *carrier) hold(ctx context.Context, existing *v1alpha1.Hold, target v1al
 	if err := c.r.Kube.Live.Get(ctx, client.ObjectKeyFromObject(made), there); err != nil {
 		return fmt.Errorf("read Hold %s: %w", made.Name, err)
 	}
-	if !metav1.IsControlledBy(there, c.rel) {
-		return &obstacle{fmt.Sprintf("the Hold %q exists already and is not release %s's; it may come from a backup: remove it", made.Name, c.rel.Name)}
+	if owner := metav1.GetControllerOf(there); owner == nil || owner.UID != c.owner().UID {
+		return &obstacle{fmt.Sprintf("the Hold %q exists already and is not %s's; it may come from a backup: remove it", made.Name, c.owner().Name)}
 	}
 	return nil // The cache will show it.
 }
@@ -195,7 +192,7 @@ func (c *carrier) ensureTwin(ctx context.Context, name string) error {
 	if s == nil || rs == nil {
 		return nil
 	}
-	selector := narrowed(s.original, deployment.PodTemplateHash(rs))
+	selector := c.w.track(rs).narrow(s.original)
 	if s.twin != nil {
 		if !c.w.ours(s.twin) {
 			return nil // Which is a trouble that observe.go has told of.
@@ -385,7 +382,25 @@ func (c *carrier) removeCanary(ctx context.Context) error {
 
 // labels mark everything that the release makes.
 func (c *carrier) labels() map[string]string {
+	if c.rel == nil {
+		return map[string]string{v1alpha1.LabelRollout: c.w.rollout.Name}
+	}
 	return map[string]string{v1alpha1.LabelRollout: c.w.rollout.Name, v1alpha1.LabelRelease: c.rel.Name}
+}
+
+// owner is the release that makes an object, or, while none is under way, the Rollout.
+func (c *carrier) owner() metav1.OwnerReference {
+	if c.rel == nil {
+		return *metav1.NewControllerRef(c.w.rollout, v1alpha1.GroupVersion.WithKind("Rollout"))
+	}
+	return ownerOf(c.rel)
+}
+
+func (c *carrier) releaseName() string {
+	if c.rel == nil {
+		return ""
+	}
+	return c.rel.Name
 }
 
 func (w *world) service(name string) *service {

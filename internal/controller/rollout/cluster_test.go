@@ -61,6 +61,8 @@ type cluster struct {
 	failure func(n int, write string) (err error, commit bool)
 	made    int
 	words   int
+	// portOf is the image whose pods alone have the Service's port; empty for all.
+	portOf string
 }
 
 func newCluster(t *testing.T, objects ...client.Object) *cluster {
@@ -602,7 +604,13 @@ func (c *cluster) sliceOf(s *corev1.Service) bool {
 		},
 		AddressType: discoveryv1.AddressTypeIPv4,
 	}
-	for _, pod := range c.pods(s.Spec.Selector) {
+	selected := c.pods(s.Spec.Selector)
+	for _, p := range s.Spec.Ports {
+		if c.portOf == "" || len(selected) > 0 && strings.HasPrefix(selected[0], c.setOf(c.portOf)+"-") {
+			want.Ports = append(want.Ports, discoveryv1.EndpointPort{Name: &p.Name})
+		}
+	}
+	for _, pod := range selected {
 		want.Endpoints = append(want.Endpoints, discoveryv1.Endpoint{
 			Addresses: []string{"10.0.0.1"}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)},
 			TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: pod},
@@ -613,12 +621,23 @@ func (c *cluster) sliceOf(s *corev1.Service) bool {
 		c.add(want)
 		return true
 	}
-	if equality.Semantic.DeepEqual(have.Endpoints, want.Endpoints) && have.OwnerReferences[0].UID == s.UID {
+	if equality.Semantic.DeepEqual(have.Endpoints, want.Endpoints) && len(have.Ports) == len(want.Ports) && have.OwnerReferences[0].UID == s.UID {
 		return false
 	}
-	have.Endpoints, have.OwnerReferences = want.Endpoints, want.OwnerReferences
+	have.Endpoints, have.OwnerReferences, have.Ports = want.Endpoints, want.OwnerReferences, want.Ports
 	c.update(have)
 	return true
+}
+
+// setOf is the name of an image's ReplicaSet.
+func (c *cluster) setOf(image string) string {
+	c.t.Helper()
+	for _, rs := range c.sets() {
+		if images := deployment.TemplateOf(&rs).Images; len(images) > 0 && images[0].Image == image {
+			return rs.GetName()
+		}
+	}
+	return "none"
 }
 
 // pods are the names of the ready pods that a selector finds.

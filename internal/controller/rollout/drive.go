@@ -24,6 +24,9 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	if err := r.observeTraffic(ctx, w); err != nil {
 		return retry(err)
 	}
+	if err := (&carrier{r: r, write: write, w: w, rel: rel}).apart(ctx); err != nil {
+		return retry(err)
+	}
 	spec := translate.Spec(rel.Spec.Plan, rel.Spec.From.Hash, rel.Spec.To.Hash)
 	spec.Authors, spec.Namespace = rel.Spec.Authors, rel.Namespace
 	memory := readMemory(rel, w.now)
@@ -31,6 +34,10 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	observed := w.observed(rel)
 	r.askPods(ctx, w, memory, &observed)
 	r.observeServed(w, rel, &observed)
+	var err error
+	if observed.PlanChanged, err = r.planChanged(ctx, w, rel, memory); err != nil {
+		return ctrl.Result{}, err
+	}
 	if t := r.troubles.of(rel.UID); observed.Trouble == "" {
 		observed.Trouble = t
 	}

@@ -256,7 +256,7 @@ func (m *fakeMeter) Requests(_ context.Context, _, service string) (float64, err
 	return m.asked * (1 - m.share), nil
 }
 
-// metered is a cluster whose gateway is measured, at the step of 50 %.
+// metered is a cluster whose gateway is measured, at the step of 50%.
 func metered(t *testing.T, m *fakeMeter) *cluster {
 	t.Helper()
 	c := newCluster(t, team(canary(50))...)

@@ -93,11 +93,7 @@ func TestFaultA1NameTakenLate(t *testing.T) {
 	c := newCluster(t, team(canary(50))...)
 	c.settle()
 	c.setImage("shop:v2")
-	for c.release("shop-1") == nil {
-		if _, _, err := c.look(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	c.begin("shop-1")
 	late := ownSet("shop:evil", 0)
 	late.SetName(deployment.NameOf(c.deployment(), c.release("shop-1").Spec.To.PodTemplateHash))
 	late.SetUID("")

@@ -34,8 +34,10 @@ const (
 	ReasonRevisionRejected   = "RevisionRejected"
 	ReasonTakingOver         = "TakingOver"
 	ReasonStarting           = "Starting"
+	ReasonStillChanging      = "StillChanging"
 	ReasonRemoving           = "Removing"
 	ReasonStableSetMissing   = "StableReplicaSetMissing"
+	ReasonServiceLost        = "ServiceSelectsNothing"
 	ReasonWriteRefused       = "WriteRefused"
 	ReasonUnknownDecision    = "ReleaseNotFound"
 	ReasonReleaseEnded       = "ReleaseEnded"
@@ -111,6 +113,8 @@ func (r *Reconciler) remove(ctx context.Context, write *kube.Writer, w *world) (
 		return true, ctrl.Result{}, err
 	}
 	r.Kube.Forget(client.ObjectKeyFromObject(w.rollout))
+	r.fronts.forget(client.ObjectKeyFromObject(w.rollout))
+	r.still.forget(w.rollout.UID)
 	r.waits.forget(w.rollout.UID)
 	r.looks.forget(w.rollout.UID)
 	for _, rel := range w.releases {
@@ -189,7 +193,13 @@ func (r *Reconciler) checkSpec(ctx context.Context, write *kube.Writer, w *world
 	if err := r.tidy(ctx, write, w); err != nil {
 		return true, ctrl.Result{}, err
 	}
+	if _, why := w.servicesAtRest(); why.Code == ReasonServiceLost && len(w.services) == 0 {
+		return r.stall(ctx, write, w, why.Code, "%s", why.Message)
+	}
 	if problem := r.problem(w); problem != "" {
+		if err := r.keepServed(ctx, write, w); err != nil {
+			return true, ctrl.Result{}, err
+		}
 		return r.stall(ctx, write, w, ReasonSpecRefused, "%s", problem)
 	}
 	w.plan = translate.Plan(w.rollout)
@@ -206,14 +216,12 @@ func (r *Reconciler) checkSpec(ctx context.Context, write *kube.Writer, w *world
 // tidy gives back what a release has left that never came to its end, because somebody removed its record. Where every
 // release has ended there is nothing to do.
 func (r *Reconciler) tidy(ctx context.Context, write *kube.Writer, w *world) error {
+	c := &carrier{r: r, write: write, w: w}
 	for _, s := range w.services {
-		after := s.object.DeepCopy()
-		after.Spec.Selector = s.original
-		if err := write.Patch(ctx, s.object, after); err != nil {
+		if err := c.settleService(ctx, s); err != nil {
 			return err
 		}
 	}
-	c := &carrier{r: r, write: write, w: w}
 	for _, l := range w.layers {
 		if !l.world.Held && l.world.Beside == nil {
 			continue // Whatever it looks like, it is the team's.
@@ -227,10 +235,10 @@ func (r *Reconciler) tidy(ctx context.Context, write *kube.Writer, w *world) err
 			return err
 		}
 	}
-	if len(w.traffic()) == 0 {
-		return nil
-	}
 	for _, h := range w.holds {
+		if w.keepsHold(h) {
+			continue
+		}
 		if err := write.Delete(ctx, h); err != nil {
 			return err
 		}
@@ -320,12 +328,22 @@ func (r *Reconciler) prune(ctx context.Context, write *kube.Writer, w *world) (b
 func (r *Reconciler) startOrRest(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
 	stable, rejected := w.settled, w.rejected()
 	record := func(s *v1alpha1.RolloutStatus) { s.Stable, s.Rejected = stable, rejected }
+	if err := r.keepServed(ctx, write, w); err != nil {
+		return true, ctrl.Result{}, err
+	}
+	if w.template.Hash == stable.Hash || rejected != nil && w.template.Hash == rejected.Hash {
+		r.still.forget(w.rollout.UID)
+	}
 	switch {
 	case w.template.Hash == stable.Hash:
 		if deployment.Paused(w.deploy) && r.held(w) && !r.keepsPaused() || w.deploy.GetAnnotations()[v1alpha1.AnnotationHeld] != "" {
 			if err := r.letGo(ctx, write, w); err != nil {
 				return true, ctrl.Result{}, err
 			}
+		}
+		if phase, why := w.servicesAtRest(); why.Code != "" {
+			record = func(s *v1alpha1.RolloutStatus) { s.Stable, s.Rejected = stable, nil }
+			return true, ctrl.Result{RequeueAfter: recheck}, r.reportOnce(ctx, write, w, record, phase, why)
 		}
 		result, err := r.rest(ctx, write, w, *stable)
 		return true, result, err
@@ -334,6 +352,9 @@ func (r *Reconciler) startOrRest(ctx context.Context, write *kube.Writer, w *wor
 			Code:    ReasonRevisionRejected,
 			Message: clip(fmt.Sprintf("revision %s was taken back by %s (%s) and is not running%s; change the pod template, or try it again with: sluice retry %s", describe(rejected.Revision), rejected.Release, rejected.Message, inWords("; it differs from the stable one in ", rejected.Changes), w.rollout.Name)),
 			Who:     "anyone who may change the workload or retry",
+		}
+		if _, why := w.servicesAtRest(); why.Code != "" {
+			reason.Message += "; " + why.Message
 		}
 		return true, ctrl.Result{}, r.reportOnce(ctx, write, w, record, v1alpha1.RolloutRejected, reason)
 	case deployment.Paused(w.deploy) && !r.held(w):
@@ -346,7 +367,7 @@ func (r *Reconciler) startOrRest(ctx context.Context, write *kube.Writer, w *wor
 		reason := release.Reason{Code: ReasonStableSetMissing, Message: fmt.Sprintf("the ReplicaSet of the stable revision %s is gone; delete the Rollout and create it again to begin from what runs now", describe(*stable)), Who: "anyone who may change the Rollout"}
 		return true, ctrl.Result{}, r.reportOnce(ctx, write, w, record, v1alpha1.RolloutStalled, reason)
 	}
-	return true, ctrl.Result{RequeueAfter: recheck}, r.startInTurn(ctx, write, w, record)
+	return r.startWhenQuiet(ctx, write, w, record)
 }
 
 // rejected is the revision that the newest release failed to bring, if it was not superseded.
@@ -371,6 +392,7 @@ func (w *world) rejected() *v1alpha1.RejectedRevision {
 
 // stall reports what needs a person; wait what passes by itself. Both end this look at the world.
 func (r *Reconciler) stall(ctx context.Context, write *kube.Writer, w *world, code, format string, args ...any) (bool, ctrl.Result, error) {
+	r.still.forget(w.rollout.UID)
 	reason := release.Reason{Code: code, Message: fmt.Sprintf(format, args...), Who: "anyone who may change the Rollout or what it names"}
 	err := r.reportOnce(ctx, write, w, w.keepStable, v1alpha1.RolloutStalled, reason)
 	return true, ctrl.Result{RequeueAfter: recheck}, err

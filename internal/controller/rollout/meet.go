@@ -137,7 +137,7 @@ func (r *Reconciler) backendsOf(ctx context.Context, rel *v1alpha1.Release) ([]t
 	}
 	var out []traffic.Backend
 	for i := range list.Items {
-		selector := narrowed(list.Items[i].Spec.Selector, "")
+		selector := unhashed(list.Items[i].Spec.Selector)
 		if len(selector) > 0 && labels.SelectorFromSet(selector).Matches(pods) {
 			out = append(out, traffic.Backend{Stable: list.Items[i].Name, Canary: canaryServiceOf(rel, list.Items[i].Name)})
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -43,7 +44,11 @@ type world struct {
 	decisions, answered []*v1alpha1.Decision
 	holds               map[v1alpha1.HoldTarget]*v1alpha1.Hold
 	services            []*service
-	layers              []*layer
+	// leaving are the Services that select the stable pods and none of the workload's template.
+	leaving []*corev1.Service
+	// lost are Services that were in front of the workload and select no pod any more.
+	lost   []*corev1.Service
+	layers []*layer
 	// runs are the analyses of the release under way; shut is the release window that is shut.
 	runs []*v1alpha1.AnalysisRun
 	shut release.Shut
@@ -247,7 +252,7 @@ func (r *Reconciler) observeHolds(ctx context.Context, w *world) error {
 	}
 	for i := range list.Items {
 		h := &list.Items[i]
-		if w.ours(h) {
+		if w.ours(h) || metav1.IsControlledBy(h, w.rollout) { // The Rollout's own are those of a Service that is kept.
 			w.holds[h.Spec.Target] = h
 		} else if h.DeletionTimestamp == nil {
 			w.unproven = append(w.unproven, "Hold "+h.Name)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -63,12 +64,7 @@ func TestFaultA2AnnotationIsNoProof(t *testing.T) {
 		c.setImage("shop:v3")
 		c.promoteAll()
 		c.decide(v1alpha1.VerbRollback, "shop-1")
-		for c.release("shop-3") == nil {
-			if _, _, err := c.look(); err != nil {
-				t.Fatal(err)
-			}
-			c.kubernetes()
-		}
+		c.begin("shop-3")
 		if rel := c.release("shop-3"); rel.Spec.Cause != v1alpha1.CauseRollback || len(rel.Spec.Plan.Steps) != 1 {
 			t.Fatalf("the rollback: %+v", rel.Spec)
 		}
@@ -86,6 +82,7 @@ func TestFaultA2AnnotationIsNoProof(t *testing.T) {
 func (c *cluster) approve(name string) {
 	c.t.Helper()
 	rel := c.release(name)
+	c.now = c.now.Add(2 * time.Second)
 	c.add(&v1alpha1.Decision{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: c.word()},
 		Spec: v1alpha1.DecisionSpec{
@@ -183,11 +180,7 @@ func TestFaultA4LabelIsNoProof(t *testing.T) {
 			c := newCluster(t, team(canary(25, 50), second)...)
 			c.settle()
 			c.setImage("shop:v2")
-			for c.release("shop-1") == nil {
-				if _, _, err := c.look(); err != nil {
-					t.Fatal(err)
-				}
-			}
+			c.begin("shop-1")
 			c.get(second, "second")
 			mark(c, second)
 			c.update(second)

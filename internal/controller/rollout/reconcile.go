@@ -46,14 +46,21 @@ type Reconciler struct {
 	classes    *classes
 	layersSeen *layersSeen
 	beginnings *beginnings
+	fronts     *fronts
+	still      *changes
+}
+
+func (r *Reconciler) init() {
+	r.once.Do(func() {
+		r.waits, r.troubles, r.firstReady = newWaits(passing), newTroubles(), newSightings()
+		r.classes, r.shares, r.layersSeen, r.beginnings = newClasses(), newShares(), newLayersSeen(), newBeginnings()
+		r.fronts, r.still = newFronts(), newChanges()
+	})
 }
 
 // Reconcile takes one Rollout one decision further.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	r.once.Do(func() {
-		r.waits, r.troubles, r.firstReady = newWaits(passing), newTroubles(), newSightings()
-		r.classes, r.shares, r.layersSeen, r.beginnings = newClasses(), newShares(), newLayersSeen(), newBeginnings()
-	})
+	r.init()
 	key := req.NamespacedName
 	behind, err := r.Kube.Fresh(ctx, key)
 	if err != nil {

@@ -145,7 +145,7 @@ func TestFaultB13Recreate(t *testing.T) {
 		c := newCluster(t, team(canary(50))...)
 		c.settle()
 		c.setImage("shop:v2")
-		c.mustLook()
+		c.begin("shop-1")
 		recreate(c)
 		for range 20 {
 			c.mustLook()

@@ -43,7 +43,7 @@ func TestWritesOfARelease(t *testing.T) {
 	}
 }
 
-// underWay is a cluster in which a release of shop:v2 has been asked for: 25 %, then 50 % until somebody promotes.
+// underWay is a cluster in which a release of shop:v2 has been asked for: 25%, then 50% until somebody promotes.
 func underWay(t *testing.T) *cluster {
 	t.Helper()
 	c := newCluster(t, team(canary(25, 50))...)

@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -32,17 +32,23 @@ type service struct {
 	hold     *v1alpha1.Hold
 	original map[string]string
 	routed   bool
+	// pods and twinPods are the ready endpoints by pod, with the names of the Service's ports that lead there.
+	pods, twinPods map[string][]string
 	// ready endpoints by ReplicaSet name, foreign those of other workloads.
 	ready     map[string]int
 	twinReady map[string]int
+	// portless are the ports that lead to some ready pods only, by ReplicaSet name.
+	portless map[string]string
 	// readySince is when the twin was first seen to have a ready endpoint.
 	readySince time.Time
 	foreign    []string
+	// kept: it was held to the pods that run just now, although no release is under way.
+	kept bool
 }
 
 // observeTraffic reads Services, endpoints and routes. Only a release, and the check before one, needs them.
 func (r *Reconciler) observeTraffic(ctx context.Context, w *world) error {
-	if w.deploy == nil && w.active() == nil || len(w.traffic()) == 0 {
+	if w.deploy == nil && w.active() == nil {
 		return nil
 	}
 	if err := r.observeServices(ctx, w); err != nil {
@@ -59,6 +65,7 @@ func (r *Reconciler) observeTraffic(ctx context.Context, w *world) error {
 	}
 	for _, s := range w.services {
 		s.routed = slices.ContainsFunc(w.layers, func(l *layer) bool { return l.mentions(s.object.Name) })
+		r.countEndpoints(w, s)
 		if s.routed && s.twin != nil && !w.ours(s.twin) {
 			w.trouble = preflight.TwinTaken(s.twin.Name, s.object.Name)
 		}
@@ -78,8 +85,11 @@ func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
 			continue
 		}
 		s := &service{object: svc, hold: w.holds[serviceTarget(svc.Name)]}
-		s.original = w.originalSelector(s.hold, svc.Spec.Selector)
-		if s.hold == nil && !labels.SelectorFromSet(s.original).Matches(w.podLabels()) {
+		s.original = w.originalSelector(s.hold, svc)
+		if s.hold == nil && !selects(s.original, w.podLabels()) {
+			if err := r.observeLost(ctx, w, svc); err != nil {
+				return err
+			}
 			continue
 		}
 		s.object, s.original = svc.DeepCopy(), maps.Clone(s.original)
@@ -89,6 +99,7 @@ func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
 		w.services = append(w.services, s)
 	}
 	slices.SortFunc(w.services, func(a, b *service) int { return strings.Compare(a.object.Name, b.object.Name) })
+	r.fronts.note(client.ObjectKeyFromObject(w.rollout), w.services, w.leaving)
 	return nil
 }
 
@@ -96,6 +107,23 @@ func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
 // edit Services can set an owner; then the name still says of which Service it would be the twin.
 func (w *world) isTwin(s *corev1.Service, all []corev1.Service) bool {
 	return w.ours(s) && slices.ContainsFunc(all, func(o corev1.Service) bool { return w.twinName(o.Name) == s.Name })
+}
+
+// observeLost sees Services that select none of the workload's template's pods: those that select the stable ones still,
+// and those that were in front of the workload before and lead to nobody now.
+func (r *Reconciler) observeLost(ctx context.Context, w *world, s *corev1.Service) error {
+	if selects(s.Spec.Selector, w.track(w.stable()).labels) {
+		w.leaving = append(w.leaving, s.DeepCopy())
+		return nil
+	}
+	if !r.fronts.behind(client.ObjectKeyFromObject(s), w.rollout.Name) {
+		return nil
+	}
+	pods, err := r.endpoints(ctx, w, s.Name)
+	if len(pods) == 0 && err == nil {
+		w.lost = append(w.lost, s.DeepCopy())
+	}
+	return err
 }
 
 // podLabels are those of the workload's pods; of a workload that is gone, those of the pods that it has left.
@@ -106,37 +134,9 @@ func (w *world) podLabels() labels.Set {
 	return w.template.Labels
 }
 
-// originalSelector is the team's own selector of a Service: the Hold's, or, when the team has edited the Service since
-// or somebody has removed the Hold, what it is now without our mark.
-func (w *world) originalSelector(h *v1alpha1.Hold, current map[string]string) map[string]string {
-	mark := current[v1alpha1.LabelPodTemplateHash]
-	if h == nil && mark == "" {
-		return current // As are nearly all Services of a namespace.
-	}
-	stable, canary := w.hashes()
-	if h == nil {
-		if mark == stable || mark == canary {
-			return narrowed(current, "")
-		}
-		return current
-	}
-	var o struct {
-		Selector map[string]string `json:"selector"`
-	}
-	if h.Spec.Original == nil || json.Unmarshal(h.Spec.Original.Raw, &o) != nil || o.Selector == nil {
-		return narrowed(current, "")
-	}
-	for _, hash := range []string{"", stable, canary} {
-		if equalSelectors(current, narrowed(o.Selector, hash)) {
-			return o.Selector
-		}
-	}
-	return narrowed(current, "")
-}
-
 func (r *Reconciler) observeEndpoints(ctx context.Context, w *world, s *service) error {
 	var err error
-	if s.ready, s.foreign, err = r.endpoints(ctx, w, s.object.Name); err != nil {
+	if s.pods, err = r.endpoints(ctx, w, s.object.Name); err != nil {
 		return err
 	}
 	twin := &corev1.Service{}
@@ -148,40 +148,60 @@ func (r *Reconciler) observeEndpoints(ctx context.Context, w *world, s *service)
 		return fmt.Errorf("read Service %s: %w", key, err)
 	}
 	s.twin = twin
-	if s.twinReady, _, err = r.endpoints(ctx, w, twin.Name); err != nil {
-		return err
-	}
-	s.readySince = r.firstReady.since(twin.UID, len(s.twinReady) > 0, w.now)
-	return nil
+	s.twinPods, err = r.endpoints(ctx, w, twin.Name)
+	return err
 }
 
-// endpoints counts a Service's ready endpoints by ReplicaSet, and names those that are of no ReplicaSet of ours.
-func (r *Reconciler) endpoints(ctx context.Context, w *world, name string) (map[string]int, []string, error) {
+// endpoints are a Service's ready endpoints by pod, with the names of the ports that lead there.
+func (r *Reconciler) endpoints(ctx context.Context, w *world, name string) (map[string][]string, error) {
 	list := &discoveryv1.EndpointSliceList{}
 	err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingFields{indexService: name})
 	if err != nil {
-		return nil, nil, fmt.Errorf("list EndpointSlices of Service %s: %w", name, err)
+		return nil, fmt.Errorf("list EndpointSlices of Service %s: %w", name, err)
 	}
-	pods := map[string]bool{}
+	pods := map[string][]string{}
 	for i := range list.Items {
 		for _, e := range list.Items[i].Endpoints {
-			if e.TargetRef != nil && (e.Conditions.Ready == nil || *e.Conditions.Ready) {
-				pods[e.TargetRef.Name] = true
+			if e.TargetRef == nil || e.Conditions.Ready != nil && !*e.Conditions.Ready {
+				continue
 			}
+			ports := pods[e.TargetRef.Name]
+			for _, p := range list.Items[i].Ports {
+				ports = append(ports, ptr.Deref(p.Name, ""))
+			}
+			pods[e.TargetRef.Name] = ports
 		}
 	}
-	ready := map[string]int{}
-	var foreign []string
-	for pod := range pods {
+	return pods, nil
+}
+
+// countEndpoints counts a Service's ready endpoints by ReplicaSet, and names those that are of no ReplicaSet of ours. A
+// pod counts only if the ports that requests are sent to lead to it.
+func (r *Reconciler) countEndpoints(w *world, s *service) {
+	asked := w.portsAsked(s)
+	s.ready, s.portless, s.foreign = w.countPods(s.pods, asked)
+	if s.twin == nil {
+		return
+	}
+	s.twinReady, _, _ = w.countPods(s.twinPods, asked)
+	s.readySince = r.firstReady.since(s.twin.UID, len(s.twinReady) > 0, w.now)
+}
+
+func (w *world) countPods(pods map[string][]string, asked []string) (ready map[string]int, portless map[string]string, foreign []string) {
+	ready, portless = map[string]int{}, map[string]string{}
+	for pod, ports := range pods {
 		i := slices.IndexFunc(w.sets, func(rs *unstructured.Unstructured) bool { return deployment.Names(rs, pod) })
-		if i >= 0 {
-			ready[w.sets[i].GetName()]++
-		} else {
+		switch missing := missingPort(asked, ports); {
+		case i < 0:
 			foreign = append(foreign, pod)
+		case missing != "":
+			portless[w.sets[i].GetName()] = missing
+		default:
+			ready[w.sets[i].GetName()]++
 		}
 	}
 	slices.Sort(foreign)
-	return ready, foreign, nil
+	return ready, portless, foreign
 }
 
 // turned says whether a Service leads to the new revision.
@@ -193,20 +213,16 @@ func (w *world) turned() bool {
 }
 
 func (s *service) observed(w *world) release.Service {
-	stable, canary := w.hashes()
+	stable, canary := w.track(w.stable()), w.trackOf(release.SelectsCanary)
 	out := release.Service{
-		Name: s.object.Name, Held: s.hold != nil, Routed: s.routed, Selects: release.SelectsAll,
+		Name: s.object.Name, Held: s.hold != nil && w.holdsNow(s.hold), Routed: s.routed, Selects: s.selects(w),
 		ReadyStable: s.ready[nameOf(w.stable())], ReadyCanary: s.ready[nameOf(w.canary())],
+		MissesStable: stable.misses(s.original), MissesCanary: canary.misses(s.original), Own: labels.FormatLabels(s.original),
+		Problem: s.problem(w),
 	}
-	switch s.object.Spec.Selector[v1alpha1.LabelPodTemplateHash] {
-	case "":
-	case stable:
-		out.Selects = release.SelectsStable
-	case canary:
-		out.Selects = release.SelectsCanary
-	}
-	if s.twin != nil && canary != "" && w.ours(s.twin) {
-		out.CanaryExists = s.twin.Spec.Selector[v1alpha1.LabelPodTemplateHash] == canary
+	if s.twin != nil && canary.hash != "" && w.ours(s.twin) {
+		of := s.twin.Spec.Selector
+		out.CanaryExists = of[v1alpha1.LabelPodTemplateHash] == canary.hash && (canary.labels == nil || maps.Equal(of, canary.narrow(s.original)))
 		out.CanaryReady = s.twinReady[nameOf(w.canary())]
 	}
 	return out
@@ -214,30 +230,4 @@ func (s *service) observed(w *world) release.Service {
 
 func serviceTarget(name string) v1alpha1.HoldTarget {
 	return v1alpha1.HoldTarget{APIVersion: "v1", Kind: "Service", Name: name}
-}
-
-// narrowed is a selector with our mark set to hash, or, with an empty hash, taken off.
-func narrowed(selector map[string]string, hash string) map[string]string {
-	out := make(map[string]string, len(selector)+1)
-	for k, v := range selector {
-		if k != v1alpha1.LabelPodTemplateHash {
-			out[k] = v
-		}
-	}
-	if hash != "" {
-		out[v1alpha1.LabelPodTemplateHash] = hash
-	}
-	return out
-}
-
-func equalSelectors(a, b map[string]string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for k, v := range a {
-		if b[k] != v {
-			return false
-		}
-	}
-	return true
 }

@@ -68,7 +68,8 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 		return fmt.Errorf("make controller: %w", err)
 	}
 	r.woken = make(chan event.GenericEvent)
-	m := &mapper{reader: mgr.GetClient(), looks: &r.looks}
+	r.init()
+	m := &mapper{reader: mgr.GetClient(), looks: &r.looks, fronts: r.fronts}
 	deploy, sets := untyped(deployment.Kind), untyped(deployment.ReplicaSetKind)
 	sources := []source.Source{
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Rollout{}, &handler.EnqueueRequestForObject{}),
@@ -144,13 +145,16 @@ func condenseRelease(in any) (any, error) {
 	return rel, nil
 }
 
-// condenseEndpoints keeps which pods are ready, and nothing else.
+// condenseEndpoints keeps which pods are ready and which ports lead there, and nothing else.
 func condenseEndpoints(in any) (any, error) {
 	s, ok := in.(*discoveryv1.EndpointSlice)
 	if !ok {
 		return in, nil
 	}
-	s.ManagedFields, s.Annotations, s.Ports = nil, nil, nil
+	s.ManagedFields, s.Annotations = nil, nil
+	for i, p := range s.Ports {
+		s.Ports[i] = discoveryv1.EndpointPort{Name: p.Name}
+	}
 	for i, e := range s.Endpoints {
 		kept := discoveryv1.Endpoint{Conditions: discoveryv1.EndpointConditions{Ready: e.Conditions.Ready}}
 		if e.TargetRef != nil {
@@ -229,6 +233,7 @@ func untyped(gvk schema.GroupVersionKind) *unstructured.Unstructured {
 type mapper struct {
 	reader client.Reader
 	looks  *looks
+	fronts *fronts
 }
 
 // names of Rollouts in the object's namespace.
@@ -328,7 +333,8 @@ func (m *mapper) ofReplicaSet(ctx context.Context, o client.Object) []string {
 }
 
 func (m *mapper) ofService(ctx context.Context, o client.Object) []string {
-	return append(byLabel(o), m.holders(ctx, o.GetNamespace(), "Service/"+o.GetName())...)
+	names := append(byLabel(o), m.holders(ctx, o.GetNamespace(), "Service/"+o.GetName())...)
+	return append(names, m.fronts.of(client.ObjectKeyFromObject(o))...)
 }
 
 func (m *mapper) ofEndpoints(ctx context.Context, o client.Object) []string {

@@ -45,8 +45,11 @@ func (r *Reconciler) problem(w *world) string {
 	for _, p := range release.Validate(spec) {
 		return p.String()
 	}
+	if p := w.checkLeaving(); p != "" {
+		return p
+	}
 	if len(plan.Traffic) == 0 {
-		return ""
+		return w.undivided()
 	}
 	if len(w.services) == 0 {
 		return preflight.NoService(w.rollout.Namespace, w.deploy.GetName(), w.template.Labels)
@@ -104,16 +107,9 @@ func (r *Reconciler) start(ctx context.Context, write *kube.Writer, w *world, re
 func (r *Reconciler) newRelease(w *world, to v1alpha1.Revision) *v1alpha1.Release {
 	number := max(w.lastNumber(), w.taken) + 1
 	from := *w.settled
-	plan := *w.plan.DeepCopy()
 	cause := w.cause()
 	author, authors := w.authors()
-	if cause == v1alpha1.CauseRollback {
-		// A revision that was released before goes at once: capacity is waited for, nothing else. Its
-		// measurements and approvals were had then.
-		plan.Steps = plan.Steps[len(plan.Steps)-1:]
-		plan.Steps[0] = v1alpha1.CanaryStep{Name: "rollback", Weight: plan.Steps[0].Weight}
-		plan.Analysis, plan.Templates = nil, nil
-	}
+	plan := planFor(w.plan, cause)
 	shared := deployment.Shared(deployment.TemplateOf(w.stable()), w.template)
 	yes := true
 	return &v1alpha1.Release{

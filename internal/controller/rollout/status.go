@@ -279,6 +279,9 @@ func (r *Reconciler) report(ctx context.Context, write *kube.Writer, w *world, c
 	switch phase {
 	case v1alpha1.RolloutHealthy:
 		ready = metav1.ConditionTrue
+		if reason.Code != ReasonHealthy {
+			s.WaitingFor = keepSince(w.rollout.Status.WaitingFor, waiting(reason, w.now), w.now)
+		}
 	case v1alpha1.RolloutStalled, v1alpha1.RolloutRejected:
 		stalled = metav1.ConditionTrue
 		s.WaitingFor = keepSince(w.rollout.Status.WaitingFor, waiting(reason, w.now), w.now)

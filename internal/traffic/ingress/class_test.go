@@ -33,7 +33,7 @@ func anIngress(namespace, name, class, host, path, service string, annotations .
 
 const isCanary = "nginx.ingress.kubernetes.io/canary"
 
-// TestFaultB8Class: an Ingress whose controller does not read ingress-nginx's annotations would get 20 % of nothing. It is
+// TestFaultB8Class: an Ingress whose controller does not read ingress-nginx's annotations would get 20% of nothing. It is
 // refused, with the field that says otherwise, unless the Rollout says so.
 func TestFaultB8Class(t *testing.T) {
 	legacy := []string{"kubernetes.io/ingress.class", "nginx"}

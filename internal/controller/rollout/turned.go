@@ -1,0 +1,154 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/release"
+)
+
+// This file looks after the Services while no release is under way. Mostly there is nothing to do. But a Service whose
+// selector was changed together with the labels of pods that are held, or were rejected, would lead to nobody: it is kept
+// on the pods that run.
+
+// settleService gives a Service back as the team wrote it, or keeps it where that selector matches no pod that runs. When
+// the Rollout goes it can be kept no longer: then it gets the team's keys with the values that the running pods bear.
+func (c *carrier) settleService(ctx context.Context, s *service) error {
+	after := s.object.DeepCopy()
+	after.Spec.Selector = s.original
+	switch runs := c.w.runsNow(); {
+	case !runs.misses(s.original):
+	case c.w.rollout.DeletionTimestamp != nil:
+		if fitted := runs.fitted(s.original); len(fitted) > 0 {
+			after.Spec.Selector = fitted
+		}
+	case s.hold != nil:
+		return c.keep(ctx, s)
+	}
+	return c.write.Patch(ctx, s.object, after)
+}
+
+// keep holds a Service to the pods that run.
+func (c *carrier) keep(ctx context.Context, s *service) error {
+	if err := c.hold(ctx, s.hold, serviceTarget(s.object.Name), map[string]any{"selector": s.original}); err != nil {
+		return err
+	}
+	after := s.object.DeepCopy()
+	after.Spec.Selector = c.w.runsNow().narrow(s.original)
+	return c.write.Patch(ctx, s.object, after)
+}
+
+// runsNow is the version whose pods run while no release moves the Services: the stable one, or the new one once the
+// workload has it.
+func (w *world) runsNow() track {
+	rel := w.active()
+	switch {
+	case w.deploy == nil:
+		return track{}
+	case rel != nil && rel.Status.Phase == v1alpha1.ReleaseCompleting && rel.Status.Memory != nil && rel.Status.Memory.HandedOver:
+		return w.track(w.canary())
+	}
+	return w.track(w.stable())
+}
+
+// keepServed keeps the Services that the team has turned to pods which are held and so do not run.
+func (r *Reconciler) keepServed(ctx context.Context, write *kube.Writer, w *world) error {
+	if w.settled == nil || w.settled.Hash == w.template.Hash || w.deploy.GetLabels()[v1alpha1.LabelRollout] != w.rollout.Name {
+		return nil
+	}
+	return (&carrier{r: r, write: write, w: w}).keepTurned(ctx)
+}
+
+// keepTurned keeps each Service that selects the pods of the workload's template and none of those that run.
+func (c *carrier) keepTurned(ctx context.Context) error {
+	for _, s := range c.w.services {
+		turned := selects(unhashed(s.original), c.w.template.Labels)
+		if s.hold != nil || !turned || !c.w.runsNow().misses(s.original) {
+			continue
+		}
+		if err := c.keep(ctx, s); err != nil {
+			return err
+		}
+		s.kept = true
+	}
+	return nil
+}
+
+// undivided says which Service leads to one of the two versions only. Without traffic layers the two share by number what
+// a Service gets, so it has to lead to both.
+func (w *world) undivided() string {
+	for _, s := range w.services {
+		if !w.track(w.stable()).misses(s.original) {
+			continue
+		}
+		return fmt.Sprintf("the Service %q selects %s, which the new pods bear and the stable ones do not (%s): without spec.traffic both share by number what a Service gets, so it has to select both; it stays on the stable pods meanwhile. Give it a selector that both bear, or name a traffic layer in spec.traffic",
+			s.object.Name, labels.FormatLabels(s.original), labels.FormatLabels(w.track(w.stable()).labels))
+	}
+	return ""
+}
+
+// apart looks after the Services in a release without traffic layers, which the release itself does not touch: one that
+// would lead to the new pods alone is kept on the stable ones, and given back when it leads to both.
+func (c *carrier) apart(ctx context.Context) error {
+	if len(c.w.traffic()) > 0 {
+		return nil
+	}
+	if c.w.trouble == "" && c.w.deploy != nil {
+		c.w.trouble = c.w.undivided()
+	}
+	for _, s := range c.w.services {
+		if s.hold == nil {
+			continue
+		}
+		if err := c.settleService(ctx, s); err != nil {
+			return err
+		}
+		if !c.w.keepsHold(s.hold) {
+			if err := c.write.Delete(ctx, s.hold); err != nil {
+				return err
+			}
+		}
+	}
+	if err := c.keepTurned(ctx); err != nil {
+		return err
+	}
+	c.w.services = nil
+	return nil
+}
+
+// keepsHold says whether a Hold stays while no release is under way.
+func (w *world) keepsHold(h *v1alpha1.Hold) bool {
+	if w.rollout.DeletionTimestamp != nil {
+		return false
+	}
+	for _, s := range w.services {
+		if s.hold == h {
+			return w.runsNow().misses(s.original)
+		}
+	}
+	return false
+}
+
+// servicesAtRest says what is the matter with the Services while no release is under way, if anything is.
+func (w *world) servicesAtRest() (v1alpha1.RolloutPhase, release.Reason) {
+	for _, s := range w.lost {
+		return v1alpha1.RolloutDegraded, release.Reason{
+			Code: ReasonServiceLost, Who: "anyone who may change the Service or the workload",
+			Message: fmt.Sprintf("the Service %q selects %s, and no pod: the pods of Deployment %q bear %s; apply the Deployment that goes with it, or give the Service its former selector",
+				s.Name, labels.FormatLabels(s.Spec.Selector), w.deploy.GetName(), labels.FormatLabels(w.template.Labels)),
+		}
+	}
+	for _, s := range w.services {
+		if (s.hold != nil || s.kept) && w.runsNow().misses(s.original) {
+			return v1alpha1.RolloutHealthy, release.Reason{
+				Code: release.ReasonServiceKept, Who: "anyone who may change the Service or the workload",
+				Message: release.KeptMessage(s.object.Name, labels.FormatLabels(s.original), "running"),
+			}
+		}
+	}
+	return "", release.Reason{}
+}

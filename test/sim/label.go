@@ -1,0 +1,155 @@
+package sim
+
+import "github.com/sluice-dev/sluice/internal/release"
+
+// This file has the label that versions of the workload may bear different values of, and the Services that select by it.
+
+// label is the value that a version's pods bear.
+func (w *World) label(v Version) int {
+	if v >= Versions {
+		return 1
+	}
+	return max(w.Labels[v], 1)
+}
+
+// selects says whether a selector matches a version's pods.
+func (w *World) selects(s Selector, v Version) bool {
+	return (s.Hash == NoVersion || s.Hash == v) && (s.Label == 0 || s.Label == w.label(v))
+}
+
+// narrow is the team's selector for one version: with the value that its pods bear, and its hash.
+func (w *World) narrow(own Selector, v Version) Selector {
+	if own.Label != 0 && !w.Fumble.HashOnly {
+		own.Label = w.label(v)
+	}
+	own.Hash = v
+	return own
+}
+
+// ownSelector is what the team wrote last, as far as a picture of the world shows it: what is kept in the Hold, unless the
+// Service is neither that nor one of the two versions' selectors; then what it is, without the hash.
+func (w *World) ownSelector(t *table, n int, versions ...Version) Selector {
+	now := must[Service](t, serviceKey(n)).Selector
+	if h, held := at[Hold](t, serviceHoldKey(n)); held {
+		own := Selector{Team: h.Team, Label: h.Label, Hash: NoVersion}
+		if now == own {
+			return own
+		}
+		for _, v := range versions {
+			if now == w.narrow(own, v) {
+				return own
+			}
+		}
+	}
+	now.Hash = NoVersion
+	return now
+}
+
+// relabel is an edit of a Service's selector: it selects by another value of the label. Merged, the hash stays that a
+// release has added, as kubectl leaves it.
+func (w *World) relabel(n, label int, merged bool) {
+	s, ok := w.service(n)
+	if !ok || n >= w.Services {
+		return
+	}
+	w.manifest.service[n]++
+	w.manifest.label[n] = label
+	s.Selector.Team, s.Selector.Label = w.manifest.service[n], label
+	if !merged {
+		s.Selector.Hash = NoVersion
+	}
+	w.put(Person, serviceKey(n), s)
+	w.checks.excuse.overwritten(w.Tick)
+	w.checks.excuse.relabelled = true
+}
+
+// keepServices is what the hands do about the Services while no release is under way: each is given back, or kept on the
+// version that runs where its own selector matches none of that version's pods. A Service that was turned to pods which are
+// held is kept as well. It says whether there is anything to do.
+func (h *hands) keepServices(w *World, rollout Rollout, d Deployment) bool {
+	n := len(h.queue)
+	for i := range w.Services {
+		s, ok := at[Service](&h.view.table, serviceKey(i))
+		if !ok {
+			continue
+		}
+		own := w.ownSelector(&h.view.table, i, rollout.Stable)
+		held := h.view.get(serviceHoldKey(i)).Value != nil
+		misses := !w.selects(own, rollout.Stable)
+		turned := d.Template != rollout.Stable && w.selects(own, d.Template)
+		want := own
+		switch {
+		case rollout.Removing && misses && held:
+			want.Label = w.label(rollout.Stable)
+		case !rollout.Removing && misses && (held || turned):
+			want = w.narrow(own, rollout.Stable)
+			h.hold(serviceHoldKey(i), h.holdNumber(i), own)
+		case !held:
+			continue
+		}
+		if s.Selector != want {
+			h.add(serviceKey(i), func(current any) any {
+				s := current.(Service)
+				s.Selector = want
+				return s
+			})
+		}
+		if want.Hash == NoVersion {
+			h.remove(serviceHoldKey(i))
+		}
+	}
+	return len(h.queue) > n
+}
+
+// fitting is the team's selector, or, where that matches no pod of the version that is left when the Rollout goes, what
+// these pods bear instead.
+func (w *World) fitting(own Selector, from, to Version, r Release) Selector {
+	left := from
+	if r.Memory.Phase == release.Completing {
+		left = to
+	}
+	if !w.selects(own, left) {
+		own.Label = w.label(left)
+	}
+	return own
+}
+
+func (h *hands) holdNumber(n int) int { return must[Hold](&h.view.table, serviceHoldKey(n)).Release }
+
+// keepUndivided does the same for a release without layers: a Service that would lead to the new pods alone is kept on the
+// stable ones.
+func (h *hands) keepUndivided(w *World, r Release) bool {
+	d, ok := at[Deployment](&h.view.table, deploymentKey)
+	rollout, managed := at[Rollout](&h.view.table, rolloutKey)
+	if !ok || !managed || len(r.Spec.Layers) > 0 {
+		return false
+	}
+	rollout.Stable = versionOf(r.Spec.From)
+	if r.Memory.Phase == release.Completing && r.Memory.HandedOver {
+		rollout.Stable = versionOf(r.Spec.To)
+	}
+	return h.keepServices(w, rollout, d)
+}
+
+// undivided says whether a Service leads to one of the two versions only, so that their pods cannot share what it gets.
+func (w *World) undivided(t *table, from, to Version) bool {
+	for n := range w.Services {
+		own := w.ownSelector(t, n, from, to)
+		_, ok := at[Service](t, serviceKey(n))
+		_, held := at[Hold](t, serviceHoldKey(n))
+		if ok && len(w.Plan.Layers) == 0 && (held || w.selects(own, to)) && !w.selects(own, from) {
+			return true
+		}
+	}
+	return false
+}
+
+// leavingService says whether a layer leads to a Service that the new version's pods would leave: a release is refused.
+func (w *World) leavingService(t *table, to Version) bool {
+	for n := range w.Routed {
+		if s, ok := at[Service](t, serviceKey(n)); ok && s.Selector.Hash == NoVersion && !w.selects(s.Selector, to) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,61 @@
+package sim
+
+import "fmt"
+
+// changeStories are what the team changes beside the pod template: a Service that selects by another label, together with
+// the pods or alone, at every step; and the Rollout's steps, at every step.
+func changeStories(add func(string, ...Trigger) *Scenario) {
+	labels := func(s *Scenario) *Scenario {
+		s.Config.Labels[1], s.Config.Labels[2] = 2, 2
+		s.Every = gateStride
+		return s
+	}
+	relabel := Action{Verb: DoRelabel, M: 2}
+	// A chart changes a label of the pods and the Service's selector in one go.
+	labels(add("chart", on(always, relabel)))
+	labels(add("chart-service-first", Trigger{When: always, Do: []Action{relabel}})).before(4)
+	labels(add("chart-service-later", later(6, always, relabel)))
+	labels(add("chart-abort", on(always, relabel), on(reached(1), Action{Verb: DoAbort}))).ends("AbortedByUser")
+	labels(add("chart-abort-then-fix", on(always, relabel), on(reached(1), Action{Verb: DoAbort}), later(8, aborted, Action{Verb: DoEdit, N: 2})))
+	labels(add("chart-abort-then-back", on(always, relabel), on(reached(1), Action{Verb: DoAbort}),
+		later(8, aborted, Action{Verb: DoEdit, N: 0}, Action{Verb: DoRelabel, M: 1}))).ends("AbortedByUser")
+	labels(add("chart-remove", on(always, relabel), on(reached(1), Action{Verb: DoRemove}))).ends("RolloutRemoved")
+	labels(add("chart-edit", on(always, relabel), on(reached(1), Action{Verb: DoEdit, N: 2})))
+	labels(add("chart-shut", on(always, relabel, Action{Verb: DoShut, N: 60})))
+	for step := range 3 {
+		for _, when := range []struct {
+			name string
+			f    func(*World) bool
+		}{{"at", reached(step)}, {"before", begun(step)}} {
+			name := fmt.Sprintf("%s-%d", when.name, step+1)
+			labels(add("relabel-"+name, on(when.f, relabel)))
+			labels(add("relabel-merged-"+name, on(when.f, Action{Verb: DoRelabel, M: 12})))
+			add("plan-"+name, on(when.f, Action{Verb: DoPlan})).Every = gateStride
+		}
+	}
+	for _, c := range completions {
+		labels(add("relabel-when-"+c.name, on(c.when, relabel)))
+		add("plan-when-"+c.name, on(c.when, Action{Verb: DoPlan})).Every = gateStride
+	}
+	add("plan-with-image", on(always, Action{Verb: DoPlan})).Every = gateStride
+	add("plan-later", later(2, always, Action{Verb: DoPlan})).Every = gateStride
+	add("plan-all-the-time", on(always, Action{Verb: DoPlan})).edits(60)
+	for step := range 2 {
+		add(fmt.Sprintf("stable-down-before-%d", step+1), on(begun(step), Action{Verb: DoOutage, M: 30})).Every = gateStride
+	}
+}
+
+// before has the first trigger, which edits the pod template, wait so many ticks.
+func (s *Scenario) before(ticks int) *Scenario {
+	s.Triggers[0].Wait = ticks
+	return s
+}
+
+// edits has the Rollout's steps edited in each of so many ticks.
+func (s *Scenario) edits(ticks int) *Scenario {
+	for i := range ticks {
+		s.Triggers = append(s.Triggers, later(i, always, Action{Verb: DoPlan}))
+	}
+	s.Every = 6 * gateStride
+	return s
+}
