@@ -15,20 +15,22 @@ import (
 // readMemory is what the release remembers. One that has written nothing yet began when it was made; one whose memory
 // somebody has taken away is at no step that there is, and says so.
 func readMemory(rel *v1alpha1.Release, now time.Time) release.Memory {
-	m := rel.Status.Memory
+	m, began := rel.Status.Memory, timeOf(rel.Status.StartedAt)
+	if began.IsZero() {
+		began = rel.CreationTimestamp.Time
+	}
+	if began.IsZero() {
+		began = now
+	}
 	switch {
 	case m == nil && rel.Status.Phase != "":
 		m = &v1alpha1.ReleaseMemory{Step: -1}
 	case m == nil:
-		began := rel.CreationTimestamp.Time
-		if began.IsZero() {
-			began = now
-		}
 		return release.Begin(began)
 	}
 	return release.Memory{
 		Phase: release.Phase(rel.Status.Phase), Step: int(m.Step),
-		StartedAt: timeOf(rel.Status.StartedAt), StepStartedAt: microOf(m.StepStartedAt), StepReachedAt: microOf(m.StepReachedAt),
+		StartedAt: began, StepStartedAt: microOf(m.StepStartedAt), StepReachedAt: microOf(m.StepReachedAt),
 		Stood: durationOf(m.Stood), Losses: int(m.Losses),
 		Promoted: m.Promoted, Full: m.Full, PausedBy: m.PausedBy, PausedAt: microOf(m.PausedAt),
 		Layers: readLayers(m.Layers), DrainFrom: microOf(m.DrainFrom), DownSince: microOf(m.DownSince), HandedOver: m.HandedOver, Overdue: m.Overdue,

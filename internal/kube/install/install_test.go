@@ -387,7 +387,7 @@ func letGo(c *playground.Cluster) func(context.Context, []string) error {
 		if err != nil {
 			return err
 		}
-		free := []byte(`{"metadata":{"labels":{"sluice.dev/rollout":null},"annotations":{"sluice.dev/held-change-by":null}},"spec":{"paused":null}}`)
+		free := []byte(`{"metadata":{"labels":{"sluice.dev/rollout":null},"annotations":{"sluice.dev/held-change-by":null,"sluice.dev/held-authors":null}},"spec":{"paused":null}}`)
 		_, err = client.Resource(deployments).Namespace("default").Patch(ctx, "shop", types.MergePatchType, free, metav1.PatchOptions{})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return err

@@ -44,7 +44,7 @@ func someNamespaces(t *testing.T, c *playground.Cluster) {
 		t.Errorf("the same again changes something:\n%s", out)
 	}
 	_, err := runInstall(t.Context(), c.Config, install.Options{})
-	wantError(t, err, "Sluice is installed here for some namespaces only: repeat --namespaces "+sorted(a, b)+", or give it rights in all by --all-namespaces")
+	wantError(t, err, "this Sluice is installed for some namespaces only: repeat --namespaces "+sorted(a, b)+", or give it rights in all by --all-namespaces")
 
 	makeRolloutIn(t, c, b, "shop")
 	_, err = runInstall(t.Context(), c.Config, install.Options{Namespaces: []string{a}})

@@ -2,7 +2,6 @@
 package boundtest
 
 import (
-	"encoding/json"
 	"fmt"
 	"sync"
 
@@ -12,6 +11,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/sluice-dev/sluice/deploy"
 )
