@@ -56,6 +56,13 @@ func (t *turn) unsettledLongEnough() bool {
 // and it is empty: it would be the workload's newest, and the first to grow again. One without pods that this release
 // has not handed over is left to the workload: it belongs to its history.
 func (t *turn) takeBack() Reason {
+	if r := t.held(); r.Code != "" {
+		return r
+	}
+	if t.o.Workload.Loose > 0 && t.o.Workload.Held {
+		return t.takenBack()
+	}
+	t.endLoose()
 	c := t.o.Canary
 	history := c.Desired == 0 && c.Pods == 0 && !t.m.HandedOver && !t.servesByService()
 	if !c.Adopted || history || t.goneItsWay() {
@@ -100,11 +107,14 @@ func (t *turn) servicesBack() Reason {
 	for i := range t.o.Services {
 		sv := &t.o.Services[i]
 		idle := sv.Selects == SelectsAll && t.o.Canary.Pods == 0 && t.o.Canary.Desired == 0
-		if sv.Selects == SelectsStable || idle && !t.keeps(sv) {
+		if sv.Selects == SelectsStable && !t.standsIn() || idle && !t.keeps(sv) {
 			continue
 		}
 		waits = sv.Name
-		if t.canPointToStable(sv) {
+		switch {
+		case t.standsIn():
+			t.serveByNew()
+		case t.canPointToStable(sv):
 			t.do(SelectService{Service: sv.Name, To: SelectsStable})
 		}
 	}
@@ -224,6 +234,10 @@ func (t *turn) podsStopping() Reason {
 func (t *turn) canaryGone() Reason {
 	c := t.o.Canary
 	if c.Adopted || c.Pods == 0 && c.Desired == 0 {
+		if t.o.Workload.Taken > 0 {
+			return awaiting(ReasonStableNotReady, byKubernetes, "%d of %d stable pods are ready to take over from those that the resumed workload has started%s",
+				t.o.Stable.Ready, t.o.demand(), problemOf(t.o.Stable.Problem))
+		}
 		return Reason{}
 	}
 	if c.Exists && c.Desired > 0 {
@@ -232,17 +246,19 @@ func (t *turn) canaryGone() Reason {
 	return t.podsStopping()
 }
 
+// leaving: the Rollout goes, so nothing is held any more afterwards.
+func (t *turn) leaving() bool { return t.o.Removing || t.m.End == RolloutRemoved }
+
 // settleHold ends the hold on the workload where its template may run: it is the stable one, or is made so. A
 // template that was rejected, or is newer, stays held, unless the Rollout itself goes.
 func (t *turn) settleHold() Reason {
 	w := t.o.Workload
-	leaving := t.o.Removing || t.m.End == RolloutRemoved
 	switch {
 	case !w.Exists || t.goneItsWay() && t.o.Canary.Pods > 0:
 		return Reason{}
-	case w.Desired == t.s.To && (t.s.Revert || leaving):
+	case w.Desired == t.s.To && (t.s.Revert || t.leaving()):
 		t.do(RevertTemplate{})
-	case t.isToLetGo() && (w.Desired == t.s.From || leaving):
+	case t.isToLetGo() && (w.Desired == t.s.From || t.leaving()):
 		t.do(ReleaseHold{})
 	default:
 		return Reason{}

@@ -126,7 +126,7 @@ func (t *turn) wanted(sv *Service) Selection {
 	switch {
 	case c.Exists && c.Ready >= t.o.demand():
 		return SelectsCanary
-	case sv.Selects == SelectsCanary && c.Ready > 0:
+	case sv.Selects == SelectsCanary && c.Ready > 0 || t.standsIn():
 		return SelectsCanary
 	}
 	return SelectsStable

@@ -15,6 +15,7 @@ func Decide(s Spec, o Observed, m Memory, now time.Time) Outcome {
 	t.answer()
 	t.endIfDue()
 	t.run()
+	t.watchStable() // The phase may be another one by now.
 	t.tellDown()
 	return t.outcome(m)
 }
@@ -40,6 +41,7 @@ func newTurn(s Spec, o Observed, m Memory, now time.Time) *turn {
 	t.broken = m.problem(s)
 	t.m = m.sane(s, t.now)
 	t.lookAtLayers()
+	t.watchStable()
 	return t
 }
 

@@ -56,8 +56,15 @@ type Unroute struct{ Layer string }
 // repeated.
 type HandOver struct{}
 
-// TakeBack takes the canary's ReplicaSet back from the workload (an edit or a change of scale crossed the hand-over).
+// HoldWorkload pauses the workload: somebody has resumed it although its new revision is being released.
+type HoldWorkload struct{}
+
+// TakeBack takes from the workload what it must not have: the canary's ReplicaSet (an edit or a change of scale crossed
+// the hand-over), and those that it has made while it was resumed.
 type TakeBack struct{}
+
+// RemoveLoose removes the ReplicaSets that were taken from the workload beside the canary's.
+type RemoveLoose struct{}
 
 // ReleaseHold lets the workload go: it is no longer kept paused.
 type ReleaseHold struct{}
@@ -81,6 +88,8 @@ func (RemoveCanaryService) action() {}
 func (Route) action()               {}
 func (Unroute) action()             {}
 func (HandOver) action()            {}
+func (HoldWorkload) action()        {}
+func (RemoveLoose) action()         {}
 func (TakeBack) action()            {}
 func (ReleaseHold) action()         {}
 func (RevertTemplate) action()      {}

@@ -28,6 +28,47 @@ func (t *turn) stableDown() bool {
 	return t.o.Workload.Exists && t.o.demand() > 0 && t.o.Stable.Ready == 0
 }
 
+// standInAfter is how long the stable revision must have been without a ready pod before a Service that Sluice has narrowed
+// to it leads to the new pods instead.
+const standInAfter = 10 * time.Second
+
+// watchStable notes since when the stable revision has had no ready pod. After the hand-over it has none to have.
+func (t *turn) watchStable() {
+	switch {
+	case t.m.Phase.Terminal() || t.handedOver():
+	case !t.stableDown():
+		t.m.DownSince = time.Time{}
+	case t.m.DownSince.IsZero():
+		t.m.DownSince = t.now
+	}
+}
+
+// standsIn says that the new pods answer in the place of stable ones: none of these has been ready for a while, and a
+// narrowed Service would lead to nobody although there are pods that can answer.
+func (t *turn) standsIn() bool {
+	if t.split() || !t.stableDown() || t.o.Canary.Ready == 0 || t.m.DownSince.IsZero() {
+		return false
+	}
+	end := t.m.DownSince.Add(standInAfter)
+	t.wake(end)
+	return !t.now.Before(end)
+}
+
+// serveByNew points every Service at the new pods.
+func (t *turn) serveByNew() Reason {
+	var waits string
+	for i := range t.o.Services {
+		if sv := &t.o.Services[i]; sv.Selects != SelectsCanary || !sv.Held {
+			waits = sv.Name
+			t.do(SelectService{Service: sv.Name, To: SelectsCanary})
+		}
+	}
+	if waits == "" {
+		return Reason{}
+	}
+	return awaiting(ReasonServicesTurning, byKubernetes, "Service %s is being pointed at the new pods, since no stable pod is ready", waits)
+}
+
 // leaveDown goes past all steps when the stable revision serves nothing and the new one can, where the spec says so and
 // nobody has to be asked.
 func (t *turn) leaveDown() (again bool) {
@@ -35,11 +76,7 @@ func (t *turn) leaveDown() (again bool) {
 		return false
 	}
 	if !t.stableDown() {
-		t.m.DownSince = time.Time{}
 		return false
-	}
-	if t.m.DownSince.IsZero() {
-		t.m.DownSince = t.now
 	}
 	if end := t.m.DownSince.Add(downFor); t.now.Before(end) {
 		t.wake(end)
@@ -63,6 +100,10 @@ func (t *turn) tellDown() {
 	if r := t.refuseFull(Decision{}); r.code != "" {
 		says = r.message
 	}
-	t.out.Reason.Message += fmt.Sprintf("; the stable revision has 0 of %d ready pods%s, so its share of the requests fails: %s",
-		t.o.demand(), problemOf(t.o.Stable.Problem), says)
+	comes := "its share of the requests fails"
+	if t.servesByService() {
+		comes = "the new pods get all requests"
+	}
+	t.out.Reason.Message += fmt.Sprintf("; the stable revision has 0 of %d ready pods%s, so %s: %s",
+		t.o.demand(), problemOf(t.o.Stable.Problem), comes, says)
 }

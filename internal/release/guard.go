@@ -70,8 +70,12 @@ func (g *guard) check(a Action) {
 		g.checkUnroute(a)
 	case HandOver:
 		g.checkHandOver()
+	case HoldWorkload:
+		g.must(g.o.Workload.Exists && !g.m.HandedOver && g.o.Workload.Desired != g.s.From, "S21", "a workload would be paused that runs what was released")
 	case TakeBack:
-		g.must(g.o.Canary.Adopted && g.o.Workload.Exists, "S14", "there is nothing to take back")
+		g.must((g.o.Canary.Adopted || g.o.Workload.Loose > 0) && g.o.Workload.Exists, "S14", "there is nothing to take back")
+	case RemoveLoose:
+		g.must(loosePodsIdle(g.o), "S1", "pods would go that the stable ones, of which %d of %d are ready, do not replace yet", g.o.Stable.Ready, g.o.demand())
 	case ReleaseHold:
 		g.checkRelease()
 	case RevertTemplate:
@@ -164,9 +168,10 @@ func (g *guard) checkSelect(a SelectService) {
 func (g *guard) checkToCanary(sv *Service) {
 	c := g.o.Canary
 	after := g.m.HandedOver && c.Adopted && c.Ready > 0 // The old pods are ending.
-	g.must(sv.Selects == SelectsCanary || c.Ready >= g.o.demand() || after, "S4",
+	instead := g.o.demand() > 0 && g.o.Stable.Ready == 0 && c.Ready > 0
+	g.must(sv.Selects == SelectsCanary || c.Ready >= g.o.demand() || after || instead, "S4",
 		"Service %s would select the new pods, of which %d of %d are ready", sv.Name, c.Ready, g.o.demand())
-	g.must(g.m.Phase == Completing, "S11", "Service %s would select the new pods before completion", sv.Name)
+	g.must(g.m.Phase == Completing || instead, "S11", "Service %s would select the new pods before completion", sv.Name)
 }
 
 // checkToStable: a Service that new pods answer needs stable pods for all; for one that new pods answer only by a

@@ -43,6 +43,9 @@ type Workload struct {
 	Held bool
 	// Kept: it is always kept so, for want of a policy that holds it when its template changes.
 	Kept bool
+	// Loose ReplicaSets with pods are of neither version's own: the workload has made them while somebody had resumed it.
+	// Taken are those of them that the release has taken from the workload, so that it goes back to the stable one.
+	Loose, Taken int
 	// Settled: the workload runs the released revision alone: after the hand-over all its pods are of the
 	// canary's ReplicaSet and the old one has none.
 	Settled bool

@@ -46,6 +46,8 @@ const (
 	ReasonHandOverOverdue = "HandOverOverdue"
 	// ReasonStableNotReady: requests cannot go back to stable before more of its pods are ready.
 	ReasonStableNotReady = "StableNotReady"
+	// ReasonPausingAgain: somebody has resumed the workload, and it is being paused again.
+	ReasonPausingAgain = "PausingAgain"
 	// ReasonServiceKept: a Service is not given back, since its own selector would lead to no pod.
 	ReasonServiceKept = "ServiceKept"
 	// ReasonPodsStopping: the new revision's pods are ending.

@@ -72,6 +72,8 @@ func (w *world) deployment() {
 	d, st, c := &w.o.Workload, &w.o.Stable, &w.o.Canary
 	switch {
 	case w.asleep:
+	case d.Loose > 0: // It was resumed, and all its pods are of the new template.
+		st.Desired = 0
 	case !d.Exists:
 		st.Desired = 0
 		if c.Adopted {
@@ -153,8 +155,14 @@ func (w *world) carryOut(a Action) {
 		*l = Layer{Name: l.Name}
 	case HandOver:
 		w.o.Canary.Adopted = true
+	case HoldWorkload:
+		w.o.Workload.Held = true
+	case RemoveLoose:
+		w.o.Workload.Taken = 0
 	case TakeBack:
 		w.o.Canary.Adopted = false
+		w.o.Workload.Taken += w.o.Workload.Loose
+		w.o.Workload.Loose = 0
 	case ReleaseHold:
 		w.o.Workload.Held = false
 	case RevertTemplate:
@@ -219,6 +227,10 @@ func describeAction(a Action) string {
 		return a.Layer + ": give back"
 	case HandOver:
 		return "hand the new ReplicaSet over to the workload"
+	case HoldWorkload:
+		return "pause the workload again"
+	case RemoveLoose:
+		return "remove what the resumed workload has started"
 	case TakeBack:
 		return "take the new ReplicaSet back from the workload"
 	case ReleaseHold:

@@ -1,10 +1,19 @@
 package release
 
+import "slices"
+
 // This file has the gates before the first request: the Services are held to the stable revision, then the
 // new pods start, then their own Services show them.
 
 // ours makes sure that the new ReplicaSet is this release's, and not the workload's, before it is handed over.
 func (t *turn) ours() Reason {
+	if r := t.held(); r.Code != "" {
+		return r
+	}
+	if t.o.Workload.Loose > 0 && !t.m.HandedOver {
+		return t.takenBack()
+	}
+	t.endLoose()
 	c := t.o.Canary
 	switch {
 	case !t.o.Workload.Exists || !c.Adopted:
@@ -18,6 +27,33 @@ func (t *turn) ours() Reason {
 	return t.takenBack()
 }
 
+// held pauses the workload again when somebody has resumed it, which only an admission policy can prevent: its own
+// controller would bring a revision to everybody that is not released.
+func (t *turn) held() Reason {
+	w := &t.o.Workload
+	free := t.m.HandedOver || w.Desired == t.s.From || t.leaving() && w.Desired != t.s.To
+	if !w.Exists || w.Held || free {
+		return Reason{}
+	}
+	t.do(HoldWorkload{})
+	return awaiting(ReasonPausingAgain, byKubernetes,
+		"somebody has resumed the workload, which would bring its pod template to everybody; it is being paused again")
+}
+
+// endLoose ends the pods that were taken from the workload once nobody needs them.
+func (t *turn) endLoose() {
+	if t.o.Workload.Taken > 0 && loosePodsIdle(&t.o) {
+		t.do(RemoveLoose{})
+	}
+}
+
+// loosePodsIdle: no request needs the pods that were taken from the workload: no Service leads to them, or the stable
+// ones carry all.
+func loosePodsIdle(o *Observed) bool {
+	all := func(s Service) bool { return s.Selects == SelectsAll || s.Selects == SelectsOther }
+	return !o.Workload.Exists || o.Stable.Ready >= o.demand() || len(o.Services) > 0 && !slices.ContainsFunc(o.Services, all)
+}
+
 func (t *turn) takenBack() Reason {
 	t.do(TakeBack{})
 	return awaiting(ReasonTakingBack, byKubernetes, "the new ReplicaSet is being taken back from the workload")
@@ -26,6 +62,9 @@ func (t *turn) takenBack() Reason {
 // narrow holds every Service to the stable revision. No new pod may exist before this is seen to be done, or
 // it would get requests by the old selector.
 func (t *turn) narrow() Reason {
+	if t.standsIn() {
+		return t.serveByNew()
+	}
 	var waits string
 	for i := range t.o.Services {
 		sv := &t.o.Services[i]
@@ -65,6 +104,8 @@ func (t *turn) scale() Reason {
 	switch {
 	case !t.split():
 		want = max(podsAhead(&t.s, t.m.Step, t.o.demand()), t.o.Canary.Desired)
+	case t.standsIn():
+		want = max(need, t.o.demand(), t.o.Canary.Desired)
 	case t.o.Stable.Ready < t.o.demand():
 		want = max(need, t.o.Canary.Desired)
 	}

@@ -249,6 +249,7 @@ func (t *turn) standStill(r Reason) (again bool) {
 	if t.o.Canary.Exists {
 		t.first(pausedStep)
 	} else {
+		t.held()
 		t.keepStableServed()
 	}
 	t.out.Reason = r

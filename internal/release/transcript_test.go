@@ -70,6 +70,8 @@ func (p *play) command(t *testing.T, d *datadriven.TestData) string {
 		p.editService(d)
 	case "overwrite":
 		p.overwrite(t, d)
+	case "resumed": // By somebody, in mid-release.
+		w.o.Workload.Held, w.o.Workload.Loose = false, 1
 	case "history":
 		w.o.Canary = Track{Exists: true, Adopted: true}
 	case "delete":

@@ -14,6 +14,10 @@ var (
 
 // atZero keeps a release waiting while the workload is to have no pods.
 func (t *turn) atZero() (again bool) {
+	if r := t.held(); r.Code != "" {
+		t.out.Reason, _ = t.bounded(r)
+		return false
+	}
 	refused := t.refuseFull(Decision{})
 	if t.beganAtZero() && refused.code == "" {
 		t.happened("ReleasedAtZero", "",

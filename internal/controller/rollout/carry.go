@@ -51,8 +51,12 @@ func (c *carrier) do(ctx context.Context, a release.Action) error {
 		return c.unroute(ctx, a.Layer)
 	case release.HandOver:
 		return c.handOver(ctx)
+	case release.HoldWorkload:
+		return c.r.holdAgain(ctx, c.write, c.w)
 	case release.TakeBack:
 		return c.takeBack(ctx)
+	case release.RemoveLoose:
+		return c.removeLoose(ctx)
 	case release.ReleaseHold:
 		return c.r.letGo(ctx, c.write, c.w)
 	case release.RevertTemplate:
@@ -355,7 +359,23 @@ func (c *carrier) takeBack(ctx context.Context) error {
 			return err
 		}
 	}
+	free, _ := c.w.loose(c.rel)
+	for _, rs := range free {
+		if err := c.write.Patch(ctx, rs, deployment.Taken(rs, ownerOf(c.rel), c.labels())); err != nil {
+			return err
+		}
+	}
 	return c.r.unmark(ctx, c.write, c.w)
+}
+
+func (c *carrier) removeLoose(ctx context.Context) error {
+	_, taken := c.w.loose(c.rel)
+	for _, rs := range taken {
+		if err := c.write.Delete(ctx, rs); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unmark undoes the first half of a hand-over that was not finished or is taken back.

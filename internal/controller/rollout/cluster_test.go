@@ -511,8 +511,8 @@ func (c *cluster) runDeployment(d *unstructured.Unstructured) bool {
 			}
 		}
 	}
-	if current == nil && deployment.Paused(d) {
-		return moved
+	if deployment.Paused(d) {
+		return c.keepSize(d, owned, current) || moved
 	}
 	if current == nil {
 		yes := true
@@ -546,6 +546,41 @@ func (c *cluster) runDeployment(d *unstructured.Unstructured) bool {
 		_ = unstructured.SetNestedField(after.Object, int64(want), "spec", "replicas")
 		if !equality.Semantic.DeepEqual(rs.Object, after.Object) {
 			c.update(after)
+			moved = true
+		}
+	}
+	return moved
+}
+
+// keepSize is what the Deployment controller does while the Deployment is paused: its only ReplicaSet with pods, or else
+// its newest one, has the Deployment's size; if several have pods and the one of the template is full, the others end.
+func (c *cluster) keepSize(d *unstructured.Unstructured, owned []*unstructured.Unstructured, current *unstructured.Unstructured) bool {
+	c.t.Helper()
+	var active []*unstructured.Unstructured
+	for _, rs := range owned {
+		if deployment.Replicas(rs) > 0 {
+			active = append(active, rs)
+		}
+	}
+	want := map[types.UID]int{}
+	full := current != nil && deployment.ReadTrack(current, d.GetUID()).Ready >= deployment.Replicas(d)
+	switch {
+	case len(active) == 1:
+		want[active[0].GetUID()] = deployment.Replicas(d)
+	case len(active) == 0 && current != nil:
+		want[current.GetUID()] = deployment.Replicas(d)
+	case len(active) == 0 && len(owned) > 0:
+		want[owned[len(owned)-1].GetUID()] = deployment.Replicas(d)
+	case full:
+		for _, rs := range active {
+			want[rs.GetUID()] = 0
+		}
+		want[current.GetUID()] = deployment.Replicas(d)
+	}
+	moved := false
+	for _, rs := range owned {
+		if n, is := want[rs.GetUID()]; is && n != deployment.Replicas(rs) {
+			c.update(deployment.Scaled(rs, n))
 			moved = true
 		}
 	}

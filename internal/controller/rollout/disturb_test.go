@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -204,7 +205,8 @@ func (c *cluster) expectRest(what string, phase v1alpha1.RolloutPhase, image str
 	}
 }
 
-// replace deletes the workload and makes it anew under the same name, as Helm and `kubectl replace --force` do.
+// replace deletes the workload and makes it anew under the same name, as Helm and `kubectl replace --force` do. The API
+// server holds it in the create, as long as there is a Rollout for it.
 func (c *cluster) replace(image string) {
 	c.t.Helper()
 	c.delete(c.deployment())
@@ -212,6 +214,11 @@ func (c *cluster) replace(image string) {
 	d := workload(image)
 	c.made++
 	d.SetUID("")
+	if c.rollout() != nil {
+		d.SetLabels(map[string]string{v1alpha1.LabelRollout: shop})
+		d.SetAnnotations(map[string]string{v1alpha1.AnnotationHeld: "ann", v1alpha1.AnnotationAuthors: "ann"})
+		_ = unstructured.SetNestedField(d.Object, true, "spec", "paused")
+	}
 	c.add(d)
 }
 

@@ -116,6 +116,22 @@ func (w *world) canary() *unstructured.Unstructured {
 	return found
 }
 
+// loose are ReplicaSets of neither version: free ones, which the workload has made and filled while somebody had resumed
+// it in mid-release, and those of them that the release has taken from it.
+func (w *world) loose(rel *v1alpha1.Release) (free, taken []*unstructured.Unstructured) {
+	stable, canary := w.stable(), w.canary()
+	for _, rs := range w.sets {
+		switch {
+		case stable != nil && rs.GetUID() == stable.GetUID() || canary != nil && rs.GetUID() == canary.GetUID():
+		case deployment.OwnedBy(rs, rel.UID):
+			taken = append(taken, rs)
+		case w.deploy != nil && deployment.OwnedBy(rs, w.deploy.GetUID()) && deployment.Replicas(rs) > 0:
+			free = append(free, rs)
+		}
+	}
+	return free, taken
+}
+
 // next is the revision of the workload's template, with the label that its pods are going to bear. The label differs
 // from that of every ReplicaSet that is there, since Services tell the versions apart by it.
 func (r *Reconciler) next(ctx context.Context, w *world) (v1alpha1.Revision, error) {

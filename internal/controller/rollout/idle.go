@@ -285,6 +285,22 @@ func (r *Reconciler) takeOver(ctx context.Context, write *kube.Writer, w *world)
 	return false, ctrl.Result{}, nil
 }
 
+// holdAgain pauses a workload that somebody has resumed, or made anew, while its new revision is being released.
+func (r *Reconciler) holdAgain(ctx context.Context, write *kube.Writer, w *world) error {
+	if w.deploy == nil {
+		return nil
+	}
+	after := w.deploy.DeepCopy()
+	labels := after.GetLabels()
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[v1alpha1.LabelRollout] = w.rollout.Name
+	after.SetLabels(labels)
+	keepPaused(after)
+	return write.Patch(ctx, w.deploy, after)
+}
+
 // loose says whether a revision that has not been released is running free.
 func (r *Reconciler) loose(w *world) bool {
 	return w.settled != nil && w.settled.Hash != w.template.Hash && !deployment.Paused(w.deploy)

@@ -299,6 +299,8 @@ func (w *world) observed(rel *v1alpha1.Release) release.Observed {
 		o.Canary = deployment.ReadTrack(canary, w.deploy.GetUID())
 		o.Workload.Settled = o.Canary.Adopted && w.alone(canary)
 	}
+	free, taken := w.loose(rel)
+	o.Workload.Loose, o.Workload.Taken = len(free), len(taken)
 	for _, s := range w.services {
 		seen := s.observed(w)
 		if w.now.Before(s.readySince.Add(w.propagation())) {
