@@ -306,6 +306,9 @@ type ReleaseMemory struct {
 	// step is the index of the current step, from 0.
 	// +required
 	Step int32 `json:"step"`
+	// reached is how many of the steps, from the first, have been in force. The others were not reached, or skipped.
+	// +optional
+	Reached int32 `json:"reached,omitempty"`
 	// stepStartedAt is when the current step began.
 	// +optional
 	StepStartedAt *metav1.MicroTime `json:"stepStartedAt,omitempty"`

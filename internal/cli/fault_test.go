@@ -12,8 +12,11 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
 // hostile is what a comment, an image's name or a message may be: a forged line, what clears a line, what rings, what turns
@@ -153,5 +156,55 @@ func TestFaultA9Safe(t *testing.T) {
 	}
 	if got := (painter{on: true}).in(red, "\x1b[1m"); got != "\x1b[31m\\x1b[1m\x1b[0m" {
 		t.Errorf("painted: %q", got)
+	}
+}
+
+// TestFaultB19StepsOfAFinishedRelease: taken, skipped and untaken steps differ, and steps that the next release has
+// otherwise are marked.
+func TestFaultB19StepsOfAFinishedRelease(t *testing.T) {
+	step := func(name string, weight int32) v1alpha1.CanaryStep {
+		return v1alpha1.CanaryStep{Name: name, Weight: &weight}
+	}
+	plan := []v1alpha1.CanaryStep{step("step-1", 20), step("step-2", 50), step("step-3", 70)}
+	for name, tt := range map[string]struct {
+		phase  v1alpha1.ReleasePhase
+		memory v1alpha1.ReleaseMemory
+		next   []v1alpha1.CanaryStep
+		want   []string
+	}{
+		"all taken": {v1alpha1.ReleaseSucceeded, v1alpha1.ReleaseMemory{Step: 2, Reached: 3}, plan, []string{"✔ 1 step-1 20%", "✔ 2 step-2 50%", "✔ 3 step-3 70%", "✔ complete"}},
+		"promoted past two": {
+			v1alpha1.ReleaseSucceeded, v1alpha1.ReleaseMemory{Full: true, Reached: 1}, plan,
+			[]string{"✔ 1 step-1 20%", "» 2 step-2 50% skipped", "» 3 step-3 70% skipped", "✔ complete"},
+		},
+		"promoted before the first was in force": {
+			v1alpha1.ReleaseSucceeded, v1alpha1.ReleaseMemory{Full: true}, plan,
+			[]string{"» 1 step-1 20% skipped", "» 2 step-2 50% skipped", "» 3 step-3 70% skipped", "✔ complete"},
+		},
+		"aborted": {
+			v1alpha1.ReleaseAborted, v1alpha1.ReleaseMemory{Step: 1, Reached: 1}, plan,
+			[]string{"✔ 1 step-1 20%", "✘ 2 step-2 50%", "○ 3 step-3 70%", "○ complete"},
+		},
+		"the Rollout's steps were changed since": {
+			v1alpha1.ReleaseSucceeded, v1alpha1.ReleaseMemory{Step: 2, Reached: 3}, []v1alpha1.CanaryStep{step("step-1", 10), step("step-2", 50)},
+			[]string{"✔ 1 step-1 20% in the next release: step-1 10%", "✔ 2 step-2 50%", "✔ 3 step-3 70% not in the next release", "✔ complete"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rel := &v1alpha1.Release{}
+			rel.Name, rel.Spec.Plan.Steps = "shop-1", plan
+			rel.Status.Phase, rel.Status.Memory = tt.phase, &tt.memory
+			ro := &v1alpha1.Rollout{}
+			ro.Spec.Canary.Steps = tt.next
+			var b strings.Builder
+			tree{view: &view{target: target{rollout: ro, release: rel}}}.showSteps(&b)
+			var got []string
+			for _, line := range strings.Split(strings.TrimSpace(b.String()), "\n")[1:] {
+				got = append(got, strings.TrimSpace(strings.Join(strings.Fields(strings.TrimSuffix(line, "the workload takes the new revision over")), " ")))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }

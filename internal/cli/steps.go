@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/translate"
 )
 
 // The marks of steps.
@@ -15,6 +17,7 @@ const (
 	markCurrent = "●"
 	markToCome  = "○"
 	markStopped = "✘"
+	markSkipped = "»"
 )
 
 func (t tree) showSteps(b *strings.Builder) {
@@ -22,22 +25,41 @@ func (t tree) showSteps(b *strings.Builder) {
 	if len(steps) == 0 {
 		return
 	}
-	t.title(b, "Steps")
+	t.title(b, t.view.stepsOf())
+	next := t.view.changedSteps()
 	tab := table{indent: "  ", gap: 2}
 	for i, s := range steps {
 		mark, c := t.view.mark(i, current)
+		gates := gateText(s)
+		if mark == markSkipped {
+			gates = "skipped"
+		}
 		tab.row(cell{mark, c}, cell{fmt.Sprint(i + 1), dim}, cell{stepName(steps, i), plain}, cell{fmt.Sprintf("%d%%", weight(s)), c},
-			cell{matchText(s.Match), plain}, cell{gateText(s), plain})
+			cell{matchText(s.Match), plain}, cell{gates, plain}, cell{changed(next, i), yellow})
+	}
+	for i := len(steps); i < len(next); i++ {
+		tab.row(cell{}, cell{fmt.Sprint(i + 1), dim}, cell{}, cell{}, cell{}, cell{}, cell{changed(next, i), yellow})
 	}
 	mark, c := t.view.mark(len(steps), current)
 	tab.row(cell{mark, c}, cell{}, cell{"complete", plain}, cell{}, cell{}, cell{"the workload takes the new revision over", dim})
 	tab.write(b, t.paint)
 }
 
-// steps of the release shown, or of the next one; current is -1 where none is.
+// stepsOf is the title of the steps: whose they are, where that is not the release under way.
+func (v *view) stepsOf() string {
+	switch {
+	case v.release == nil:
+		return "Steps of the next release"
+	case v.release.Status.Phase.Terminal():
+		return "Steps of " + v.release.Name + ", which has ended"
+	}
+	return "Steps"
+}
+
+// steps of the release shown, or of the next one where there has been none; current is -1 then.
 func (v *view) steps() ([]v1alpha1.CanaryStep, int) {
 	switch {
-	case v.release != nil && (v.named || v.underWay()):
+	case v.release != nil:
 		return v.release.Spec.Plan.Steps, currentStep(v.release)
 	case v.rollout != nil:
 		return v.rollout.Spec.Canary.Steps, -1
@@ -45,11 +67,48 @@ func (v *view) steps() ([]v1alpha1.CanaryStep, int) {
 	return nil, -1
 }
 
-// mark of step i, the completion being the one after the last.
+// changedSteps says for each step in what the next release will differ; it is empty where it will not. A rollback has a
+// plan of its own.
+func (v *view) changedSteps() []string {
+	if v.release == nil || v.rollout == nil || v.release.Spec.Cause == v1alpha1.CauseRollback {
+		return nil
+	}
+	now, then := translate.Plan(v.rollout).Steps, v.release.Spec.Plan.Steps
+	out := make([]string, max(len(now), len(then)))
+	for i := range out {
+		switch {
+		case i >= len(now):
+			out[i] = "not in the next release"
+		case i >= len(then) || !equality.Semantic.DeepEqual(now[i], then[i]):
+			out[i] = strings.TrimRight(fmt.Sprintf("in the next release: %s %d%% %s", stepName(now, i), weight(now[i]),
+				strings.TrimSpace(matchText(now[i].Match)+" "+gateText(now[i]))), " ")
+		}
+	}
+	return out
+}
+
+func changed(next []string, i int) string {
+	if i < len(next) {
+		return next[i]
+	}
+	return ""
+}
+
+// mark of step i, the completion being the one after the last. The steps before the current one were in force.
 func (v *view) mark(i, current int) (string, colour) {
+	m, steps := &v1alpha1.ReleaseMemory{}, 0
+	if v.release != nil {
+		steps = len(v.release.Spec.Plan.Steps)
+		if v.release.Status.Memory != nil {
+			m = v.release.Status.Memory
+		}
+	}
+	taken := int(max(m.Step, m.Reached))
 	switch {
 	case current < 0 || i > current:
 		return markToCome, dim
+	case i < current && current == steps && m.Full && i >= taken:
+		return markSkipped, dim
 	case i < current:
 		return markDone, green
 	}

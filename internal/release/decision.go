@@ -120,6 +120,8 @@ type Memory struct {
 	Phase Phase
 	// Step is the index of the current step.
 	Step int
+	// Reached is how many of the steps, from the first, have been in force.
+	Reached int
 	// StartedAt is when the release began, StepStartedAt when the step did, StepReachedAt when its pods were
 	// ready and its routes in force (zero before).
 	StartedAt, StepStartedAt, StepReachedAt time.Time

@@ -41,6 +41,7 @@ func (m Memory) sane(s Spec, now time.Time) Memory {
 	if m.StartedAt.IsZero() {
 		m.StartedAt = now
 	}
+	m.Reached = min(max(m.Reached, 0), len(s.Steps))
 	m.Measured, m.MeasuredBackground = max(m.Measured, 0), max(m.MeasuredBackground, 0)
 	m.Stood, m.Losses = max(m.Stood, 0), max(m.Losses, 0)
 	if m.Phase == Aborting && m.End == NotEnding {

@@ -107,7 +107,7 @@ func (t *turn) reach() {
 		}
 		return
 	}
-	t.m.StepReachedAt = t.now
+	t.m.StepReachedAt, t.m.Reached = t.now, max(t.m.Reached, t.m.Step+1)
 	t.happened("StepReached", "", "%s is in force: %d%% of requests, %s ready", t.stepLabel(), t.weight(),
 		plural(t.o.Canary.Ready, "new pod"))
 }

@@ -29,7 +29,7 @@ func readMemory(rel *v1alpha1.Release, now time.Time) release.Memory {
 		return release.Begin(began)
 	}
 	return release.Memory{
-		Phase: release.Phase(rel.Status.Phase), Step: int(m.Step),
+		Phase: release.Phase(rel.Status.Phase), Step: int(m.Step), Reached: int(m.Reached),
 		StartedAt: began, StepStartedAt: microOf(m.StepStartedAt), StepReachedAt: microOf(m.StepReachedAt),
 		Stood: durationOf(m.Stood), Losses: int(m.Losses),
 		Promoted: m.Promoted, Full: m.Full, PausedBy: m.PausedBy, PausedAt: microOf(m.PausedAt),
@@ -106,7 +106,7 @@ func writeLayers(list []release.LayerSeen) []v1alpha1.LayerMemory {
 // writeMemory is the same in the API's words, to the microsecond.
 func writeMemory(m release.Memory, answers []v1alpha1.DecisionAnswer) *v1alpha1.ReleaseMemory {
 	return &v1alpha1.ReleaseMemory{
-		Step: int32(m.Step), StepStartedAt: micro(m.StepStartedAt), StepReachedAt: micro(m.StepReachedAt),
+		Step: int32(m.Step), Reached: int32(m.Reached), StepStartedAt: micro(m.StepStartedAt), StepReachedAt: micro(m.StepReachedAt),
 		Stood: duration(m.Stood), Losses: int32(m.Losses),
 		Promoted: m.Promoted, Full: m.Full, PausedBy: m.PausedBy, PausedAt: micro(m.PausedAt),
 		Layers: writeLayers(m.Layers), DrainFrom: micro(m.DrainFrom), DownSince: micro(m.DownSince), HandedOver: m.HandedOver, Overdue: m.Overdue,
