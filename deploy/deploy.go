@@ -85,6 +85,7 @@ func Policies(namespace string, only ...string) ([]*unstructured.Unstructured, e
 	all, err := read(namespace,
 		"policies/decision-author.yaml",
 		"policies/keep-release.yaml",
+		"policies/keep-measurements.yaml",
 		"policies/keep-records.yaml",
 		"policies/keep-replicaset.yaml",
 		"policies/template-author.yaml",

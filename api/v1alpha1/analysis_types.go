@@ -435,6 +435,10 @@ type MetricResult struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Job string `json:"job,omitempty"`
+	// jobUID is the UID of the job under way, as the API server gave it when Sluice made the Job. No other Job counts.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	JobUID string `json:"jobUID,omitempty"`
 	// evidence is what a comparison remembers, as JSON; only Sluice writes it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=8192

@@ -38,6 +38,8 @@ const (
 	KeepRelease = "sluice-keep-release"
 	// KeepRecords keeps everybody but Sluice from writing what it acts on: Releases, Holds, AnalysisRuns, every status.
 	KeepRecords = "sluice-keep-records"
+	// KeepMeasurements keeps the Jobs that measure, and their pods, as Sluice and the Job controller made them.
+	KeepMeasurements = "sluice-keep-measurements"
 	// KeepReplicaSet keeps the ReplicaSet of a release as Sluice made it.
 	KeepReplicaSet = "sluice-keep-replicaset"
 	// RolloutAuthor keeps authors of Rollouts from borrowing Sluice's rights to workloads, Services and routes.

@@ -105,14 +105,15 @@ func AnalysisRun(release, step string, attempt int) string {
 	return Fit(base, suffix, MaxObject)
 }
 
-// Job is the name of the Job that makes one measurement of an AnalysisRun. Its pods bear it as a label.
+// Job is the metadata.generateName of the Job that makes one measurement of an AnalysisRun. The API server adds five
+// characters, so that nobody can take the name before. Its pods bear the name as a label.
 func Job(run, metric string, nth int) string {
 	plain := strings.NewReplacer("_", "-", ".", "-")
-	suffix := fmt.Sprintf("-%s-%d", strings.ToLower(plain.Replace(metric)), nth)
+	suffix := fmt.Sprintf("-%s-%d-", strings.ToLower(plain.Replace(metric)), nth)
 	if len(suffix) > 40 {
-		suffix = fmt.Sprintf("-%s-%d", Hash(metric), nth)
+		suffix = fmt.Sprintf("-%s-%d-", Hash(metric), nth)
 	}
-	return Fit(plain.Replace(run), suffix, MaxLabel)
+	return Fit(plain.Replace(run), suffix, maxGenerated)
 }
 
 // Decision is the metadata.generateName of a decision on a release or a pipeline run: "shop-12-approve-". The API server

@@ -32,7 +32,7 @@ func TestFaultB11AnyName(t *testing.T) {
 		metric := rapid.StringMatching(`[A-Za-z]([A-Za-z0-9_.-]{0,60}[A-Za-z0-9])?`).Draw(t, "metric")
 		rel := Release(rollout, number)
 		run := AnalysisRun(rel, rapid.SampledFrom([]string{"", step}).Draw(t, "in"), rapid.IntRange(0, 12).Draw(t, "attempt"))
-		for what, s := range map[string]string{"canary Service": CanaryService(service), "canary Service of a release": Fit(service, fmt.Sprintf("-canary-%d", number), MaxLabel), "Job": Job(run, metric, 1)} {
+		for what, s := range map[string]string{"canary Service": CanaryService(service), "canary Service of a release": Fit(service, fmt.Sprintf("-canary-%d", number), MaxLabel), "Job": Job(run, metric, 1) + "abcde"} {
 			if len(s) > MaxLabel || !label.MatchString(s) {
 				t.Errorf("%s: %q (%d characters)", what, s, len(s))
 			}

@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,6 +26,8 @@ import (
 const (
 	// labelMetric on a Job says what it measures.
 	labelMetric = "sluice.dev/metric"
+	// labelMeasurement on a Job and its pods is different for each Job.
+	labelMeasurement = "sluice.dev/measurement"
 	// indexRun finds the Jobs of a run.
 	indexRun = "run"
 
@@ -34,15 +38,17 @@ const (
 
 // jobs are the Jobs of one run.
 type jobs struct {
-	// running by metric, begun by number of measurements.
+	// running by metric.
 	running  map[string]bool
-	begun    map[string]int
 	outcomes []outcome
+	// strays say that they belong to the run and were not made by Sluice, or by one that died before it could note it.
+	strays []*batchv1.Job
 }
 
-// jobs looks at the Jobs of a run: those that have ended are measurements.
+// jobs looks at the Jobs of a run. One that Sluice has made, which it knows by the UID that it was given then, is a
+// measurement when it has ended. Whoever may make Jobs can give one the run as its owner, and its labels.
 func (r *Reconciler) jobs(ctx context.Context, run *v1alpha1.AnalysisRun) (*jobs, error) {
-	out := &jobs{running: map[string]bool{}, begun: map[string]int{}}
+	out := &jobs{running: map[string]bool{}}
 	if !measuresByJob(run) {
 		return out, nil
 	}
@@ -50,39 +56,68 @@ func (r *Reconciler) jobs(ctx context.Context, run *v1alpha1.AnalysisRun) (*jobs
 	if err := r.Kube.List(ctx, list, client.InNamespace(run.Namespace), client.MatchingFields{indexRun: run.Name}); err != nil {
 		return nil, fmt.Errorf("list Jobs: %w", err)
 	}
+	found := map[string]*batchv1.Job{}
 	for i := range list.Items {
-		job := &list.Items[i]
-		name := job.Labels[labelMetric]
-		if metricOf(run, name) == nil || !metav1.IsControlledBy(job, run) {
+		found[string(list.Items[i].UID)] = &list.Items[i]
+	}
+	for i := range run.Status.Metrics {
+		m := &run.Status.Metrics[i]
+		if m.JobUID == "" {
 			continue
 		}
-		out.begun[name]++
-		done, good := ended(job)
-		if !done {
-			out.running[name] = true
-			continue
+		job, err := r.jobOf(ctx, run, m, found[m.JobUID])
+		if err != nil {
+			return nil, err
 		}
-		if o := r.jobOutcome(ctx, run, job, name, good); !taken(run, o) {
-			out.outcomes = append(out.outcomes, o)
+		delete(found, m.JobUID)
+		done, good := false, false
+		if job != nil {
+			done, good = ended(job)
+		}
+		switch {
+		case job == nil:
+			out.outcomes = append(out.outcomes, gone(m, r.Now()))
+		case !done:
+			out.running[m.Name] = true
+		default:
+			out.outcomes = append(out.outcomes, r.jobOutcome(ctx, run, job, m.Name, good))
+		}
+	}
+	for _, job := range found {
+		if done, _ := ended(job); !done && metav1.IsControlledBy(job, run) {
+			out.strays = append(out.strays, job)
 		}
 	}
 	return out, nil
+}
+
+// jobOf is the Job of a metric, or nil if it is gone. What the cache does not show may only not be there yet.
+func (r *Reconciler) jobOf(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.MetricResult, cached *batchv1.Job) (*batchv1.Job, error) {
+	if cached != nil {
+		return cached, nil
+	}
+	job := &batchv1.Job{}
+	err := r.Kube.Live.Get(ctx, types.NamespacedName{Namespace: run.Namespace, Name: m.Job}, job)
+	switch {
+	case apierrors.IsNotFound(err) || err == nil && string(job.UID) != m.JobUID:
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read Job %s: %w", m.Job, err)
+	}
+	return job, nil
+}
+
+// gone is the outcome of a Job that somebody has deleted.
+func gone(m *v1alpha1.MetricResult, now time.Time) outcome {
+	return outcome{metric: m.Name, at: now, measurement: v1alpha1.Measurement{
+		At: metav1.NewTime(now), Phase: v1alpha1.AnalysisError, Message: "Job " + m.Job + " was deleted before it was looked at",
+	}}
 }
 
 func measuresByJob(run *v1alpha1.AnalysisRun) bool {
 	for i := range run.Spec.Metrics {
 		if run.Spec.Metrics[i].Provider.Job != nil {
 			return true
-		}
-	}
-	return false
-}
-
-// taken says whether an outcome stands in the status already.
-func taken(run *v1alpha1.AnalysisRun, o outcome) bool {
-	for i := range run.Status.Metrics {
-		if m := &run.Status.Metrics[i]; m.Name == o.metric {
-			return m.LastAt != nil && !o.at.Truncate(time.Microsecond).After(m.LastAt.Time)
 		}
 	}
 	return false
@@ -133,15 +168,19 @@ func (r *Reconciler) tail(ctx context.Context, namespace string, job *batchv1.Jo
 	ctx, cancel := context.WithTimeout(ctx, metric.DefaultTimeout)
 	defer cancel()
 	list := &corev1.PodList{}
-	err := r.Kube.Live.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels{batchv1.JobNameLabel: job.Name}, client.Limit(10))
-	if err != nil || len(list.Items) == 0 {
+	err := r.Kube.Live.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels(podsOf(job)), client.Limit(10))
+	if err != nil {
 		return ""
 	}
-	newest := &list.Items[0]
+	var newest *corev1.Pod
 	for i := range list.Items {
-		if list.Items[i].CreationTimestamp.After(newest.CreationTimestamp.Time) {
-			newest = &list.Items[i]
+		p := &list.Items[i]
+		if metav1.IsControlledBy(p, job) && (newest == nil || p.CreationTimestamp.After(newest.CreationTimestamp.Time)) {
+			newest = p
 		}
+	}
+	if newest == nil {
+		return ""
 	}
 	var out []string
 	for _, c := range newest.Spec.Containers {
@@ -169,33 +208,51 @@ func lastOf(text string, limit int) string {
 	return strings.ToValidUTF8(text, "")
 }
 
-// startJob makes the next Job of a metric, unless one is under way.
+// startJob makes the next Job of a metric, unless one is under way, and notes its UID. Should that note be lost, the Job is
+// deleted as a stray, and another one is made.
 func (r *Reconciler) startJob(ctx context.Context, write *kube.Writer, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, js *jobs) error {
 	if js.running[m.Name] {
 		return nil
 	}
-	err := write.Create(ctx, makeJob(run, m, js.begun[m.Name]+1))
-	if apierrors.IsAlreadyExists(err) {
-		return nil
+	after := run.DeepCopy()
+	result := resultIn(&after.Status, m.Name, m.DryRun)
+	nth := result.Successful + result.Failed + result.Inconclusive + result.Errors + 1
+	job := makeJob(run, m, int(nth), string(uuid.NewUUID()))
+	if err := write.Create(ctx, job); err != nil {
+		return err
 	}
-	return err
+	result.Job, result.JobUID = job.Name, string(job.UID)
+	return write.PatchStatus(ctx, run, after)
 }
 
-func makeJob(run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, nth int) *batchv1.Job {
+// podsOf is what the pods of a Job are found by.
+func podsOf(job *batchv1.Job) map[string]string {
+	if job.Spec.Selector == nil {
+		return map[string]string{batchv1.ControllerUidLabel: string(job.UID)}
+	}
+	return job.Spec.Selector.MatchLabels
+}
+
+// makeJob is the nth Job of a metric. Its pods are found by a label of Sluice's own, since the policy
+// sluice-keep-measurements lets nobody but the Job controller make pods with it: the Job controller adopts any pod that
+// its selector matches.
+func makeJob(run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, nth int, nonce string) *batchv1.Job {
 	p := m.Provider.Job
 	deadline := defaultJobDeadline
 	if p.Deadline != nil {
 		deadline = p.Deadline.Duration
 	}
-	labels := map[string]string{labelMetric: m.Name, v1alpha1.LabelRelease: run.Spec.Release}
+	labels := map[string]string{labelMetric: m.Name, v1alpha1.LabelRelease: run.Spec.Release, labelMeasurement: nonce}
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: run.Namespace, Name: naming.Job(run.Name, m.Name, nth), Labels: labels,
+			Namespace: run.Namespace, GenerateName: naming.Job(run.Name, m.Name, nth), Labels: labels,
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(run, v1alpha1.GroupVersion.WithKind("AnalysisRun"))},
 		},
 		Spec: batchv1.JobSpec{
 			ActiveDeadlineSeconds: ptr.To(int64(max(deadline, time.Second) / time.Second)),
 			BackoffLimit:          ptr.To(int32(number(p.BackoffLimit, 0))),
+			ManualSelector:        ptr.To(true),
+			Selector:              &metav1.LabelSelector{MatchLabels: map[string]string{labelMeasurement: nonce}},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec: corev1.PodSpec{

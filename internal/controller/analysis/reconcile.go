@@ -118,6 +118,11 @@ func (r *Reconciler) further(ctx context.Context, run *v1alpha1.AnalysisRun, e e
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	for _, job := range jobs.strays {
+		if err := write.Delete(ctx, job); err != nil && !apierrors.IsForbidden(err) {
+			return ctrl.Result{}, err
+		}
+	}
 	landed := append(r.flights.landed(run), jobs.outcomes...)
 	for _, o := range landed {
 		record(after, o)
@@ -139,7 +144,7 @@ func (r *Reconciler) further(ctx context.Context, run *v1alpha1.AnalysisRun, e e
 		return ctrl.Result{}, r.endJobs(ctx, write, run)
 	}
 	for _, name := range p.Due {
-		if err := r.ask(ctx, write, run, metricOf(run, name), jobs, now); err != nil {
+		if err := r.ask(ctx, write, after, metricOf(after, name), jobs, now); err != nil {
 			return ctrl.Result{}, err
 		}
 	}

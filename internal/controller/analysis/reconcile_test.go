@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -399,11 +400,17 @@ func jobMetric() v1alpha1.Metric {
 
 func (b *bench) job(number int) *batchv1.Job {
 	b.Helper()
-	j := &batchv1.Job{}
-	if err := b.store.Get(b.Context(), client.ObjectKey{Namespace: "demo", Name: fmt.Sprintf("shop-1-smoke-smoke-%d", number)}, j); err != nil {
+	list := &batchv1.JobList{}
+	if err := b.store.List(b.Context(), list); err != nil {
 		b.Fatal(err)
 	}
-	return j
+	for i := range list.Items {
+		if strings.HasPrefix(list.Items[i].Name, fmt.Sprintf("shop-1-smoke-smoke-%d-", number)) {
+			return &list.Items[i]
+		}
+	}
+	b.Fatalf("no Job %d among %d", number, len(list.Items))
+	return nil
 }
 
 func (b *bench) ends(j *batchv1.Job, kind batchv1.JobConditionType) {
@@ -431,9 +438,13 @@ func TestJob(t *testing.T) {
 // jobHasPod makes the pod of the Job, whose log can be read.
 func (b *bench) jobHasPod() {
 	b.Helper()
+	job, yes := b.job(1), true
 	if err := b.store.Create(b.Context(), &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "p", Labels: map[string]string{batchv1.JobNameLabel: b.job(1).Name}},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "check"}}},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "demo", Name: "p", Labels: job.Spec.Template.Labels,
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: job.Name, UID: job.UID, Controller: &yes}},
+		},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "check"}}},
 	}); err != nil {
 		b.Fatal(err)
 	}
@@ -519,7 +530,7 @@ func TestNamesOfJobs(t *testing.T) {
 	for _, run := range []string{"shop-1-smoke", "shop-1.background", long + "-" + long + ".2", long + "-" + long} {
 		for _, m := range []string{"errors", "P95_latency.ms", strings.Repeat("m", 63)} {
 			for _, n := range []int{1, 10000} {
-				name := naming.Job(run, m, n)
+				name := naming.Job(run, m, n) + "abcde"
 				if len(name) > 63 || seen[name] || strings.ContainsAny(name, "._") || name != strings.ToLower(name) {
 					t.Errorf("%s, %s, %d: %q", run, m, n, name)
 				}
@@ -577,4 +588,79 @@ func TestClockSetBack(t *testing.T) {
 	if got := asked.Load() - before; got != 1 {
 		t.Errorf("asked %d times in the interval after", got)
 	}
+}
+
+// TestFaultA6ForgedJob: a Job that somebody else has made counts for nothing, whatever it is called, bears or belongs to;
+// nor is anybody helped by deleting Sluice's own.
+func TestFaultA6ForgedJob(t *testing.T) {
+	forge := func(b *bench, run *v1alpha1.AnalysisRun, name string, ended bool) {
+		j := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "demo", Name: name, UID: types.UID("forged-" + name), CreationTimestamp: metav1.NewTime(b.now),
+			Labels:          map[string]string{labelMetric: "smoke", v1alpha1.LabelRelease: "shop-1"},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(run, v1alpha1.GroupVersion.WithKind("AnalysisRun"))},
+		}}
+		if err := b.store.Create(b.Context(), j); err != nil {
+			b.Fatal(err)
+		}
+		if ended {
+			b.ends(j, batchv1.JobComplete)
+		}
+	}
+	count := func(b *bench) int {
+		list := &batchv1.JobList{}
+		if err := b.store.List(b.Context(), list); err != nil {
+			b.Fatal(err)
+		}
+		return len(list.Items)
+	}
+	t.Run("before Sluice's", func(t *testing.T) {
+		b := newBench(t, jobMetric())
+		run := &v1alpha1.AnalysisRun{}
+		if err := b.store.Get(t.Context(), client.ObjectKey{Namespace: "demo", Name: "shop-1-smoke"}, run); err != nil {
+			t.Fatal(err)
+		}
+		forge(b, run, "shop-1-smoke-smoke-1", true)
+		b.is(b.look(), v1alpha1.AnalysisRunning, "not measured yet")
+		b.ends(b.job(1), batchv1.JobFailed)
+		b.is(b.look(), v1alpha1.AnalysisFailed, "failed")
+	})
+	t.Run("beside Sluice's, and under way", func(t *testing.T) {
+		b := newBench(t, jobMetric())
+		run := b.look()
+		forge(b, run, "other", false)
+		b.look()
+		if n := count(b); n != 1 {
+			t.Errorf("%d Jobs, want Sluice's alone", n)
+		}
+		forge(b, run, "ended", true)
+		b.is(b.look(), v1alpha1.AnalysisRunning, "not measured yet")
+	})
+	t.Run("in the place of Sluice's", func(t *testing.T) {
+		b := newBench(t, jobMetric())
+		run := b.look()
+		mine := b.job(1)
+		if err := b.store.Delete(t.Context(), mine); err != nil {
+			t.Fatal(err)
+		}
+		forge(b, run, mine.Name, true)
+		run = b.look()
+		if r := run.Status.Metrics[0]; r.Successful != 0 || r.Errors != 1 || !strings.Contains(r.Measurements[0].Message, "was deleted") {
+			t.Errorf("it counts: %+v", r)
+		}
+	})
+	t.Run("the note of the UID is lost", func(t *testing.T) {
+		b := newBench(t, jobMetric())
+		run := b.look()
+		run.Status.Metrics[0].Job, run.Status.Metrics[0].JobUID = "", ""
+		if err := b.store.Status().Update(t.Context(), run); err != nil {
+			t.Fatal(err)
+		}
+		b.look()
+		b.look()
+		if n := count(b); n != 1 {
+			t.Errorf("%d Jobs, want one made anew", n)
+		}
+		b.ends(b.job(1), batchv1.JobComplete)
+		b.is(b.look(), v1alpha1.AnalysisSuccessful, "smoke was good in 1 of 1 measurement: completed")
+	})
 }

@@ -137,7 +137,7 @@ func record(run *v1alpha1.AnalysisRun, o outcome) {
 	writeResult(result, readResult(result).Take(ruleOf(m), pure.Measurement{
 		At: at, Phase: pure.Phase(o.measurement.Phase), Message: metric.Bounded(said+inShort(o.measurement.Message), messageLimit/2),
 	}))
-	result.Job = ""
+	result.Job, result.JobUID = "", ""
 	result.Measurements = append(result.Measurements, o.measurement)
 	result.Measurements = result.Measurements[max(0, len(result.Measurements)-keptMeasurements):]
 }
