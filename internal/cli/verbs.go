@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
@@ -113,6 +116,17 @@ func (d *decide) running(ctx context.Context, e *env, arg string, v v1alpha1.Dec
 		return err
 	}
 	t, err := resolve(ctx, c, ns, arg)
+	for range beginsWithin { // A change that is held has its release in a moment.
+		if err != nil || t.underWay() || !begins(ctx, c, t) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(500 * time.Millisecond):
+		}
+		t, err = resolve(ctx, c, ns, arg)
+	}
 	if err != nil {
 		return err
 	}
@@ -123,6 +137,30 @@ func (d *decide) running(ctx context.Context, e *env, arg string, v v1alpha1.Dec
 		return no("%s", early)
 	}
 	return d.run(ctx, e, c, ns, wordOn(t.release, v))
+}
+
+// beginsWithin is how many half seconds a word waits for the release of a change that was made just now. The controller
+// gives changes a moment, so that steps that are applied with an image count.
+const beginsWithin = 24
+
+// begins says whether a change of the workload is held whose release is about to begin.
+func begins(ctx context.Context, c client.Client, t target) bool {
+	r := t.rollout
+	if r == nil || t.named {
+		return false
+	}
+	switch r.Status.Phase {
+	case v1alpha1.RolloutHealthy, v1alpha1.RolloutDegraded:
+	case v1alpha1.RolloutPending:
+		if w := r.Status.WaitingFor; w == nil || w.Reason != "StillChanging" {
+			return false
+		}
+	default:
+		return false
+	}
+	var d appsv1.Deployment
+	err := c.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.Workload.Name}, &d)
+	return err == nil && d.Spec.Paused && d.Annotations[v1alpha1.AnnotationHeld] != ""
 }
 
 // tooEarly says why a promotion would speak of a step that nobody has seen in force. It is refused here, so that no

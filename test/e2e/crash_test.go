@@ -179,6 +179,10 @@ func withoutRights(t *testing.T, c *playground.Cluster) {
 			rule["verbs"] = []any{"get", "list", "watch"}
 		}
 	}
+	// Its name is not Sluice's, but it may write in Sluice's name.
+	rules = append(rules, map[string]any{
+		"apiGroups": []any{""}, "resources": []any{"serviceaccounts"}, "resourceNames": []any{"sluice"}, "verbs": []any{"impersonate"},
+	})
 	set(restricted, rules, "rules")
 	w.apply(restricted)
 	w.apply(w.objects(`{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: ` + restricted.GetName() + `}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: ` + restricted.GetName() + `}, subjects: [{kind: User, name: weak}]}`)...)

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/kube"
 )
 
 // team is what the team has, as it is to be again when a release has ended: all but what Kubernetes itself counts
@@ -50,8 +51,20 @@ func (t team) add(w *world, kind string, o metav1.Object) {
 	u := unstructured.Unstructured{Object: raw}
 	t[kind+"/"+o.GetName()] = map[string]any{
 		"spec": u.Object["spec"], "labels": u.GetLabels(), "annotations": u.GetAnnotations(),
-		"owners": len(u.GetOwnerReferences()), "finalizers": len(u.GetFinalizers()),
+		"owners": len(u.GetOwnerReferences()), "finalizers": len(u.GetFinalizers()), "sluice's": ownedBySluice(o),
 	}
+}
+
+// ownedBySluice are the fields of an object's spec that Sluice owns as a field manager. While there are any, a server-side
+// apply of the team's that changes them is a conflict.
+func ownedBySluice(o metav1.Object) []string {
+	var out []string
+	for _, e := range o.GetManagedFields() {
+		if e.Manager == kube.FieldManager && e.Subresource == "" && e.FieldsV1 != nil && strings.Contains(e.FieldsV1.GetRawString(), `"f:spec"`) {
+			out = append(out, e.FieldsV1.GetRawString())
+		}
+	}
+	return out
 }
 
 // nothingLeft has the test fail unless everything is as it was, and nothing of the release is there but its record.
@@ -100,6 +113,9 @@ func (w *world) noHeldWorkload() error {
 	}
 	if held := d.Annotations[v1alpha1.AnnotationHeld]; held != "" && !rejected {
 		return fmt.Errorf("the Deployment is still marked as held (%s)", held)
+	}
+	if owned := ownedBySluice(d); len(owned) > 0 {
+		return fmt.Errorf("Sluice owns fields of the Deployment: %v", owned)
 	}
 	return nil
 }

@@ -44,8 +44,8 @@ func (r *Reconciler) observeReaders(ctx context.Context, w *world, l *layer) err
 		return fmt.Errorf("list objects of kind %s: %w", l.provider.Kind().Kind, err)
 	}
 	for i := range list.Items {
-		if w.active() == nil && r.releasesCanary(ctx, &list.Items[i]) {
-			continue // startInTurn waits for that release.
+		if rel := w.active(); rel == nil && r.releasesCanary(ctx, &list.Items[i]) || rel != nil && metav1.IsControlledBy(&list.Items[i], rel) {
+			continue // startInTurn waits for that release; or it is this release's own, also in another layer.
 		}
 		l.world.Others = append(l.world.Others, &list.Items[i])
 	}
