@@ -152,26 +152,25 @@ func (h *hands) keepUndivided(w *World, r Release) bool {
 		return false
 	}
 	from, to := versionOf(r.Spec.From), versionOf(r.Spec.To)
-	if h.runsNew(w, d, r) {
+	rs, _ := h.view.replicaSet(to)
+	stays := h.staysOnNew(w, d, r)
+	if stays || r.Memory.Phase == release.Completing && r.Memory.HandedOver && rs.Owner == OwnedByDeployment {
 		from, to = to, from
 	}
-	return h.keepServices(w, d, false, from, to)
+	return h.keepServices(w, d, h.removing() && !stays, from, to)
 }
 
-// runsNew says whether the new pods are those that run, in a release without layers: once the workload has them; and when
-// it has lost them again, for as long as a Service leads to them alone and stable cannot carry all.
-func (h *hands) runsNew(w *World, d Deployment, r Release) bool {
+// staysOnNew says whether a Service that leads to the new pods alone has to stay there, in a release without layers whose
+// hand-over is being undone: stable cannot carry all yet.
+func (h *hands) staysOnNew(w *World, d Deployment, r Release) bool {
 	from, _ := h.view.replicaSet(versionOf(r.Spec.From))
 	to, _ := h.view.replicaSet(versionOf(r.Spec.To))
-	if r.Memory.Phase == release.Completing && r.Memory.HandedOver && to.Owner == OwnedByDeployment {
-		return true
-	}
 	ready := min(from.Ready, from.Desired)
 	if from.Observed != from.Generation {
 		ready = 0
 	}
 	carries := ready >= d.Replicas || r.Memory.Overdue && ready > 0
-	return h.view.turned(w, versionOf(r.Spec.To)) && !carries && to.Ready > 0
+	return h.view.turned(w, versionOf(r.Spec.To)) && !carries && min(to.Ready, to.Desired) > 0
 }
 
 // undivided says whether a Service leads to one of the two versions only, so that their pods cannot share what it gets.
