@@ -187,13 +187,16 @@ func (t *turn) routesBack() Reason {
 }
 
 // canaryIdle says that no request reaches the new pods.
-func (t *turn) canaryIdle() bool {
+func (t *turn) canaryIdle() bool { return t.servicesLeaveCanary() && t.routesGone() }
+
+// servicesLeaveCanary says that every Service leads to stable alone.
+func (t *turn) servicesLeaveCanary() bool {
 	for i := range t.o.Services {
 		if sv := &t.o.Services[i]; sv.Selects != SelectsStable || sv.ReadyCanary > 0 {
 			return false
 		}
 	}
-	return t.routesGone()
+	return true
 }
 
 func (t *turn) canaryDrained() Reason {

@@ -132,13 +132,14 @@ func (t *turn) wanted(sv *Service) Selection {
 	return SelectsStable
 }
 
-// keepTurned corrects a Service that somebody pointed at the old pods while they end.
+// keepTurned corrects a Service that somebody pointed at the old pods while they end, or at nobody. Where the new pods are
+// all that is left, it does so also if none of them is ready.
 func (t *turn) keepTurned() Reason {
 	for i := range t.o.Services {
 		sv := &t.o.Services[i]
 		old := sv.Selects == SelectsStable || sv.Selects == SelectsOther ||
 			sv.Selects == SelectsAll && (sv.MissesCanary || t.o.Stable.Pods > 0 && !t.o.Workload.Settled)
-		if old && t.o.Canary.Ready > 0 {
+		if old && (t.o.Canary.Ready > 0 || t.o.Workload.Settled) {
 			t.do(SelectService{Service: sv.Name, To: SelectsCanary})
 			return awaiting(ReasonServicesTurning, byKubernetes, "Service %s is being pointed at the new pods again", sv.Name)
 		}

@@ -94,16 +94,21 @@ func (t *turn) end(why EndReason, user, message string) {
 // nothing to drain. A layer that is still held was routed at some time, although it may not be any more: its
 // weight was taken back when no new pod was ready, or somebody else undid it.
 func (t *turn) neverServed() bool {
-	if t.m.Step > 0 || !t.m.StepReachedAt.IsZero() || t.m.Phase == Completing || t.m.Phase == Aborting {
-		return false
-	}
-	return t.canaryIdle() && !t.anyHeld()
+	return t.beforeFirstStep() && t.canaryIdle() && !t.anyHeld()
 }
 
-// nothingSent says that the new revision can have got no request yet, and that nobody has been asked anything: the release
-// is still on the way into its first step. Without layers a pod gets requests as soon as it is ready.
+// beforeFirstStep says that the release is still on the way into its first step.
+func (t *turn) beforeFirstStep() bool {
+	return t.m.Step == 0 && t.m.StepReachedAt.IsZero() && t.m.Phase != Completing && t.m.Phase != Aborting
+}
+
+// nothingSent says that no layer leads to the new revision before its first step, and that nobody has been asked anything.
+// It may be that a route was about to be made when Sluice died: then the drain is waited for, as neverServed says. Without
+// layers a pod gets requests as soon as it is ready.
 func (t *turn) nothingSent() bool {
-	return t.neverServed() && (!t.split() || t.o.Canary.Ready == 0) && t.m.End == NotEnding && t.m.PausedBy != pausedByFailure
+	routed := slices.ContainsFunc(t.o.Layers, func(l Layer) bool { return l.Routed })
+	led := t.anyHeld() || routed || !t.servicesLeaveCanary() || t.split() && t.o.Canary.Ready > 0
+	return t.beforeFirstStep() && !led && t.m.End == NotEnding && t.m.PausedBy != pausedByFailure
 }
 
 func (t *turn) anyHeld() bool {

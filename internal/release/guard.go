@@ -167,7 +167,7 @@ func (g *guard) checkSelect(a SelectService) {
 
 func (g *guard) checkToCanary(sv *Service) {
 	c := g.o.Canary
-	after := g.m.HandedOver && c.Adopted && c.Ready > 0 // The old pods are ending.
+	after := g.m.HandedOver && c.Adopted && (c.Ready > 0 || g.o.Workload.Settled) // The old pods are ending, or gone.
 	instead := g.o.demand() > 0 && g.o.Stable.Ready == 0 && c.Ready > 0
 	g.must(sv.Selects == SelectsCanary || c.Ready >= g.o.demand() || after || instead, "S4",
 		"Service %s would select the new pods, of which %d of %d are ready", sv.Name, c.Ready, g.o.demand())

@@ -70,6 +70,15 @@ func (w *World) keptAtRest(n int) bool {
 	return ok && held && !w.selects(own, stable) && s.Selector == w.narrow(own, stable)
 }
 
+// fittedAtRest: the Rollout is gone, and the team's own selector would miss the pods that it has left: it has the value that
+// they bear instead, and nothing of Sluice's.
+func (w *World) fittedAtRest(n int) bool {
+	s, ok := w.service(n)
+	own, left := w.written(n), w.checks.promoted
+	_, managed := w.rollout()
+	return ok && !managed && !w.selects(own, left) && s.Selector == w.fitted(own, left)
+}
+
 // lostByTeam: the team has just given a Service another label, or one that leads to no version that could run, so that
 // Kubernetes alone would serve nobody either; or had until just now. A Service that is held is Sluice's to keep serving.
 func (w *World) lostByTeam() bool {

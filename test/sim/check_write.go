@@ -160,6 +160,8 @@ func turnWithCapacity(w *World, ch Change) string {
 	switch {
 	case demand == 0 || ready >= demand:
 		return ""
+	case before.Selector.Hash != NoVersion && !w.selects(before.Selector, before.Selector.Hash):
+		return "" // what it selected matches no pod at all, so whoever answers is better
 	case before.Selector.Hash == NoVersion && (ready > 0 || w.knownEndpoints(ch.Key.N).total() == 0):
 		return "" // narrowing to what serves already
 	case w.mayFall(ready, w.knownReady(before.Selector.Hash), 0, demand):

@@ -149,6 +149,19 @@ func clockStories(add func(string, ...Trigger) *Scenario) {
 		timed("clock-machine-anew"+name, later(20, reached(1), Action{Verb: DoClock, M: by}, Action{Verb: DoTakeOver}))
 		timed("clock-asked"+name, on(reached(0), Action{Verb: DoClock, M: by})).wants(2).Config.AutoApprove = true
 	}
+	// Since when gateways are given time is stored with a word, and counts after a restart.
+	slow := timed("clock-slow-routes", later(1, written(1), Action{Verb: DoPause}), later(4, written(1), Action{Verb: DoResume}),
+		later(6, written(1), Action{Verb: DoTakeOver}))
+	slow.Config.SlowRoutes, slow.Config.EarlyAccepted = 8, true
+}
+
+// written: a layer has the weight of that step, which is not in force yet.
+func written(step int) func(*World) bool {
+	return moment(func(w *World, r Release) bool {
+		i, _ := at[Ingress](&w.store.table, ingressKey)
+		weight := max(i.Weight, must[Route](&w.store.table, routeKey).Weight)
+		return r.Memory.Step == step && r.Memory.StepReachedAt.IsZero() && weight > 0 && weight == r.Spec.Steps[step].Weight
+	})
 }
 
 // setsClocks sets the machine's clock in one story of three, once or more. All else in the story stays as it is without.

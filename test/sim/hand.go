@@ -162,6 +162,9 @@ func (h *hands) decide(w *World, r Release) {
 	for _, a := range out.Actions {
 		h.plan(w, r, a)
 	}
+	if !out.Memory.Phase.Terminal() {
+		h.renewHolds(w, r, out.Actions)
+	}
 	if changed && w.Fumble.MemoryLast {
 		h.remember(w, r, out.Memory, outbox)
 	}
@@ -261,7 +264,7 @@ func (h *hands) idle(w *World, rollout Rollout, last Release) {
 	d.Template = w.seen(d.Template)
 	held := ok && d.Paused && (w.Policy || rollout.Removing || d.Template != rollout.Stable)
 	switch {
-	case h.keepServices(w, rollout, d):
+	case h.keepServices(w, d, rollout.Removing, rollout.Stable):
 	case rollout.Removing && held && d.Template == rollout.Stable:
 		h.letGo(w)
 	case rollout.Removing && held:

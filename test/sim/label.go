@@ -1,6 +1,10 @@
 package sim
 
-import "github.com/sluice-dev/sluice/internal/release"
+import (
+	"slices"
+
+	"github.com/sluice-dev/sluice/internal/release"
+)
 
 // This file has the label that versions of the workload may bear different values of, and the Services that select by it.
 
@@ -63,26 +67,27 @@ func (w *World) relabel(n, label int, merged bool) {
 	w.checks.excuse.relabelled = true
 }
 
-// keepServices is what the hands do about the Services while no release is under way: each is given back, or kept on the
+// keepServices is what the hands do about the Services while no release moves them: each is given back, or kept on the
 // version that runs where its own selector matches none of that version's pods. A Service that was turned to pods which are
-// held is kept as well. It says whether there is anything to do.
-func (h *hands) keepServices(w *World, rollout Rollout, d Deployment) bool {
+// held is kept as well. When the Rollout goes it can be kept no longer: then it gets what the pods that run bear. It says
+// whether there is anything to do.
+func (h *hands) keepServices(w *World, d Deployment, leaving bool, runs Version, others ...Version) bool {
 	n := len(h.queue)
 	for i := range w.Services {
 		s, ok := at[Service](&h.view.table, serviceKey(i))
 		if !ok {
 			continue
 		}
-		own := w.ownSelector(&h.view.table, i, rollout.Stable)
+		own := w.ownSelector(&h.view.table, i, append(others, runs)...)
 		held := h.view.get(serviceHoldKey(i)).Value != nil
-		misses := !w.selects(own, rollout.Stable)
-		turned := d.Template != rollout.Stable && w.selects(own, d.Template)
+		misses := !w.selects(own, runs)
+		turned := d.Template != runs && w.selects(own, d.Template)
 		want := own
 		switch {
-		case rollout.Removing && misses && held:
-			want.Label = w.label(rollout.Stable)
-		case !rollout.Removing && misses && (held || turned):
-			want = w.narrow(own, rollout.Stable)
+		case leaving && misses && held:
+			want = w.fitted(own, runs)
+		case !leaving && misses && (held || turned):
+			want = w.narrow(own, runs)
 			h.hold(serviceHoldKey(i), h.holdNumber(i), own)
 		case !held:
 			continue
@@ -101,6 +106,12 @@ func (h *hands) keepServices(w *World, rollout Rollout, d Deployment) bool {
 	return len(h.queue) > n
 }
 
+// fitted is the team's selector with the value that a version's pods bear.
+func (w *World) fitted(own Selector, v Version) Selector {
+	own.Label = w.label(v)
+	return own
+}
+
 // fitting is the team's selector, or, where that matches no pod of the version that is left when the Rollout goes, what
 // these pods bear instead.
 func (w *World) fitting(own Selector, from, to Version, r Release) Selector {
@@ -109,26 +120,57 @@ func (w *World) fitting(own Selector, from, to Version, r Release) Selector {
 		left = to
 	}
 	if !w.selects(own, left) {
-		own.Label = w.label(left)
+		return w.fitted(own, left)
 	}
 	return own
 }
 
 func (h *hands) holdNumber(n int) int { return must[Hold](&h.view.table, serviceHoldKey(n)).Release }
 
+// renewHolds keeps the original anew of each Service that the team has edited while it is narrowed, and that the decision
+// is content with.
+func (h *hands) renewHolds(w *World, r Release, actions []release.Action) {
+	from, to := versionOf(r.Spec.From), versionOf(r.Spec.To)
+	for n := range w.Services {
+		old, held := at[Hold](&h.view.table, serviceHoldKey(n))
+		s := must[Service](&h.view.table, serviceKey(n)).Selector
+		moved := slices.ContainsFunc(actions, func(a release.Action) bool {
+			turn, is := a.(release.SelectService)
+			return is && turn.Service == serviceName(n)
+		})
+		if held && old.Release == r.Number && s.Hash != NoVersion && !moved {
+			h.hold(serviceHoldKey(n), r.Number, w.ownSelector(&h.view.table, n, from, to))
+		}
+	}
+}
+
 // keepUndivided does the same for a release without layers: a Service that would lead to the new pods alone is kept on the
 // stable ones.
 func (h *hands) keepUndivided(w *World, r Release) bool {
 	d, ok := at[Deployment](&h.view.table, deploymentKey)
-	rollout, managed := at[Rollout](&h.view.table, rolloutKey)
-	if !ok || !managed || len(r.Spec.Layers) > 0 {
+	if !ok || len(r.Spec.Layers) > 0 {
 		return false
 	}
-	rollout.Stable = versionOf(r.Spec.From)
-	if r.Memory.Phase == release.Completing && r.Memory.HandedOver {
-		rollout.Stable = versionOf(r.Spec.To)
+	from, to := versionOf(r.Spec.From), versionOf(r.Spec.To)
+	rs, _ := h.view.replicaSet(to)
+	stays := h.staysOnNew(w, d, r)
+	if stays || r.Memory.Phase == release.Completing && r.Memory.HandedOver && rs.Owner == OwnedByDeployment {
+		from, to = to, from
 	}
-	return h.keepServices(w, rollout, d)
+	return h.keepServices(w, d, h.removing() && !stays, from, to)
+}
+
+// staysOnNew says whether a Service that leads to the new pods alone has to stay there, in a release without layers whose
+// hand-over is being undone: stable cannot carry all yet.
+func (h *hands) staysOnNew(w *World, d Deployment, r Release) bool {
+	from, _ := h.view.replicaSet(versionOf(r.Spec.From))
+	to, _ := h.view.replicaSet(versionOf(r.Spec.To))
+	ready := min(from.Ready, from.Desired)
+	if from.Observed != from.Generation {
+		ready = 0
+	}
+	carries := ready >= d.Replicas || r.Memory.Overdue && ready > 0
+	return h.view.turned(w, versionOf(r.Spec.To)) && !carries && min(to.Ready, to.Desired) > 0
 }
 
 // undivided says whether a Service leads to one of the two versions only, so that their pods cannot share what it gets.

@@ -20,6 +20,8 @@ type Scenario struct {
 	Every int
 	// Ends says what the story must come to without a fault, where that has to be said: the end of its last release.
 	Ends release.EndReason
+	// Races: when a Service's edit is seen late, it may end as another one of its family.
+	Races bool
 	// Clocks has the clocks set at every tick.
 	Clocks bool
 }
@@ -216,7 +218,7 @@ func (s Scenario) playIn(w *World, f Fault) *Violation {
 // mayEndAs says whether a fault may make the story end as another one of its family: when it delays what somebody does,
 // and whenever that meets the completion, since then it depends on the moment.
 func (s Scenario) mayEndAs(f Fault) bool {
-	late := f.watches() && (f.Kind == KDecision || f.Kind == KRollout || f.Kind == KDeployment || f.Kind == KAnalysis)
+	late := f.watches() && (f.Kind == KDecision || f.Kind == KRollout || f.Kind == KDeployment || f.Kind == KAnalysis || s.Races && f.Kind == KService)
 	return late || strings.Contains(s.Name, "-when-") || strings.Contains(s.Name, "-3")
 }
 

@@ -1,25 +1,31 @@
 package sim
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sluice-dev/sluice/internal/release"
+)
 
 // changeStories are what the team changes beside the pod template: a Service that selects by another label, together with
-// the pods or alone, at every step; and the Rollout's steps, at every step.
+// the pods or alone, at every step; and the Rollout's steps, at every step. Without layers a Service that leads to one
+// version alone is refused, or fails the step.
 func changeStories(add func(string, ...Trigger) *Scenario) {
 	labels := func(s *Scenario) *Scenario {
 		s.Config.Labels[1], s.Config.Labels[2] = 2, 2
 		s.Every = gateStride
-		return s
+		return s.races()
 	}
 	relabel := Action{Verb: DoRelabel, M: 2}
 	// A chart changes a label of the pods and the Service's selector in one go.
 	labels(add("chart", on(always, relabel)))
 	labels(add("chart-service-first", Trigger{When: always, Do: []Action{relabel}})).before(4)
-	labels(add("chart-service-later", later(6, always, relabel)))
-	labels(add("chart-abort", on(always, relabel), on(reached(1), Action{Verb: DoAbort}))).ends("AbortedByUser")
+	labels(add("chart-service-later", later(6, always, relabel))).endsBy(release.NotEnding, release.StepFailed)
+	labels(add("chart-abort", on(always, relabel), on(reached(1), Action{Verb: DoAbort}))).endsBy(release.AbortedByUser, release.NotEnding)
 	labels(add("chart-abort-then-fix", on(always, relabel), on(reached(1), Action{Verb: DoAbort}), later(8, aborted, Action{Verb: DoEdit, N: 2})))
 	labels(add("chart-abort-then-back", on(always, relabel), on(reached(1), Action{Verb: DoAbort}),
-		later(8, aborted, Action{Verb: DoEdit, N: 0}, Action{Verb: DoRelabel, M: 1}))).ends("AbortedByUser")
-	labels(add("chart-remove", on(always, relabel), on(reached(1), Action{Verb: DoRemove}))).ends("RolloutRemoved")
+		later(8, aborted, Action{Verb: DoEdit, N: 0}, Action{Verb: DoRelabel, M: 1}))).endsBy(release.AbortedByUser, release.NotEnding)
+	labels(add("chart-remove", on(always, relabel), on(reached(1), Action{Verb: DoRemove}))).endsBy(release.RolloutRemoved, release.NotEnding)
 	labels(add("chart-edit", on(always, relabel), on(reached(1), Action{Verb: DoEdit, N: 2})))
 	labels(add("chart-shut", on(always, relabel, Action{Verb: DoShut, N: 60})))
 	for step := range 3 {
@@ -27,9 +33,12 @@ func changeStories(add func(string, ...Trigger) *Scenario) {
 			name string
 			f    func(*World) bool
 		}{{"at", reached(step)}, {"before", begun(step)}} {
-			name := fmt.Sprintf("%s-%d", when.name, step+1)
-			labels(add("relabel-"+name, on(when.f, relabel)))
-			labels(add("relabel-merged-"+name, on(when.f, Action{Verb: DoRelabel, M: 12})))
+			name, pods := fmt.Sprintf("%s-%d", when.name, step+1), release.StepFailed
+			if when.name == "before" && step == 2 {
+				pods = release.NotEnding // The step before has all its pods.
+			}
+			labels(add("relabel-"+name, on(when.f, relabel))).endsBy(release.NotEnding, pods)
+			labels(add("relabel-merged-"+name, on(when.f, Action{Verb: DoRelabel, M: 12}))).endsBy(release.NotEnding, pods)
 			add("plan-"+name, on(when.f, Action{Verb: DoPlan})).Every = gateStride
 		}
 	}
@@ -43,6 +52,25 @@ func changeStories(add func(string, ...Trigger) *Scenario) {
 	for step := range 2 {
 		add(fmt.Sprintf("stable-down-before-%d", step+1), on(begun(step), Action{Verb: DoOutage, M: 30})).Every = gateStride
 	}
+}
+
+// endsBy says what the story comes to with layers, and without.
+func (s *Scenario) endsBy(layers, pods release.EndReason) *Scenario {
+	if len(s.Config.Plan.Layers) == 0 {
+		return s.ends(pods)
+	}
+	return s.ends(layers)
+}
+
+// races has a story without layers end as any other one of a Service with another label, when it is late that the hands see
+// an edit: seen with the pods' the Service's refuses the release, seen in a step it fails it, and seen when all is over it
+// finds nothing amiss. Each of them is right.
+func (s *Scenario) races() *Scenario {
+	if len(s.Config.Plan.Layers) == 0 {
+		top, _, _ := strings.Cut(s.Name, "/")
+		s.Races, s.Family = true, top+"/labels"
+	}
+	return s
 }
 
 // before has the first trigger, which edits the pod template, wait so many ticks.

@@ -134,6 +134,9 @@ func (w *World) observe(v *view, r Release) release.Observed {
 	o.Analyses = observeAnalyses(v, r.Number)
 	o.Shut = observeWindow(v, w.hands.tick(w))
 	if len(r.Spec.Layers) == 0 {
+		if v.turned(w, to) {
+			o.Stable.Ready = 0 // no Service leads to them
+		}
 		if w.undivided(&v.table, from, to) {
 			o.Trouble = "a Service leads to the new pods alone"
 		}

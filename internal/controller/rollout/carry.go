@@ -76,28 +76,22 @@ func (c *carrier) selectService(ctx context.Context, a release.SelectService) er
 	if s == nil {
 		return nil
 	}
-	after := s.object.DeepCopy()
-	after.Spec.Selector = s.original
-	if fitted := c.w.runsNow().fitted(s.original); c.w.rollout.DeletionTimestamp != nil && c.w.runsNow().misses(s.original) && len(fitted) > 0 {
-		after.Spec.Selector = fitted // It can be kept no longer, and its own would lead to nobody.
-	}
-	if a.To != release.SelectsAll {
-		of := c.w.trackOf(a.To)
-		if of.hash == "" {
-			return fmt.Errorf("select the %s pods by Service %s: their ReplicaSet is not there", a.To, a.Service)
-		}
-		if err := c.hold(ctx, s.hold, serviceTarget(a.Service), map[string]any{"selector": s.original}); err != nil {
+	if a.To == release.SelectsAll {
+		if err := c.giveBack(ctx, s); err != nil || s.hold == nil {
 			return err
 		}
-		after.Spec.Selector = of.narrow(s.original)
-	}
-	if err := c.write.Patch(ctx, s.object, after); err != nil {
-		return err
-	}
-	if a.To == release.SelectsAll && s.hold != nil {
 		return c.write.Delete(ctx, s.hold)
 	}
-	return nil
+	of := c.w.trackOf(a.To)
+	if of.hash == "" {
+		return fmt.Errorf("select the %s pods by Service %s: their ReplicaSet is not there", a.To, a.Service)
+	}
+	if err := c.hold(ctx, s.hold, serviceTarget(a.Service), map[string]any{"selector": s.original}); err != nil {
+		return err
+	}
+	after := s.object.DeepCopy()
+	after.Spec.Selector = of.narrow(s.original)
+	return c.write.Patch(ctx, s.object, after)
 }
 
 // hold records an object's original before it is changed.
@@ -308,9 +302,12 @@ func (c *carrier) beside(ctx context.Context, existing, wanted *unstructured.Uns
 	return c.write.Create(ctx, after)
 }
 
-// restore works the team's edits into routes that the mind is content with, and sets right what others have changed
-// of ours.
+// restore works the team's edits into routes and Holds that the mind is content with, and sets right what others have
+// changed of ours.
 func (c *carrier) restore(ctx context.Context, actions []release.Action) error {
+	if err := c.renewHolds(ctx, actions); err != nil {
+		return err
+	}
 	for _, l := range c.w.layers {
 		if !l.state.Routed || l.state.Accepted || steered(actions, l.name) || l.world.Route == nil {
 			continue

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
@@ -58,4 +59,11 @@ func asksAPerson(code string) bool {
 // warn tells that a Rollout needs a person.
 func (r *Reconciler) warn(ro *v1alpha1.Rollout, reason release.Reason) {
 	r.Events.Eventf(ro, nil, corev1.EventTypeWarning, reason.Code, "Check", "%s", clip(reason.Message))
+}
+
+// fitted tells that a Service was left with another selector than the team wrote, since its Rollout goes.
+func (r *Reconciler) fitted(ro *v1alpha1.Rollout, s *service, selector map[string]string) {
+	r.warn(ro, release.Reason{Code: release.ReasonServiceKept, Message: fmt.Sprintf(
+		"Service %s now selects %s, which the running pods bear: the selector that the team wrote (%s) matches none of them, and the Rollout goes; apply a Service whose selector they bear",
+		s.object.Name, labels.FormatLabels(selector), labels.FormatLabels(s.original))})
 }

@@ -352,16 +352,7 @@ func (r *Reconciler) startOrRest(ctx context.Context, write *kube.Writer, w *wor
 	}
 	switch {
 	case w.template.Hash == stable.Hash:
-		if deployment.Paused(w.deploy) && r.held(w) && !r.keepsPaused() || w.deploy.GetAnnotations()[v1alpha1.AnnotationHeld] != "" {
-			if err := r.letGo(ctx, write, w); err != nil {
-				return true, ctrl.Result{}, err
-			}
-		}
-		if phase, why := w.servicesAtRest(); why.Code != "" {
-			record = func(s *v1alpha1.RolloutStatus) { s.Stable, s.Rejected = stable, nil }
-			return true, ctrl.Result{RequeueAfter: recheck}, r.reportOnce(ctx, write, w, record, phase, why)
-		}
-		result, err := r.rest(ctx, write, w, *stable)
+		result, err := r.restOnStable(ctx, write, w, stable)
 		return true, result, err
 	case rejected != nil && w.template.Hash == rejected.Hash:
 		reason := release.Reason{
@@ -384,6 +375,20 @@ func (r *Reconciler) startOrRest(ctx context.Context, write *kube.Writer, w *wor
 		return true, ctrl.Result{}, r.reportOnce(ctx, write, w, record, v1alpha1.RolloutStalled, reason)
 	}
 	return r.startWhenQuiet(ctx, write, w, record)
+}
+
+// restOnStable looks after a workload that names the stable revision.
+func (r *Reconciler) restOnStable(ctx context.Context, write *kube.Writer, w *world, stable *v1alpha1.Revision) (ctrl.Result, error) {
+	if deployment.Paused(w.deploy) && r.held(w) && !r.keepsPaused() || w.deploy.GetAnnotations()[v1alpha1.AnnotationHeld] != "" {
+		if err := r.letGo(ctx, write, w); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	if phase, why := w.servicesAtRest(); why.Code != "" {
+		record := func(s *v1alpha1.RolloutStatus) { s.Stable, s.Rejected = stable, nil }
+		return ctrl.Result{RequeueAfter: recheck}, r.reportOnce(ctx, write, w, record, phase, why)
+	}
+	return r.rest(ctx, write, w, *stable)
 }
 
 // rejected is the revision that the newest release failed to bring, if it was not superseded.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -272,4 +273,124 @@ func TestFaultB1Port(t *testing.T) {
 	c.now = c.now.Add(translate.DefaultProgressDeadline)
 	c.settle()
 	c.says(release.ReasonStepFailed, "shows 0 of the 2 stable endpoints", "4 of 4 stable pods are ready", "targetPort", "promote --full")
+}
+
+// TestFaultB1Renewed has kubectl merge an edit into the selector that a release has written, after which the same pods are
+// selected: the Hold keeps what the team has written now, so that to apply it again changes nothing.
+func TestFaultB1Renewed(t *testing.T) {
+	c := newLabelled(t)
+	c.setImage("shop:v2")
+	c.settle()
+	s := c.service()
+	delete(s.Spec.Selector, "version")
+	c.update(s)
+	c.settle()
+	c.serves("merged", 4)
+	holds := c.holds()
+	if len(holds) != 1 || !maps.Equal(originalOf(&holds[0]), map[string]string{"app": shop}) {
+		t.Errorf("the Holds are %v", holds)
+	}
+	c.decide(v1alpha1.VerbAbort, "shop-1")
+	c.settle()
+	if got := c.service().Spec.Selector; !maps.Equal(got, map[string]string{"app": shop}) || len(c.holds()) > 0 {
+		t.Errorf("the Service is left with %v, and %d Holds: %s", got, len(c.holds()), c.tells())
+	}
+}
+
+// TestFaultB1CutShort: without layers, the hand-over is remembered and not made, and meanwhile the team turns the Service to
+// the new pods alone. They can still be taken back, so the Service has to be on the stable ones by then.
+func TestFaultB1CutShort(t *testing.T) {
+	c := newLabelled(t)
+	ro := c.rollout()
+	ro.Spec.Traffic = nil
+	c.update(ro)
+	c.point(map[string]string{"app": shop})
+	c.release("2")
+	c.settle()
+	c.says(release.ReasonPausedForPerson)
+	cut := false
+	c.failure = func(_ int, write string) (error, bool) {
+		if cut {
+			c.serves("before "+write, 4)
+			return nil, false
+		}
+		if !strings.HasPrefix(write, "patch ReplicaSet") || !c.cluster.release("shop-1").Status.Memory.HandedOver {
+			return nil, false
+		}
+		cut = true
+		c.point(versioned("2"))
+		return errLost, false
+	}
+	c.decide(v1alpha1.VerbPromote, "shop-1")
+	c.settle()
+	if !cut {
+		t.Fatalf("it was not cut short: %s", c.tells())
+	}
+	c.serves("cut short", 4)
+	c.now = c.now.Add(translate.DefaultProgressDeadline)
+	c.settle()
+	c.serves("taken back", 4)
+}
+
+// TestFaultB1Crossed: without layers, an edit crosses the hand-over while a Service is kept on the new pods, since the team
+// has turned it to the stable ones alone. It stays there until as many of these are ready as are needed.
+func TestFaultB1Crossed(t *testing.T) {
+	c := newLabelled(t)
+	ro := c.rollout()
+	ro.Spec.Traffic = nil
+	c.update(ro)
+	c.point(map[string]string{"app": shop})
+	c.release("2")
+	c.settle()
+	c.decide(v1alpha1.VerbPromote, "shop-1")
+	for !c.handed("2") {
+		if c.mustLook(); !c.handed("2") {
+			c.kubernetes()
+			c.now = c.now.Add(time.Second)
+		}
+	}
+	c.release("1")
+	c.setImage("shop:v3")
+	c.point(versioned("1"))
+	c.scaleSet("1", 2) // The workload, being held, divides its pods.
+	for range 10 {
+		c.mustLook()
+		c.runReplicaSets()
+		c.serves("until stable is back", 4)
+		c.now = c.now.Add(time.Second)
+	}
+	if got := c.cluster.release("shop-1").Status.Phase; got != v1alpha1.ReleaseAborting {
+		t.Fatalf("the release is %s: %s", got, c.tells())
+	}
+	c.scaleSet("1", 4)
+	c.settle()
+	c.serves("given back, in the step of the edit", 8)
+	if got := c.cluster.release("shop-1").Status.Phase; got != v1alpha1.ReleaseSuperseded {
+		t.Errorf("the release is %s: %s", got, c.tells())
+	}
+}
+
+// set is the ReplicaSet whose pods bear a version.
+func (c labelled) set(version string) *unstructured.Unstructured {
+	c.t.Helper()
+	for _, rs := range c.sets() {
+		if deployment.TemplateOf(&rs).Labels["version"] == version {
+			return &rs
+		}
+	}
+	c.t.Fatalf("no ReplicaSet of version %s", version)
+	return nil
+}
+
+func (c labelled) handed(version string) bool {
+	c.t.Helper()
+	return deployment.OwnedBy(c.set(version), c.deployment().GetUID())
+}
+
+func (c labelled) scaleSet(version string, replicas int64) {
+	c.t.Helper()
+	rs := c.set(version)
+	_ = unstructured.SetNestedField(rs.Object, replicas, "spec", "replicas")
+	c.update(rs)
+	c.runReplicaSets()
 }

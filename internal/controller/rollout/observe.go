@@ -56,6 +56,8 @@ type world struct {
 	plan v1alpha1.ReleasePlan
 	// unproven are objects that say that they are of this Rollout, and that none of its releases controls.
 	unproven []string
+	// onNew: in a release without traffic layers, a Service leads to the new pods alone.
+	onNew bool
 	// trouble is what no waiting mends.
 	trouble string
 	// abandoned: the Rollout went by force, while its release was under way; rollout stands in for it.
@@ -295,6 +297,9 @@ func (w *world) observed(rel *v1alpha1.Release) release.Observed {
 		o.Stable = deployment.ReadTrack(stable, w.deploy.GetUID())
 		if (w.turned() || len(w.traffic()) == 0) && deployment.Behind(stable) {
 			o.Stable.Ready = 0 // It may have been scaled away and back: what is ready is not known.
+		}
+		if w.onNew {
+			o.Stable.Ready = 0 // No request reaches them.
 		}
 		o.Canary = deployment.ReadTrack(canary, w.deploy.GetUID())
 		o.Workload.Settled = o.Canary.Adopted && w.alone(canary)

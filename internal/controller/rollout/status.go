@@ -170,7 +170,7 @@ func steady(before, now *v1alpha1.WaitingFor) *v1alpha1.WaitingFor {
 // weight is the canary's share of requests in percent as the layers have it, or, without layers, its share of the
 // ready pods.
 func (w *world) weight() int {
-	if w.turned() {
+	if w.turned() || w.onNew {
 		return 100
 	}
 	if len(w.layers) > 0 {

@@ -3,33 +3,47 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
 // This file looks after the Services while no release is under way. Mostly there is nothing to do. But a Service whose
 // selector was changed together with the labels of pods that are held, or were rejected, would lead to nobody: it is kept
 // on the pods that run.
 
-// settleService gives a Service back as the team wrote it, or keeps it where that selector matches no pod that runs. When
-// the Rollout goes it can be kept no longer: then it gets the team's keys with the values that the running pods bear.
+// settleService gives a Service back as the team wrote it, or keeps it where that selector matches no pod that runs.
 func (c *carrier) settleService(ctx context.Context, s *service) error {
-	after := s.object.DeepCopy()
-	after.Spec.Selector = s.original
-	switch runs := c.w.runsNow(); {
-	case !runs.misses(s.original):
-	case c.w.rollout.DeletionTimestamp != nil:
-		if fitted := runs.fitted(s.original); len(fitted) > 0 {
-			after.Spec.Selector = fitted
-		}
-	case s.hold != nil:
+	if s.hold != nil && !c.w.letsGo() && c.w.runsNow().misses(s.original) {
 		return c.keep(ctx, s)
 	}
-	return c.write.Patch(ctx, s.object, after)
+	return c.giveBack(ctx, s)
+}
+
+// giveBack has a Service select what the team wrote. When the Rollout goes a Service can be kept no longer: where the
+// team's selector matches no pod that runs, it gets the team's keys with the values that these bear.
+func (c *carrier) giveBack(ctx context.Context, s *service) error {
+	after := s.object.DeepCopy()
+	after.Spec.Selector = s.original
+	runs := c.w.runsNow()
+	fitted := runs.fitted(s.original)
+	fits := c.w.rollout.DeletionTimestamp != nil && runs.misses(s.original) && len(fitted) > 0
+	if fits {
+		after.Spec.Selector = fitted
+	}
+	if err := c.write.Patch(ctx, s.object, after); err != nil {
+		return err
+	}
+	if fits {
+		c.r.fitted(c.w.rollout, s, fitted)
+	}
+	return nil
 }
 
 // keep holds a Service to the pods that run.
@@ -42,18 +56,67 @@ func (c *carrier) keep(ctx context.Context, s *service) error {
 	return c.write.Patch(ctx, s.object, after)
 }
 
+// renewHolds keeps the original anew of each Service that the team has edited while it is narrowed, and that the decision
+// is content with: what is applied again is known by it.
+func (c *carrier) renewHolds(ctx context.Context, actions []release.Action) error {
+	for _, s := range c.w.services {
+		narrowed := s.object.Spec.Selector[v1alpha1.LabelPodTemplateHash] != ""
+		if s.hold == nil || !narrowed || !c.w.holdsNow(s.hold) || turns(actions, s.object.Name) || maps.Equal(originalOf(s.hold), s.original) {
+			continue
+		}
+		if err := c.hold(ctx, s.hold, serviceTarget(s.object.Name), map[string]any{"selector": s.original}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// turns says whether a decision does something about a Service's selector itself.
+func turns(actions []release.Action, service string) bool {
+	return slices.ContainsFunc(actions, func(a release.Action) bool {
+		turn, is := a.(release.SelectService)
+		return is && turn.Service == service
+	})
+}
+
 // runsNow is the version whose pods run while no release moves the Services: the stable one, or the new one once the
 // workload has it.
 func (w *world) runsNow() track {
-	rel := w.active()
 	switch {
 	case w.deploy == nil:
 		return track{}
-	case rel != nil && rel.Status.Phase == v1alpha1.ReleaseCompleting && rel.Status.Memory != nil && rel.Status.Memory.HandedOver:
+	case w.newRuns() || w.staysOnNew():
 		return w.track(w.canary())
 	}
 	return w.track(w.stable())
 }
+
+// newRuns says whether the workload has been given the new revision's pods. That it is to be given them is remembered
+// before: until it has them, they can still be taken back.
+func (w *world) newRuns() bool {
+	rel, canary := w.active(), w.canary()
+	completing := rel != nil && rel.Status.Phase == v1alpha1.ReleaseCompleting && rel.Status.Memory != nil && rel.Status.Memory.HandedOver
+	return completing && w.deploy != nil && canary != nil && deployment.OwnedBy(canary, w.deploy.GetUID())
+}
+
+// staysOnNew says whether a Service that leads to the new pods alone has to stay there, in a release without traffic
+// layers whose hand-over is being undone: stable cannot carry all yet.
+func (w *world) staysOnNew() bool {
+	rel, stable := w.active(), w.stable()
+	if !w.onNew || rel == nil || w.deploy == nil {
+		return false
+	}
+	ready := deployment.ReadTrack(stable, "").Ready
+	if deployment.Behind(stable) {
+		ready = 0
+	}
+	overdue := rel.Status.Memory != nil && rel.Status.Memory.Overdue
+	carries := ready >= deployment.Replicas(w.deploy) || overdue && ready > 0
+	return !carries && deployment.ReadTrack(w.canary(), "").Ready > 0
+}
+
+// letsGo says whether the Rollout goes and its Services can be given back.
+func (w *world) letsGo() bool { return w.rollout.DeletionTimestamp != nil && !w.staysOnNew() }
 
 // keepServed keeps the Services that the team has turned to pods which are held and so do not run.
 func (r *Reconciler) keepServed(ctx context.Context, write *kube.Writer, w *world) error {
@@ -97,6 +160,7 @@ func (c *carrier) apart(ctx context.Context) error {
 	if len(c.w.traffic()) > 0 {
 		return nil
 	}
+	c.w.onNew = c.w.turned()
 	if c.w.trouble == "" && c.w.deploy != nil {
 		c.w.trouble = c.w.undivided()
 	}
@@ -122,7 +186,7 @@ func (c *carrier) apart(ctx context.Context) error {
 
 // keepsHold says whether a Hold stays while no release is under way.
 func (w *world) keepsHold(h *v1alpha1.Hold) bool {
-	if w.rollout.DeletionTimestamp != nil {
+	if w.letsGo() {
 		return false
 	}
 	for _, s := range w.services {
