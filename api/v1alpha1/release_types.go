@@ -143,6 +143,12 @@ type ReleasePlan struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=8
 	Traffic []TrafficLayer `json:"traffic,omitempty"`
+	// services as in the Rollout.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Services []ServiceRule `json:"services,omitempty"`
 	// steps in order.
 	// +optional
 	// +listType=atomic

@@ -61,6 +61,15 @@ type RolloutSpec struct {
 	// +kubebuilder:validation:MaxItems=8
 	Traffic []TrafficLayer `json:"traffic,omitempty"`
 
+	// services say what a release does with single Services in front of the workload that no traffic layer leads to. One
+	// that is not listed leads to the stable pods alone until the release completes, so that nobody gets the new revision
+	// past the steps.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Services []ServiceRule `json:"services,omitempty"`
+
 	// canary releases a new revision beside the stable one, step by step.
 	// +required
 	Canary CanaryStrategy `json:"canary"`
@@ -197,6 +206,31 @@ type HTTPRouteReference struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="traffic.httpRoute.settle: must be between 0s and 10m, with its unit, as 30s"
 	Settle *metav1.Duration `json:"settle,omitempty"`
 }
+
+// ServiceRule says what a release does with one Service in front of the workload.
+type ServiceRule struct {
+	// name of the Service, in the Rollout's namespace.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+	// policy says what a release does with it. leave: nothing; it stays as the team wrote it, and so leads to the pods of
+	// both revisions from when the first new one is ready, whatever the steps say. That is for metrics, and for Services
+	// of several workloads. A Service that a traffic layer leads to cannot be left.
+	// +required
+	Policy ServicePolicy `json:"policy"`
+}
+
+// ServicePolicy says what a release does with a Service.
+//
+// +kubebuilder:validation:Enum=leave
+type ServicePolicy string
+
+// The policies for a Service.
+const (
+	// ServiceLeave: nothing is done with it.
+	ServiceLeave ServicePolicy = "leave"
+)
 
 // CanaryStrategy releases a new revision beside the stable one.
 type CanaryStrategy struct {

@@ -34,6 +34,7 @@ var walls = []wall{
 	{"internal/translate", []string{"k8s.io/client-go/", "sigs.k8s.io/controller-runtime/", module + "internal/kube"}},
 	{"internal/kube", []string{module + "internal/release", module + "internal/traffic", module + "internal/workload", module + "internal/controller"}},
 	{"internal/naming", []string{"k8s.io/", "sigs.k8s.io/", "net/http", "os/exec", module + "api/", module + "internal/"}},
+	{"internal/beside", []string{"k8s.io/", "sigs.k8s.io/", "net/http", "os/exec", module + "api/", module + "internal/"}},
 	{"internal/kube/clock", []string{"k8s.io/", "sigs.k8s.io/", "os/exec", module + "api/", module + "internal/"}},
 	{"internal/controller", []string{module + "internal/cli"}},
 	{"internal/cli", []string{module + "internal/controller"}},

@@ -256,6 +256,9 @@ func (t tree) showTraffic(b *strings.Builder) {
 		}
 		tab.row(cell{l.name, plain}, cell{l.state, colour})
 	}
+	for _, f := range t.view.fronts {
+		tab.row(cell{f.name, plain}, cell{f.fate, dim})
+	}
 	if len(t.view.held) > 0 {
 		tab.row(cell{"held", plain}, cell{strings.Join(t.view.held, ", ") + " (changed by this release; given back at its end)", dim})
 	}

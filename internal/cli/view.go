@@ -21,6 +21,7 @@ type view struct {
 	versions []version
 	layers   []layer
 	analyses []v1alpha1.AnalysisRun
+	fronts   []front
 	// held are the team's objects that the release has changed.
 	held []string
 	// unread says what could not be read, and why; the rest is shown all the same.
@@ -66,6 +67,7 @@ func (s sources) look(ctx context.Context, ns, arg string) (*view, error) {
 	v.versions = versionsOf(t)
 	s.addWorkload(ctx, v)
 	s.addLayers(ctx, v)
+	s.addFronts(ctx, v)
 	s.addHolds(ctx, v)
 	s.addAnalyses(ctx, v)
 	return v, nil

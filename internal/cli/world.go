@@ -30,12 +30,14 @@ type surroundings struct {
 	deployment *appsv1.Deployment
 	// problems are what the controller would refuse; notes are for the reader to know.
 	problems, notes []string
+	// routes are the traffic objects, by their places in spec.traffic.
+	routes map[int]*unstructured.Unstructured
 }
 
 // lookAround reads the workload, its Services and its traffic objects. Without a cluster it says so. A workload that
 // is yet to be created from the same file is no problem.
 func (e *env) lookAround(ctx context.Context, c client.Client, r *v1alpha1.Rollout, inFile bool) *surroundings {
-	w := &surroundings{}
+	w := &surroundings{routes: map[int]*unstructured.Unstructured{}}
 	if c == nil {
 		w.note("no cluster was looked at: whether the workload and the traffic objects fit is not known")
 		return w
@@ -61,12 +63,14 @@ func (e *env) lookAround(ctx context.Context, c client.Client, r *v1alpha1.Rollo
 		w.note("services: %s", sentence(err))
 		return w
 	}
-	w.checkServices(ctx, c, r, &d, services)
-	w.checkBehind(ctx, c, r, &d, services)
+	divided, left := byRule(services, r.Spec.Services)
+	w.checkServices(ctx, c, r, &d, divided, left)
+	w.checkBehind(ctx, c, r, &d, divided)
 	w.checkWindows(ctx, c, r, e.now())
 	for i, l := range r.Spec.Traffic {
-		e.checkLayer(ctx, c, w, r, l, i, services)
+		e.checkLayer(ctx, c, w, r, l, i, divided)
 	}
+	w.checkFronts(r, services)
 	return w
 }
 
@@ -104,7 +108,7 @@ func (w *surroundings) checkOthers(ctx context.Context, c client.Client, r *v1al
 }
 
 // servicesOf are the Services that send requests to the workload's pods.
-func servicesOf(ctx context.Context, c client.Client, d *appsv1.Deployment) ([]corev1.Service, error) {
+func servicesOf(ctx context.Context, c client.Reader, d *appsv1.Deployment) ([]corev1.Service, error) {
 	var all corev1.ServiceList
 	if err := c.List(ctx, &all, client.InNamespace(d.Namespace)); err != nil {
 		return nil, err
@@ -116,14 +120,18 @@ func servicesOf(ctx context.Context, c client.Client, d *appsv1.Deployment) ([]c
 				selector[k] = v
 			}
 		}
-		ours := s.Labels[v1alpha1.LabelRelease] != ""
+		owner := metav1.GetControllerOf(&s)
+		ours := owner != nil && owner.Kind == "Release" && owner.APIVersion == v1alpha1.GroupVersion.String()
 		return ours || len(selector) == 0 || !selector.AsSelector().Matches(labels.Set(d.Spec.Template.Labels))
 	}), nil
 }
 
-func (w *surroundings) checkServices(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment, services []corev1.Service) {
+func (w *surroundings) checkServices(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment, services, left []corev1.Service) {
 	switch {
 	case len(services) > 0:
+	case len(r.Spec.Traffic) > 0 && len(left) > 0:
+		w.refuse("%s", preflight.AllLeft(d.Name, serviceNames(left)))
+	case len(left) > 0:
 	case len(r.Spec.Traffic) > 0 && w.leadToOld(ctx, c, d):
 	case len(r.Spec.Traffic) > 0:
 		w.refuse("%s", preflight.NoService(r.Namespace, d.Name, d.Spec.Template.Labels))
@@ -149,12 +157,8 @@ func (w *surroundings) leadToOld(ctx context.Context, c client.Client, d *appsv1
 		if err != nil || len(services) == 0 {
 			continue
 		}
-		var names []string
-		for _, s := range services {
-			names = append(names, s.Name)
-		}
 		delete(old.Spec.Template.Labels, v1alpha1.LabelPodTemplateHash)
-		w.refuse("%s", preflight.SelectsOld(names, d.Name, old.Spec.Template.Labels, d.Spec.Template.Labels))
+		w.refuse("%s", preflight.SelectsOld(serviceNames(services), d.Name, old.Spec.Template.Labels, d.Spec.Template.Labels))
 		return true
 	}
 	return false
@@ -254,6 +258,7 @@ func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, 
 		w.note("%s/%s: %s", strings.ToLower(kind.Kind), name, sentence(err))
 		return
 	}
+	w.routes[i] = route
 	world := traffic.World{Rollout: r.Name, Route: route, Backends: backendsOf(services), Now: e.now()}
 	if beside := provider.BesideName(name, r.Name); beside != "" {
 		found, err := routeOf(ctx, c, kind, r.Namespace, beside)
@@ -271,7 +276,7 @@ func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, 
 	}
 }
 
-func routeOf(ctx context.Context, c client.Client, kind schema.GroupVersionKind, namespace, name string) (*unstructured.Unstructured, error) {
+func routeOf(ctx context.Context, c client.Reader, kind schema.GroupVersionKind, namespace, name string) (*unstructured.Unstructured, error) {
 	route := &unstructured.Unstructured{}
 	route.SetGroupVersionKind(kind)
 	return route, c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, route)

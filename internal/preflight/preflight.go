@@ -38,7 +38,7 @@ func SelectsOld(services []string, workload string, oldLabels, podLabels map[str
 
 // SelectsOthers: a Service leads to pods of other workloads as well.
 func SelectsOthers(service, workload string, pods []string) string {
-	return fmt.Sprintf("the Service %q selects pods of other workloads too (%s): give it a selector that only the pods of Deployment %q match, since a release narrows it to one revision",
+	return fmt.Sprintf("the Service %q selects pods of other workloads too (%s): give it a selector that only the pods of Deployment %q match, since a release narrows it to one revision, or leave it as it is by spec.services, if no traffic layer leads to it",
 		service, strings.Join(FirstOf(pods, 3), ", "), workload)
 }
 
@@ -48,6 +48,50 @@ func FirstOf(list []string, n int) []string {
 		return list
 	}
 	return append(list[:n:n], fmt.Sprintf("and %d more", len(list)-n))
+}
+
+// LeftRouted: a Service is to be left as it is, and a traffic layer leads to it.
+func LeftRouted(service, layer string) string {
+	return fmt.Sprintf("the Service %q cannot be left as it is: %s in spec.traffic leads to it, and its requests have to go to the stable pods or to the new ones; take it out of spec.services, or the layer out of spec.traffic",
+		service, layer)
+}
+
+// AllLeft: no Service is left that a traffic layer could lead to.
+func AllLeft(workload string, services []string) string {
+	return fmt.Sprintf("spec.services leaves every Service of Deployment %q as it is (%s), so no layer of spec.traffic can divide its requests: take the one that the layer leads to out of spec.services, or remove spec.traffic to split by the number of pods",
+		workload, strings.Join(FirstOf(services, 3), ", "))
+}
+
+// Field is where the rules name a Service.
+func Field(rules []v1alpha1.ServiceRule, service string) string {
+	i := slices.IndexFunc(rules, func(r v1alpha1.ServiceRule) bool { return r.Name == service })
+	return fmt.Sprintf("spec.services[%d]", max(i, 0))
+}
+
+// LeadsTo says whether a route sends requests to a Service of its namespace: "service: {name, port}" in an Ingress,
+// "{name, port}" in the Gateway API.
+func LeadsTo(route *unstructured.Unstructured, service string) bool {
+	return leads(route.Object["spec"], route.GetNamespace(), service)
+}
+
+func leads(v any, namespace, service string) bool {
+	switch x := v.(type) {
+	case map[string]any:
+		_, ported := x["port"]
+		kind, kinded := x["kind"]
+		in, elsewhere := x["namespace"]
+		if ported && x["name"] == service && (!kinded || kind == "Service") && (!elsewhere || in == namespace) {
+			return true
+		}
+		for k, child := range x {
+			if k != "parentRefs" && leads(child, namespace, service) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(x, func(child any) bool { return leads(child, namespace, service) })
+	}
+	return false
 }
 
 // TwinTaken: the name of a canary Service is another's.

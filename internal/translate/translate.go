@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,6 +40,7 @@ func Plan(r *v1alpha1.Rollout) v1alpha1.ReleasePlan {
 	p := v1alpha1.ReleasePlan{
 		Workload:         s.Workload,
 		Traffic:          s.Traffic,
+		Services:         s.Services,
 		Steps:            s.Canary.Steps,
 		Analysis:         s.Canary.Analysis,
 		OnFailure:        orDefault(s.OnFailure, v1alpha1.FailureAbort),
@@ -184,4 +186,11 @@ func durationOr(v *metav1.Duration, d time.Duration) metav1.Duration {
 		return metav1.Duration{Duration: d}
 	}
 	return *v
+}
+
+// Leaves says whether the rules leave a Service as it is.
+func Leaves(rules []v1alpha1.ServiceRule, service string) bool {
+	return slices.ContainsFunc(rules, func(r v1alpha1.ServiceRule) bool {
+		return r.Name == service && r.Policy == v1alpha1.ServiceLeave
+	})
 }

@@ -10,7 +10,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
@@ -56,6 +58,9 @@ type Report struct {
 	Deployments      []appsv1.Deployment
 	Templates        []v1alpha1.AnalysisTemplate
 	ClusterTemplates []v1alpha1.AnalysisTemplate
+	// routes are the Ingresses and HTTPRoutes in the manifests, services the Services.
+	routes   []*unstructured.Unstructured
+	services []corev1.Service
 	// Notes are what somebody has to see to in the cluster.
 	Notes []string
 	// Checked counts the objects of Sluice's, Others those that are not looked at.
@@ -166,18 +171,28 @@ func (r *Report) check(d *document) error {
 		return r.checkOurs(d, version)
 	default:
 		r.Others++
-		r.keepDeployment(d)
+		r.keepTeams(d)
 	}
 	return nil
 }
 
-func (r *Report) keepDeployment(d *document) {
-	if d.kind() != "Deployment" || d.apiVersion() != "apps/v1" {
-		return
-	}
-	var found appsv1.Deployment
-	if runtime.DefaultUnstructuredConverter.FromUnstructured(d.object, &found) == nil {
-		r.Deployments = append(r.Deployments, found)
+// keepTeams keeps those of the team's objects that a Rollout is looked at with.
+func (r *Report) keepTeams(d *document) {
+	group, _, _ := strings.Cut(d.apiVersion(), "/")
+	convert := runtime.DefaultUnstructuredConverter.FromUnstructured
+	switch group + "/" + d.kind() {
+	case "apps/Deployment":
+		var found appsv1.Deployment
+		if convert(d.object, &found) == nil {
+			r.Deployments = append(r.Deployments, found)
+		}
+	case "v1/Service":
+		var found corev1.Service
+		if convert(d.object, &found) == nil {
+			r.services = append(r.services, found)
+		}
+	case "networking.k8s.io/Ingress", "gateway.networking.k8s.io/HTTPRoute":
+		r.routes = append(r.routes, &unstructured.Unstructured{Object: d.object})
 	}
 }
 

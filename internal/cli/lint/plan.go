@@ -4,13 +4,18 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/deploy"
 	"github.com/sluice-dev/sluice/internal/measure"
+	"github.com/sluice-dev/sluice/internal/preflight"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
@@ -57,15 +62,49 @@ func (r *Report) Finish() {
 			r.Notes = append(r.Notes, r.documents[i].problem(field, "it runs a Job; "+deploy.LetRunJobs(cmp.Or(r.Rollouts[i].Namespace, "NAMESPACE"))).String())
 		}
 		r.checkStrategy(i)
+		r.checkLeft(i)
 	}
+}
+
+// checkLeft refuses to leave a Service as it is that a layer leads to, where the layer is in the files. A Service that is in
+// the files and of another workload is not in front of this one.
+func (r *Report) checkLeft(i int) {
+	ro := &r.Rollouts[i]
+	for _, rule := range ro.Spec.Services {
+		for _, l := range ro.Spec.Traffic {
+			layer := translate.LayerName(l)
+			leads := slices.ContainsFunc(r.routes, func(route *unstructured.Unstructured) bool {
+				return strings.ToLower(route.GetKind())+"/"+route.GetName() == layer && together(route, ro) && preflight.LeadsTo(route, rule.Name)
+			})
+			if leads && rule.Policy == v1alpha1.ServiceLeave && !r.ofAnother(rule.Name, ro) {
+				r.Problems = append(r.Problems, r.documents[i].problem(preflight.Field(ro.Spec.Services, rule.Name), preflight.LeftRouted(rule.Name, layer)))
+			}
+		}
+	}
+}
+
+// ofAnother says whether a Service in the files selects none of the pods of the Rollout's workload in the files.
+func (r *Report) ofAnother(service string, ro *v1alpha1.Rollout) bool {
+	for _, s := range r.services {
+		for _, d := range r.Deployments {
+			if s.Name == service && d.Name == ro.Spec.Workload.Name && together(&s, ro) && together(&d, ro) {
+				return !labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(d.Spec.Template.Labels))
+			}
+		}
+	}
+	return false
+}
+
+// together says whether an object may be in the Rollout's namespace.
+func together(o metav1.Object, ro *v1alpha1.Rollout) bool {
+	return o.GetNamespace() == "" || ro.Namespace == "" || o.GetNamespace() == ro.Namespace
 }
 
 // checkStrategy refuses a workload, where it is in the files, that asks that two of its revisions never run at once.
 func (r *Report) checkStrategy(i int) {
 	ro := &r.Rollouts[i]
 	for _, d := range r.Deployments {
-		same := d.Namespace == "" || ro.Namespace == "" || d.Namespace == ro.Namespace
-		if same && d.Name == ro.Spec.Workload.Name && d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
+		if together(&d, ro) && d.Name == ro.Spec.Workload.Name && d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
 			r.Problems = append(r.Problems, r.documents[i].problem("spec.workload", translate.TwoAtOnce(d.Name)))
 		}
 	}

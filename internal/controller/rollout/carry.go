@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/beside"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/release"
@@ -196,19 +197,51 @@ func (c *carrier) ensureTwin(ctx context.Context, name string) error {
 			return nil // Which is a trouble that observe.go has told of.
 		}
 		after := s.twin.DeepCopy()
-		after.Spec.Selector, after.Labels = selector, c.labels()
+		after.Spec.Selector = selector
+		c.dress(after, s.object)
 		after.OwnerReferences = []metav1.OwnerReference{ownerOf(c.rel)} // It may be left of an earlier release.
 		return c.write.Patch(ctx, s.twin, after)
 	}
-	return ignoreExists(c.write.Create(ctx, twin(s.object, c.w.twinName(name), selector, c.labels(), ownerOf(c.rel))))
+	made := twin(s.object, c.w.twinName(name), selector, ownerOf(c.rel))
+	c.dress(made, s.object)
+	return ignoreExists(c.write.Create(ctx, made))
+}
+
+// dress gives a twin the labels and annotations of the team's Service, so that it is found and treated like it. Annotations
+// that others have added to the twin stay. Whose the twin is does not follow from any of them.
+func (c *carrier) dress(twin, team *corev1.Service) {
+	twin.Labels = beside.Labels(team.Labels)
+	maps.Copy(twin.Labels, c.labels())
+	for k, v := range beside.ServiceAnnotations(team.Annotations) {
+		if twin.Annotations == nil {
+			twin.Annotations = map[string]string{}
+		}
+		twin.Annotations[k] = v
+	}
+}
+
+// redress has the twins follow what the team changes of its Services' labels and annotations.
+func (c *carrier) redress(ctx context.Context, actions []release.Action) error {
+	for _, s := range c.w.services {
+		if s.twin == nil || !c.w.ours(s.twin) || s.twin.DeletionTimestamp != nil || twinTouched(actions, s.object.Name) {
+			continue
+		}
+		after := s.twin.DeepCopy()
+		c.dress(after, s.object)
+		if len(without(after.Labels, s.twin.Labels)) == 0 && len(without(after.Annotations, s.twin.Annotations)) == 0 {
+			continue // What others have added is no reason to write.
+		}
+		if err := c.write.Patch(ctx, s.twin, after); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // twin is a Service like the team's for the pods of the canary.
-func twin(s *corev1.Service, name string, selector, labels map[string]string, owner metav1.OwnerReference) *corev1.Service {
+func twin(s *corev1.Service, name string, selector map[string]string, owner metav1.OwnerReference) *corev1.Service {
 	out := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: s.Namespace, Name: name, Labels: labels, OwnerReferences: []metav1.OwnerReference{owner},
-		},
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: name, OwnerReferences: []metav1.OwnerReference{owner}},
 		Spec: corev1.ServiceSpec{
 			Type: corev1.ServiceTypeClusterIP, Selector: selector,
 			SessionAffinity: s.Spec.SessionAffinity, SessionAffinityConfig: s.Spec.SessionAffinityConfig,
@@ -316,7 +349,7 @@ func (c *carrier) restore(ctx context.Context, actions []release.Action) error {
 			return err
 		}
 	}
-	return nil
+	return c.redress(ctx, actions)
 }
 
 // steered says whether a decision does something about a layer itself.

@@ -44,6 +44,8 @@ type world struct {
 	decisions, answered []*v1alpha1.Decision
 	holds               map[v1alpha1.HoldTarget]*v1alpha1.Hold
 	services            []*service
+	// untouched are the names of the Services in front of the workload that the Rollout leaves as they are.
+	untouched []string
 	// leaving are the Services that select the stable pods and none of the workload's template.
 	leaving []*corev1.Service
 	// lost are Services that were in front of the workload and select no pod any more.
@@ -120,7 +122,7 @@ func (r *Reconciler) standIn(ctx context.Context, key types.NamespacedName, now 
 		}
 		ro := &v1alpha1.Rollout{
 			ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, DeletionTimestamp: &metav1.Time{Time: now}},
-			Spec:       v1alpha1.RolloutSpec{Workload: rel.Spec.Plan.Workload, Traffic: rel.Spec.Plan.Traffic},
+			Spec:       v1alpha1.RolloutSpec{Workload: rel.Spec.Plan.Workload, Traffic: rel.Spec.Plan.Traffic, Services: rel.Spec.Plan.Services},
 		}
 		if owner := metav1.GetControllerOf(rel); owner != nil {
 			ro.UID = owner.UID
@@ -169,6 +171,14 @@ func (w *world) traffic() []v1alpha1.TrafficLayer {
 		return rel.Spec.Plan.Traffic
 	}
 	return w.rollout.Spec.Traffic
+}
+
+// rules are those for single Services that are followed now, of the same.
+func (w *world) rules() []v1alpha1.ServiceRule {
+	if rel := w.active(); rel != nil {
+		return rel.Spec.Plan.Services
+	}
+	return w.rollout.Spec.Services
 }
 
 func (r *Reconciler) observeWorkload(ctx context.Context, w *world) error {

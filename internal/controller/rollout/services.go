@@ -20,6 +20,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/preflight"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/translate"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -70,7 +71,22 @@ func (r *Reconciler) observeTraffic(ctx context.Context, w *world) error {
 			w.trouble = preflight.TwinTaken(s.twin.Name, s.object.Name)
 		}
 	}
+	w.checkUntouched()
 	return nil
+}
+
+// checkUntouched refuses to leave a Service as it is that a layer leads to: its requests would be divided by number of pods.
+func (w *world) checkUntouched() {
+	if w.ending() {
+		return
+	}
+	for _, l := range w.layers {
+		for _, name := range w.untouched {
+			if l.world.Route != nil && preflight.LeadsTo(l.world.Route, name) {
+				w.trouble = preflight.Field(w.rules(), name) + ": " + preflight.LeftRouted(name, l.name)
+			}
+		}
+	}
 }
 
 func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
@@ -86,6 +102,12 @@ func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
 		}
 		s := &service{object: svc, hold: w.holds[serviceTarget(svc.Name)]}
 		s.original = w.originalSelector(s.hold, svc)
+		if w.leaves(s, list.Items) {
+			if selects(s.original, w.podLabels()) {
+				w.untouched = append(w.untouched, svc.Name)
+			}
+			continue
+		}
 		if s.hold == nil && !selects(s.original, w.podLabels()) {
 			if err := r.observeLost(ctx, w, svc); err != nil {
 				return err
@@ -101,6 +123,13 @@ func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
 	slices.SortFunc(w.services, func(a, b *service) int { return strings.Compare(a.object.Name, b.object.Name) })
 	r.fronts.note(client.ObjectKeyFromObject(w.rollout), w.services, w.leaving)
 	return nil
+}
+
+// leaves says whether nothing is done with a Service. One that still has something of a release is given back first.
+func (w *world) leaves(s *service, all []corev1.Service) bool {
+	twinned := func(o corev1.Service) bool { return o.Name == w.twinName(s.object.Name) && w.ours(&o) }
+	return translate.Leaves(w.rules(), s.object.Name) &&
+		s.hold == nil && maps.Equal(s.object.Spec.Selector, s.original) && !slices.ContainsFunc(all, twinned)
 }
 
 // isTwin says whether a Service is one that a release has made beside another: by its owner and by its name. Whoever may

@@ -51,7 +51,10 @@ func (r *Reconciler) problem(w *world) string {
 	if len(plan.Traffic) == 0 {
 		return w.undivided()
 	}
-	if len(w.services) == 0 {
+	switch {
+	case len(w.services) == 0 && len(w.untouched) > 0:
+		return preflight.AllLeft(w.deploy.GetName(), w.untouched)
+	case len(w.services) == 0:
 		return preflight.NoService(w.rollout.Namespace, w.deploy.GetName(), w.template.Labels)
 	}
 	for _, s := range w.services {

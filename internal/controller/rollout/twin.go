@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/naming"
+	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
@@ -53,4 +54,29 @@ func (s *service) sticky() bool {
 		}
 	}
 	return false
+}
+
+// twinTouched says whether a decision does something about the twin of a Service itself.
+func twinTouched(actions []release.Action, service string) bool {
+	return slices.ContainsFunc(actions, func(a release.Action) bool {
+		switch a := a.(type) {
+		case release.EnsureCanaryService:
+			return a.Service == service
+		case release.RemoveCanaryService:
+			return a.Service == service
+		default:
+			return false
+		}
+	})
+}
+
+// without is what a map has and the other has not, or has otherwise.
+func without(m, other map[string]string) map[string]string {
+	out := map[string]string{}
+	for k, v := range m {
+		if has, ok := other[k]; !ok || has != v {
+			out[k] = v
+		}
+	}
+	return out
 }

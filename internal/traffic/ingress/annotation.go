@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluice-dev/sluice/internal/beside"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
@@ -37,22 +38,6 @@ const (
 	wholeClose = ")$"
 )
 
-// uncarried are the domains of annotations that speak of the team's object itself: by whom it is deployed,
-// tracked or garbage-collected, and which certificates are to be made for it. On the canary Ingress they would
-// have those tools adopt it, prune it, or make everything twice.
-var uncarried = []string{
-	"sluice.dev", "kubectl.kubernetes.io", "argoproj.io", "fluxcd.io", "helm.sh", "meta.helm.sh",
-	"config.kubernetes.io", "config.k8s.io", "applyset.kubernetes.io", "kapp.k14s.io", "cattle.io", "pulumi.com",
-	"werf.io", "skaffold.dev", "tilt.dev", "configmanagement.gke.io", "configsync.gke.io", "crossplane.io",
-	"deployment.kubernetes.io", "cert-manager.io", "certmanager.k8s.io",
-}
-
-// uncarriedNames are single annotations of that kind.
-var uncarriedNames = map[string]bool{
-	"kubernetes.io/tls-acme":     true,
-	"kubernetes.io/change-cause": true,
-}
-
 // carried are those of the team's annotations that the canary Ingress has too: ingress-nginx takes session
 // affinity and load balancing from there, and other controllers all.
 func carried(team map[string]string) map[string]string {
@@ -66,19 +51,8 @@ func carried(team map[string]string) map[string]string {
 }
 
 func carries(key string) bool {
-	domain, name, ok := strings.Cut(key, "/")
-	if !ok {
-		domain, name = "", key
-	}
-	if strings.HasPrefix(name, "canary") || uncarriedNames[key] {
-		return false
-	}
-	for _, d := range uncarried {
-		if domain == d || strings.HasSuffix(domain, "."+d) {
-			return false
-		}
-	}
-	return true
+	name := key[strings.LastIndex(key, "/")+1:]
+	return !strings.HasPrefix(name, "canary") && beside.OnIngress(key)
 }
 
 // steersCanary says whether the annotation decides which requests the canary gets.
