@@ -58,10 +58,10 @@ func TestFaultA6Measurements(t *testing.T) {
 		err  error
 		says string
 	}{
-		"an adopted pod":     {patch(pods, "plain", `{"metadata":{"labels":{"sluice.dev/measurement":"a"}}}`), "are Sluice's"},
-		"another image":      {patch(pods, "smoke-1", `{"spec":{"containers":[{"name":"check","image":"true"}]}}`), "what it runs stays as it is"},
-		"the label goes":     {patch(pods, "smoke-1", `{"metadata":{"labels":{"sluice.dev/measurement":null}}}`), "are Sluice's"},
-		"the Job's metric":   {patch(jobs, "smoke", `{"metadata":{"labels":{"sluice.dev/metric":"other"}}}`), "are Sluice's"},
+		"an adopted pod":   {patch(pods, "plain", `{"metadata":{"labels":{"sluice.dev/measurement":"a"}}}`), "are Sluice's"},
+		"another image":    {patch(pods, "smoke-1", `{"spec":{"containers":[{"name":"check","image":"true"}]}}`), "what it runs stays as it is"},
+		"the label goes":   {patch(pods, "smoke-1", `{"metadata":{"labels":{"sluice.dev/measurement":null}}}`), "are Sluice's"},
+		"the Job's metric": {patch(jobs, "smoke", `{"metadata":{"labels":{"sluice.dev/metric":"other"}}}`), "are Sluice's"},
 	} {
 		t.Run(name, func(t *testing.T) { wantForbidden(t, test.err, test.says) })
 	}
