@@ -391,6 +391,9 @@ type ReleaseMemory struct {
 	// downSince is since when no pod of the stable revision has been ready, where onStableDown makes that count.
 	// +optional
 	DownSince *metav1.MicroTime `json:"downSince,omitempty"`
+	// stoodIn is set when a Service was pointed at the new pods, since no stable one was ready.
+	// +optional
+	StoodIn bool `json:"stoodIn,omitempty"`
 	// handedOver is set once the new ReplicaSet has been given to the workload.
 	// +optional
 	HandedOver bool `json:"handedOver,omitempty"`

@@ -154,6 +154,8 @@ type Memory struct {
 	DrainFrom time.Time
 	// DownSince is since when the stable revision has been without a ready pod, where that counts.
 	DownSince time.Time
+	// StoodIn: a Service was pointed at the new pods while no stable one was ready, so they have had requests.
+	StoodIn bool
 	// HandedOver: the canary's ReplicaSet was given to the workload; in an abort, and was not seen to be taken back.
 	HandedOver bool
 	// Overdue: the abort's own deadline has passed, so that stable takes the requests with what it has.

@@ -59,7 +59,7 @@ func (t *turn) serveByNew() Reason {
 	var waits string
 	for i := range t.o.Services {
 		if sv := &t.o.Services[i]; sv.Selects != SelectsCanary || !sv.Held {
-			waits = sv.Name
+			waits, t.m.StoodIn = sv.Name, true
 			t.do(SelectService{Service: sv.Name, To: SelectsCanary})
 		}
 	}

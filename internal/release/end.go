@@ -94,7 +94,7 @@ func (t *turn) end(why EndReason, user, message string) {
 // nothing to drain. A layer that is still held was routed at some time, although it may not be any more: its
 // weight was taken back when no new pod was ready, or somebody else undid it.
 func (t *turn) neverServed() bool {
-	return t.beforeFirstStep() && t.canaryIdle() && !t.anyHeld()
+	return t.beforeFirstStep() && t.canaryIdle() && !t.anyHeld() && !t.m.StoodIn
 }
 
 // beforeFirstStep says that the release is still on the way into its first step.
@@ -107,7 +107,7 @@ func (t *turn) beforeFirstStep() bool {
 // layers a pod gets requests as soon as it is ready.
 func (t *turn) nothingSent() bool {
 	routed := slices.ContainsFunc(t.o.Layers, func(l Layer) bool { return l.Routed })
-	led := t.anyHeld() || routed || !t.servicesLeaveCanary() || t.split() && t.o.Canary.Ready > 0
+	led := t.m.StoodIn || t.anyHeld() || routed || !t.servicesLeaveCanary() || t.split() && t.o.Canary.Ready > 0
 	return t.beforeFirstStep() && !led && t.m.End == NotEnding && t.m.PausedBy != pausedByFailure
 }
 

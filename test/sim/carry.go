@@ -20,6 +20,12 @@ func (h *hands) plan(w *World, r Release, a release.Action) {
 		h.unroute(a.Layer)
 	case release.HandOver:
 		h.handOver(w, versionOf(r.Spec.From), to)
+	case release.HoldWorkload:
+		h.add(deploymentKey, func(current any) any {
+			d := current.(Deployment)
+			d.Paused = true
+			return d
+		})
 	case release.TakeBack:
 		h.takeBack(w, versionOf(r.Spec.From), to)
 	case release.ReleaseHold:

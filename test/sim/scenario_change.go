@@ -25,6 +25,8 @@ func changeStories(add func(string, ...Trigger) *Scenario) {
 	labels(add("chart-abort-then-fix", on(always, relabel), on(reached(1), Action{Verb: DoAbort}), later(8, aborted, Action{Verb: DoEdit, N: 2})))
 	labels(add("chart-abort-then-back", on(always, relabel), on(reached(1), Action{Verb: DoAbort}),
 		later(8, aborted, Action{Verb: DoEdit, N: 0}, Action{Verb: DoRelabel, M: 1}))).endsBy(release.AbortedByUser, release.NotEnding)
+	labels(add("chart-then-back", on(always, relabel),
+		later(30, always, Action{Verb: DoEdit, N: 0}, Action{Verb: DoRelabel, M: 1}))).endsBy(release.BackToStable, release.NotEnding)
 	labels(add("chart-remove", on(always, relabel), on(reached(1), Action{Verb: DoRemove}))).endsBy(release.RolloutRemoved, release.NotEnding)
 	labels(add("chart-edit", on(always, relabel), on(reached(1), Action{Verb: DoEdit, N: 2})))
 	labels(add("chart-shut", on(always, relabel, Action{Verb: DoShut, N: 60})))
