@@ -90,6 +90,10 @@ func stories(t *testing.T) (runs []told) {
 			if s.mayEndAs(f) {
 				r.want = endings[s.Family]
 			}
+			_, story, _ := strings.Cut(s.Name, "/")
+			if layered, ok := worlds["ingress/"+story]; ok && s.Races && f.watches() && f.Kind == KService {
+				r.want = append(slices.Clone(r.want), layered.ending()) // What is seen too late to refuse it goes as with layers.
+			}
 			if f.watches() && (f.Kind == KWindow || f.Kind == KAnalysis) {
 				top, _, _ := strings.Cut(s.Name, "/") // It may not be known in time what is shut, or bad.
 				r.want = append([]string{w.ending()}, endings[top+"/clean"]...)
