@@ -150,10 +150,13 @@ func clockStories(add func(string, ...Trigger) *Scenario) {
 		timed("clock-asked"+name, on(reached(0), Action{Verb: DoClock, M: by})).wants(2).Config.AutoApprove = true
 	}
 	// Since when gateways are given time is stored with a word, and counts after a restart.
-	slow := timed("clock-slow-routes", later(1, written(1), Action{Verb: DoPause}), later(4, written(1), Action{Verb: DoResume}),
+	slow := timed("clock-slow-routes", later(1, written(1), Action{Verb: DoPause}), later(3, byHand, Action{Verb: DoResume}),
 		later(6, written(1), Action{Verb: DoTakeOver}))
 	slow.Config.SlowRoutes, slow.Config.EarlyAccepted = 8, true
 }
+
+// byHand: a person has paused the release, and everybody can see it.
+var byHand = moment(func(_ *World, r Release) bool { return r.Memory.PausedBy != "" })
 
 // written: a layer has the weight of that step, which is not in force yet.
 func written(step int) func(*World) bool {
