@@ -174,19 +174,27 @@ func TestFaultB19StepsOfAFinishedRelease(t *testing.T) {
 	}{
 		"all taken": {v1alpha1.ReleaseSucceeded, v1alpha1.ReleaseMemory{Step: 2, Reached: 3}, plan, []string{"✔ 1 step-1 20%", "✔ 2 step-2 50%", "✔ 3 step-3 70%", "✔ complete"}},
 		"promoted past two": {
-			v1alpha1.ReleaseSucceeded, v1alpha1.ReleaseMemory{Full: true, Reached: 1}, plan,
+			v1alpha1.ReleaseSucceeded,
+			v1alpha1.ReleaseMemory{Full: true, Reached: 1},
+			plan,
 			[]string{"✔ 1 step-1 20%", "» 2 step-2 50% skipped", "» 3 step-3 70% skipped", "✔ complete"},
 		},
 		"promoted before the first was in force": {
-			v1alpha1.ReleaseSucceeded, v1alpha1.ReleaseMemory{Full: true}, plan,
+			v1alpha1.ReleaseSucceeded,
+			v1alpha1.ReleaseMemory{Full: true},
+			plan,
 			[]string{"» 1 step-1 20% skipped", "» 2 step-2 50% skipped", "» 3 step-3 70% skipped", "✔ complete"},
 		},
 		"aborted": {
-			v1alpha1.ReleaseAborted, v1alpha1.ReleaseMemory{Step: 1, Reached: 1}, plan,
+			v1alpha1.ReleaseAborted,
+			v1alpha1.ReleaseMemory{Step: 1, Reached: 1},
+			plan,
 			[]string{"✔ 1 step-1 20%", "✘ 2 step-2 50%", "○ 3 step-3 70%", "○ complete"},
 		},
 		"the Rollout's steps were changed since": {
-			v1alpha1.ReleaseSucceeded, v1alpha1.ReleaseMemory{Step: 2, Reached: 3}, []v1alpha1.CanaryStep{step("step-1", 10), step("step-2", 50)},
+			v1alpha1.ReleaseSucceeded,
+			v1alpha1.ReleaseMemory{Step: 2, Reached: 3},
+			[]v1alpha1.CanaryStep{step("step-1", 10), step("step-2", 50)},
 			[]string{"✔ 1 step-1 20% in the next release: step-1 10%", "✔ 2 step-2 50%", "✔ 3 step-3 70% not in the next release", "✔ complete"},
 		},
 	} {

@@ -68,23 +68,35 @@ func (g *guard) check(a Action) {
 		g.checkRoute(a)
 	case Unroute:
 		g.checkUnroute(a)
-	case HandOver:
-		g.checkHandOver()
-	case HoldWorkload:
-		g.must(g.o.Workload.Exists && !g.m.HandedOver && g.o.Workload.Desired != g.s.From, "S21", "a workload would be paused that runs what was released")
-	case TakeBack:
-		g.must((g.o.Canary.Adopted || g.o.Workload.Loose > 0) && g.o.Workload.Exists, "S14", "there is nothing to take back")
-	case RemoveLoose:
-		g.must(loosePodsIdle(g.o), "S1", "pods would go that the stable ones, of which %d of %d are ready, do not replace yet", g.o.Stable.Ready, g.o.demand())
-	case ReleaseHold:
-		g.checkRelease()
-	case RevertTemplate:
-		g.must(g.m.Phase == Aborting && g.o.Workload.Desired == g.s.To && g.o.Canary.Pods == 0, "S21",
-			"the template would be written back although it is not the released one, or new pods are left")
 	case RemoveCanary:
 		g.checkRemove()
 	case Analyse, ConcludeAnalysis:
 		g.checkAnalysis()
+	default:
+		g.checkWorkload(a)
+	}
+}
+
+// checkWorkload has the actions on the workload itself.
+func (g *guard) checkWorkload(a Action) {
+	w := &g.o.Workload
+	switch a.(type) {
+	case HandOver:
+		g.checkHandOver()
+	case HoldWorkload:
+		g.must(w.Exists && !g.m.HandedOver && w.Desired != g.s.From, "S21", "a workload would be paused that runs what was released")
+	case TakeBack:
+		g.must((g.o.Canary.Adopted || w.Loose > 0) && w.Exists, "S14", "there is nothing to take back")
+	case RemoveLoose:
+		g.must(loosePodsIdle(g.o), "S1", "pods would go that the stable ones, of which %d of %d are ready, do not replace yet",
+			g.o.Stable.Ready, g.o.demand())
+	case ReleaseHold:
+		g.checkRelease()
+	case RevertTemplate:
+		g.must(g.m.Phase == Aborting && w.Desired == g.s.To && g.o.Canary.Pods == 0, "S21",
+			"the template would be written back although it is not the released one, or new pods are left")
+	default:
+		g.must(false, "S20", "%T is no action that the guard knows", a)
 	}
 }
 

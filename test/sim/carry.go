@@ -21,11 +21,7 @@ func (h *hands) plan(w *World, r Release, a release.Action) {
 	case release.HandOver:
 		h.handOver(w, versionOf(r.Spec.From), to)
 	case release.HoldWorkload:
-		h.add(deploymentKey, func(current any) any {
-			d := current.(Deployment)
-			d.Paused = true
-			return d
-		})
+		h.pause()
 	case release.TakeBack:
 		h.takeBack(w, versionOf(r.Spec.From), to)
 	case release.ReleaseHold:
@@ -39,7 +35,16 @@ func (h *hands) plan(w *World, r Release, a release.Action) {
 		h.analyse(w, r, a.ID)
 	case release.ConcludeAnalysis:
 		h.conclude(w, r, a.ID)
+	case release.RemoveLoose: // The model has one ReplicaSet for each version, so none is loose.
 	}
+}
+
+func (h *hands) pause() {
+	h.add(deploymentKey, func(current any) any {
+		d := current.(Deployment)
+		d.Paused = true
+		return d
+	})
 }
 
 // analyse makes an AnalysisRun, whose name is that of the analysis: there is never a second one.

@@ -46,7 +46,7 @@ func TestUpRefusesBeforeItStartsAnything(t *testing.T) {
 	if err := os.WriteFile(foreign, []byte("apiVersion: v1\nkind: Config\nclusters: [{name: production, cluster: {server: https://x}}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	good := upFlags{dir: filepath.Join(t.TempDir(), "dir"), gateway: "127.0.0.1:0", gatewayAdmin: "127.0.0.1:0", nodes: 1, scrapeInterval: time.Second}
+	good := upFlags{dir: filepath.Join(t.TempDir(), "dir"), gatewayAddr: "127.0.0.1:0", gatewayAdmin: "127.0.0.1:0", nodes: 1, scrapeInterval: time.Second}
 	for name, test := range map[string]struct {
 		change func(*upFlags)
 		want   []string
