@@ -185,10 +185,18 @@ func withoutRights(t *testing.T, c *playground.Cluster) {
 	})
 	set(restricted, rules, "rules")
 	w.apply(restricted)
-	w.apply(w.objects(`{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: ` + restricted.GetName() + `}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: ` + restricted.GetName() + `}, subjects: [{kind: User, name: weak}]}`)...)
+	for _, role := range []string{restricted.GetName(), "sluice-controller-cluster"} {
+		w.apply(w.objects(fmt.Sprintf(`{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: %s-%s},
+			roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: %s}, subjects: [{kind: User, name: weak}]}`, role, w.ns, role))...)
+	}
 	p, err := startControllerWith(c.Kubeconfig, nil, nil, "--as", "weak", "--namespace", w.ns)
 	must(t, err)
 	defer p.stop()
+	defer func() {
+		if t.Failed() {
+			t.Logf("the controller's errors:\n%.3000s", grep(fmt.Sprint(p.log), "error"))
+		}
+	}()
 	w.start(w.example("1-nginx/shop.yaml", "1-nginx/assets.yaml", "1-nginx/rollout.yaml")...)
 	before, blue, load := w.team(), names(w), w.load()
 	w.setImage("green")

@@ -128,7 +128,7 @@ func TestSlowVersionFoundByComparison(t *testing.T) {
 		t.Errorf("%d of %d requests failed; want none", bad, all)
 	}
 	run := w.run("shop-1.background")
-	if m := run.Status.Message; !regexp.MustCompile(`canary \S+ % slower than \S+ s \(\d+ of \d+\), stable \S+ % `).MatchString(m) {
+	if m := run.Status.Message; !regexp.MustCompile(`canary \S+% slower than \S+ s \(\d+ of \d+\), stable \S+% `).MatchString(m) {
 		t.Errorf("the run does not say what was compared: %s", m)
 	}
 	t.Logf("the evidence has %d bytes: %s", len(run.Status.Metrics[0].Evidence), run.Status.Metrics[0].Evidence)
