@@ -73,11 +73,11 @@ func TestPolicies(t *testing.T) {
 		true: {
 			admission.Controller, admission.DecisionAuthor, admission.DecisionAuthor, admission.HoldHTTPRoute,
 			admission.HoldNewWorkload, admission.HoldService, admission.HoldWorkload, admission.KeepHold,
-			admission.KeepRecords, admission.KeepRelease, admission.KeepReplicaSet, admission.NotifierAuthor, admission.OwnNothing,
+			admission.KeepMeasurements, admission.KeepRecords, admission.KeepRelease, admission.KeepReplicaSet, admission.NotifierAuthor, admission.OwnNothing,
 			admission.RolloutAuthor, admission.TemplateAuthor,
 		},
 		false: {
-			admission.Controller, admission.DecisionAuthor, admission.KeepHold, admission.KeepRecords,
+			admission.Controller, admission.DecisionAuthor, admission.KeepHold, admission.KeepMeasurements, admission.KeepRecords,
 			admission.KeepRelease, admission.KeepReplicaSet, admission.NotifierAuthor, admission.RolloutAuthor, admission.TemplateAuthor,
 		},
 	} {
