@@ -77,7 +77,8 @@ func text(o *unstructured.Unstructured) string {
 }
 
 // unlike says what is not as it was before: routes and Services to the byte, other objects by being there. The
-// records of releases and of people's decisions on them may be new, and ReplicaSets that are the Deployment's own.
+// records of releases, of the pod templates that they replaced and of people's decisions on them may be new, and
+// ReplicaSets that are the Deployment's own.
 func (before inventory) unlike(after inventory) error {
 	var wrong []string
 	for name, o := range before {
@@ -90,10 +91,10 @@ func (before inventory) unlike(after inventory) error {
 		}
 	}
 	for name, o := range after {
-		if kind, _, _ := strings.Cut(name, "/"); before[name] == nil && kind != "Release" && kind != "Decision" && kind != "Lease" {
-			if kind != "ReplicaSet" {
-				wrong = append(wrong, name+" is left over")
-			}
+		kind, _, _ := strings.Cut(name, "/")
+		may := slices.Contains([]string{"Release", "Decision", "Lease", "ReplicaSet"}, kind) || isTemplateRecord(o)
+		if before[name] == nil && !may {
+			wrong = append(wrong, name+" is left over")
 		}
 		if o.GetKind() == "ReplicaSet" {
 			wrong = append(wrong, foreign(o)...)
@@ -104,6 +105,12 @@ func (before inventory) unlike(after inventory) error {
 		return fmt.Errorf("%s", strings.Join(wrong, "; "))
 	}
 	return nil
+}
+
+// isTemplateRecord says whether it is a pod template that a Rollout keeps, so that one can go back to it.
+func isTemplateRecord(o *unstructured.Unstructured) bool {
+	owner := metav1.GetControllerOf(o)
+	return o.GetKind() == "ControllerRevision" && owner != nil && owner.Kind == "Rollout"
 }
 
 // foreign says what of a ReplicaSet is not as the Deployment controller itself makes it.
