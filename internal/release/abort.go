@@ -56,13 +56,9 @@ func (t *turn) unsettledLongEnough() bool {
 // and it is empty: it would be the workload's newest, and the first to grow again. One without pods that this release
 // has not handed over is left to the workload: it belongs to its history.
 func (t *turn) takeBack() Reason {
-	if r := t.held(); r.Code != "" {
+	if r := t.withhold(); r.Code != "" {
 		return r
 	}
-	if t.o.Workload.Loose > 0 && t.o.Workload.Held {
-		return t.takenBack()
-	}
-	t.endLoose()
 	c := t.o.Canary
 	history := c.Desired == 0 && c.Pods == 0 && !t.m.HandedOver && !t.servesByService()
 	if !c.Adopted || history || t.goneItsWay() {
@@ -103,6 +99,9 @@ func (t *turn) servicesBack() Reason {
 	if t.goneItsWay() {
 		return Reason{}
 	}
+	if t.standsIn() {
+		t.serveByNew()
+	}
 	var waits string
 	for i := range t.o.Services {
 		sv := &t.o.Services[i]
@@ -111,10 +110,7 @@ func (t *turn) servicesBack() Reason {
 			continue
 		}
 		waits = sv.Name
-		switch {
-		case t.standsIn():
-			t.serveByNew()
-		case t.canPointToStable(sv):
+		if !t.standsIn() && t.canPointToStable(sv) {
 			t.do(SelectService{Service: sv.Name, To: SelectsStable})
 		}
 	}
@@ -238,8 +234,7 @@ func (t *turn) canaryGone() Reason {
 	c := t.o.Canary
 	if c.Adopted || c.Pods == 0 && c.Desired == 0 {
 		if t.o.Workload.Taken > 0 {
-			return awaiting(ReasonStableNotReady, byKubernetes, "%d of %d stable pods are ready to take over from those that the resumed workload has started%s",
-				t.o.Stable.Ready, t.o.demand(), problemOf(t.o.Stable.Problem))
+			return t.stableNotReady(t.o.Stable.Ready) // Until then what the resumed workload has started serves.
 		}
 		return Reason{}
 	}

@@ -123,6 +123,23 @@ func TestGuard(t *testing.T) {
 			m.Phase = Completing
 		}, []Action{Unroute{Layer: "Ingress"}}, "S1"},
 		{"the workload is let go with a rejected template", aborting, nil, []Action{ReleaseHold{}}, "S21"},
+		{"a workload that was resumed in a step is paused", sound, func(_ *Spec, o *Observed, _ *Memory) { o.Workload.Held = false }, []Action{HoldWorkload{}}, ""},
+		{"a workload is paused that runs the stable revision", sound, func(_ *Spec, o *Observed, _ *Memory) { o.Workload.Desired = "blue" }, []Action{HoldWorkload{}}, "S21"},
+		{"a workload is paused after the hand-over", turned, nil, []Action{HoldWorkload{}}, "S21"},
+		{"pods go that a Service leads to and nobody replaces", sound, func(_ *Spec, o *Observed, _ *Memory) {
+			o.Workload.Taken, o.Stable.Ready, o.Services[0].Selects = 1, 0, SelectsAll
+		}, []Action{RemoveLoose{}}, "S1"},
+		{"pods go that no Service leads to", sound, func(_ *Spec, o *Observed, _ *Memory) { o.Workload.Taken, o.Stable.Ready = 1, 0 }, []Action{RemoveLoose{}}, ""},
+		{
+			"new pods stand in for stable ones", sound, func(_ *Spec, o *Observed, _ *Memory) { o.Stable.Ready = 0 },
+			[]Action{SelectService{Service: "shop", To: SelectsCanary}},
+			"",
+		},
+		{
+			"new pods stand in although a stable one is ready", sound, func(_ *Spec, o *Observed, _ *Memory) { o.Stable.Ready = 1 },
+			[]Action{SelectService{Service: "shop", To: SelectsCanary}},
+			"S4",
+		},
 		{"the workload is let go in a step", sound, nil, []Action{ReleaseHold{}}, "S21"},
 		{"the workload is let go before it has settled", turned, func(_ *Spec, o *Observed, _ *Memory) {
 			o.Canary.Adopted = true

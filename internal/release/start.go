@@ -7,13 +7,9 @@ import "slices"
 
 // ours makes sure that the new ReplicaSet is this release's, and not the workload's, before it is handed over.
 func (t *turn) ours() Reason {
-	if r := t.held(); r.Code != "" {
+	if r := t.withhold(); r.Code != "" {
 		return r
 	}
-	if t.o.Workload.Loose > 0 && !t.m.HandedOver {
-		return t.takenBack()
-	}
-	t.endLoose()
 	c := t.o.Canary
 	switch {
 	case !t.o.Workload.Exists || !c.Adopted:
@@ -40,18 +36,28 @@ func (t *turn) held() Reason {
 		"somebody has resumed the workload, which would bring its pod template to everybody; it is being paused again")
 }
 
-// endLoose ends the pods that were taken from the workload once nobody needs them.
-func (t *turn) endLoose() {
+// withhold keeps the workload from bringing a revision by itself: it is paused, and what it has started while it was
+// resumed is taken from it, and ended once nobody needs it.
+func (t *turn) withhold() Reason {
+	if r := t.held(); r.Code != "" {
+		return r
+	}
+	if t.o.Workload.Loose > 0 && t.o.Workload.Held && !t.m.HandedOver {
+		return t.takenBack()
+	}
 	if t.o.Workload.Taken > 0 && loosePodsIdle(&t.o) {
 		t.do(RemoveLoose{})
+		return awaiting(ReasonPodsStopping, byKubernetes, "the pods that the resumed workload has started are being ended")
 	}
+	return Reason{}
 }
 
-// loosePodsIdle: no request needs the pods that were taken from the workload: no Service leads to them, or the stable
-// ones carry all.
+// loosePodsIdle: no request needs the pods that were taken from the workload: no Service leads to them, or the pods of one
+// version carry all.
 func loosePodsIdle(o *Observed) bool {
 	all := func(s Service) bool { return s.Selects == SelectsAll || s.Selects == SelectsOther }
-	return !o.Workload.Exists || o.Stable.Ready >= o.demand() || len(o.Services) > 0 && !slices.ContainsFunc(o.Services, all)
+	carried := max(o.Stable.Ready, o.Canary.Ready) >= o.demand()
+	return !o.Workload.Exists || carried || len(o.Services) > 0 && !slices.ContainsFunc(o.Services, all)
 }
 
 func (t *turn) takenBack() Reason {

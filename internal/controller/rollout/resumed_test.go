@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +39,7 @@ func TestFaultB23ResumedInARelease(t *testing.T) {
 	for name, tt := range map[string]struct {
 		before func(c *cluster) // the workload is resumed
 		then   func(c *cluster)
+		split  bool // by the number of pods, without a layer
 		phase  v1alpha1.RolloutPhase
 		pods   map[string]int
 	}{
@@ -64,10 +66,32 @@ func TestFaultB23ResumedInARelease(t *testing.T) {
 			before: func(c *cluster) { c.settle() }, then: func(c *cluster) { c.delete(c.rollout()) },
 			pods: map[string]int{"shop:v1": 4},
 		},
+		"without layers, then it is aborted": {
+			split: true, before: func(c *cluster) { c.settle() }, then: func(c *cluster) { c.decide(v1alpha1.VerbAbort, "shop-1") },
+			phase: v1alpha1.RolloutRejected, pods: map[string]int{"shop:v1": 4},
+		},
+		"without layers, then it is promoted": {
+			split: true, before: func(c *cluster) { c.settle() }, then: func(c *cluster) {
+				c.settle()
+				c.decide(v1alpha1.VerbPromote, "shop-1")
+			},
+			phase: v1alpha1.RolloutHealthy, pods: map[string]int{"shop:v2": 4},
+		},
+		"and a newer revision with it": {
+			before: func(c *cluster) { c.settle(); c.setImage("shop:v3") }, then: func(c *cluster) {
+				c.settle()
+				c.decide(v1alpha1.VerbPromote, "shop-2")
+			},
+			phase: v1alpha1.RolloutHealthy, pods: map[string]int{"shop:v3": 4},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newCluster(t, team(canary(25, 50))...)
+			ro := canary(25, 50)
+			if tt.split {
+				ro.Spec.Traffic = nil
+			}
+			c := newCluster(t, team(ro)...)
 			c.policy = false
 			c.settle()
 			c.setImage("shop:v2")
@@ -87,7 +111,7 @@ func TestFaultB23ResumedInARelease(t *testing.T) {
 				}
 				c.now = c.now.Add(min(max(result.RequeueAfter, 10*time.Millisecond), time.Second))
 			}
-			ro := c.rollout()
+			ro = c.rollout()
 			if tt.phase == "" && ro != nil || tt.phase != "" && (ro == nil || ro.Status.Phase != tt.phase) {
 				t.Errorf("in the end: %s", c.tells())
 			}
@@ -102,5 +126,52 @@ func TestFaultB23ResumedInARelease(t *testing.T) {
 				t.Errorf("it was not paused again:\n%s", strings.Join(c.writes, "\n"))
 			}
 		})
+	}
+}
+
+// TestFaultB23KilledAtEveryWrite: the process dies after each write that follows on such a resume, up to the end of the
+// release, and the end is the same.
+func TestFaultB23KilledAtEveryWrite(t *testing.T) {
+	for _, split := range []bool{false, true} {
+		for verb, phase := range ends {
+			t.Run(fmt.Sprintf("split %v/%s", split, verb), func(t *testing.T) {
+				t.Parallel()
+				for n := 1; ; n++ {
+					ro := canary(25, 50)
+					if split {
+						ro.Spec.Traffic = nil
+					}
+					c, hit := newCluster(t, team(ro)...), ""
+					c.policy = false
+					c.settle()
+					c.setImage("shop:v2")
+					c.settle()
+					c.resume()
+					c.writes = nil
+					c.failure = func(i int, write string) (error, bool) {
+						if i != n {
+							return nil, false
+						}
+						hit = write
+						c.restart()
+						return errLost, true
+					}
+					play(c, verb)
+					what := fmt.Sprintf("killed after write %d (%s)", n, hit)
+					if got := c.release("shop-1").Status.Phase; got != phase {
+						t.Errorf("%s: the release should be %s: %s", what, phase, c.tells())
+					}
+					want := "shop:v1"
+					if phase == v1alpha1.ReleaseSucceeded {
+						want = "shop:v2"
+					}
+					c.expectPods(what, map[string]int{want: 4})
+					c.expectNothingLeft(what)
+					if hit == "" || t.Failed() {
+						return
+					}
+				}
+			})
+		}
 	}
 }
