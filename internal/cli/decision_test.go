@@ -7,12 +7,15 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/release"
 )
 
 // watcher gives out prepared watches, one after the other.
@@ -136,5 +139,43 @@ func TestWordOn(t *testing.T) {
 		if got := wordOn(r, verb); got.Step != want.Step || got.PlanDigest != want.PlanDigest || got.Release != want.Release || got.Verb != want.Verb {
 			t.Errorf("%s: %+v, want %+v", verb, got, want)
 		}
+	}
+}
+
+// TestAWordWaitsForItsRelease: a word on a change that is held, and whose release has not begun, is waited with; one on a
+// change that was rejected, or on a workload without one, is not.
+func TestAWordWaitsForItsRelease(t *testing.T) {
+	for name, tt := range map[string]struct {
+		phase  v1alpha1.RolloutPhase
+		reason string
+		held   bool
+		want   bool
+	}{
+		"just changed":       {v1alpha1.RolloutHealthy, "", true, true},
+		"still changing":     {v1alpha1.RolloutPending, release.ReasonStillChanging, true, true},
+		"nothing is changed": {v1alpha1.RolloutHealthy, "", false, false},
+		"rejected":           {v1alpha1.RolloutRejected, "", true, false},
+		"paused by the team": {v1alpha1.RolloutPending, "PausedByTeam", true, false},
+		"stalled":            {v1alpha1.RolloutStalled, "", true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &appsv1.Deployment{}
+			d.Namespace, d.Name = "demo", "shop"
+			if tt.held {
+				d.Spec.Paused, d.Annotations = true, map[string]string{v1alpha1.AnnotationHeld: "ann"}
+			}
+			ro := &v1alpha1.Rollout{}
+			ro.Namespace, ro.Name, ro.Spec.Workload.Name, ro.Status.Phase = "demo", "shop", "shop", tt.phase
+			if tt.reason != "" {
+				ro.Status.WaitingFor = &v1alpha1.WaitingFor{Reason: tt.reason}
+			}
+			c := fake.NewClientBuilder().WithObjects(d).Build()
+			if got := begins(t.Context(), c, target{rollout: ro}); got != tt.want {
+				t.Errorf("got %v", got)
+			}
+			if begins(t.Context(), c, target{rollout: ro, named: true}) {
+				t.Error("a word on a release that is named waits for another one")
+			}
+		})
 	}
 }

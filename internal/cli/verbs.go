@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/release"
 )
 
 // verb is a command that decides about the release under way.
@@ -152,7 +153,7 @@ func begins(ctx context.Context, c client.Client, t target) bool {
 	switch r.Status.Phase {
 	case v1alpha1.RolloutHealthy, v1alpha1.RolloutDegraded:
 	case v1alpha1.RolloutPending:
-		if w := r.Status.WaitingFor; w == nil || w.Reason != "StillChanging" {
+		if w := r.Status.WaitingFor; w == nil || w.Reason != release.ReasonStillChanging {
 			return false
 		}
 	default:

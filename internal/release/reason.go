@@ -46,6 +46,8 @@ const (
 	ReasonHandOverOverdue = "HandOverOverdue"
 	// ReasonStableNotReady: requests cannot go back to stable before more of its pods are ready.
 	ReasonStableNotReady = "StableNotReady"
+	// ReasonStillChanging: what a release would follow is still being changed, so it has not begun yet.
+	ReasonStillChanging = "StillChanging"
 	// ReasonPausingAgain: somebody has resumed the workload, and it is being paused again.
 	ReasonPausingAgain = "PausingAgain"
 	// ReasonServiceKept: a Service is not given back, since its own selector would lead to no pod.

@@ -14,15 +14,22 @@ import (
 	"github.com/sluice-dev/sluice/internal/release"
 )
 
-// TestFaultB9StatusFollowsGeneration: a Rollout that is edited while its release pauses says at once that it was looked
-// at, and neither since nor until tell of a time that has passed.
-func TestFaultB9StatusFollowsGeneration(t *testing.T) {
+// pausedForAnHour is a release in its first step, which pauses for an hour.
+func pausedForAnHour(t *testing.T) *cluster {
+	t.Helper()
 	ro := canary(25, 50)
 	ro.Spec.Canary.Steps[0].Pause = &v1alpha1.Pause{Duration: &metav1.Duration{Duration: time.Hour}}
 	c := newCluster(t, team(ro)...)
 	c.settle()
 	c.setImage("shop:v2")
 	c.settle()
+	return c
+}
+
+// TestFaultB9StatusFollowsGeneration: a Rollout that is edited while its release pauses says at once that it was looked
+// at, and neither since nor until tell of a time that has passed.
+func TestFaultB9StatusFollowsGeneration(t *testing.T) {
+	c := pausedForAnHour(t)
 	if w := c.rollout().Status.WaitingFor; w == nil || w.Reason != release.ReasonPausedForTime {
 		t.Fatalf("%s", c.tells())
 	}
@@ -52,12 +59,7 @@ func TestFaultB9StatusFollowsGeneration(t *testing.T) {
 // TestFaultB9UntilFollows: when a pause goes on after the new pods were lost, what the status says of its end is still to
 // come, in the Release and in the Rollout.
 func TestFaultB9UntilFollows(t *testing.T) {
-	ro := canary(25, 50)
-	ro.Spec.Canary.Steps[0].Pause = &v1alpha1.Pause{Duration: &metav1.Duration{Duration: time.Hour}}
-	c := newCluster(t, team(ro)...)
-	c.settle()
-	c.setImage("shop:v2")
-	c.settle()
+	c := pausedForAnHour(t)
 	c.now = c.now.Add(40 * time.Minute)
 	lose(c)
 	c.settle()

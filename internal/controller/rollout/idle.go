@@ -34,7 +34,6 @@ const (
 	ReasonRevisionRejected   = "RevisionRejected"
 	ReasonTakingOver         = "TakingOver"
 	ReasonStarting           = "Starting"
-	ReasonStillChanging      = "StillChanging"
 	ReasonRemoving           = "Removing"
 	ReasonStableSetMissing   = "StableReplicaSetMissing"
 	ReasonServiceLost        = "ServiceSelectsNothing"
@@ -260,16 +259,10 @@ func (r *Reconciler) takeOver(ctx context.Context, write *kube.Writer, w *world)
 	if w.settled == nil && deployment.OwnRollout(w.deploy, w.sets) {
 		return r.wait(ctx, write, w, ReasonWorkloadUpdating, "the Deployment's own rolling update is under way; Sluice takes over when it has ended")
 	}
-	before, after := w.deploy, w.deploy.DeepCopy()
-	labels := after.GetLabels()
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	if labels[v1alpha1.LabelRollout] != w.rollout.Name && r.PolicyInForce() {
+	before, after := w.deploy, w.labelled()
+	if before.GetLabels()[v1alpha1.LabelRollout] != w.rollout.Name && r.PolicyInForce() {
 		unmarked(after) // Nobody watched who wrote our marks.
 	}
-	labels[v1alpha1.LabelRollout] = w.rollout.Name
-	after.SetLabels(labels)
 	if r.keepsPaused() || r.loose(w) {
 		// Kept paused for want of a policy, or a new revision slipped in while there was none.
 		keepPaused(after)
@@ -285,11 +278,8 @@ func (r *Reconciler) takeOver(ctx context.Context, write *kube.Writer, w *world)
 	return false, ctrl.Result{}, nil
 }
 
-// holdAgain pauses a workload that somebody has resumed, or made anew, while its new revision is being released.
-func (r *Reconciler) holdAgain(ctx context.Context, write *kube.Writer, w *world) error {
-	if w.deploy == nil {
-		return nil
-	}
+// labelled is a copy of the workload with the label of the Rollout that looks after it.
+func (w *world) labelled() *unstructured.Unstructured {
 	after := w.deploy.DeepCopy()
 	labels := after.GetLabels()
 	if labels == nil {
@@ -297,6 +287,15 @@ func (r *Reconciler) holdAgain(ctx context.Context, write *kube.Writer, w *world
 	}
 	labels[v1alpha1.LabelRollout] = w.rollout.Name
 	after.SetLabels(labels)
+	return after
+}
+
+// holdAgain pauses a workload that somebody has resumed, or made anew, while its new revision is being released.
+func (r *Reconciler) holdAgain(ctx context.Context, write *kube.Writer, w *world) error {
+	if w.deploy == nil {
+		return nil
+	}
+	after := w.labelled()
 	keepPaused(after)
 	return write.Patch(ctx, w.deploy, after)
 }

@@ -297,9 +297,9 @@ func TestFaultB1Renewed(t *testing.T) {
 	}
 }
 
-// TestFaultB1CutShort: without layers, the hand-over is remembered and not made, and meanwhile the team turns the Service to
-// the new pods alone. They can still be taken back, so the Service has to be on the stable ones by then.
-func TestFaultB1CutShort(t *testing.T) {
+// underWayWithoutLayers is a release in its first step that divides requests by the number of pods.
+func underWayWithoutLayers(t *testing.T) labelled {
+	t.Helper()
 	c := newLabelled(t)
 	ro := c.rollout()
 	ro.Spec.Traffic = nil
@@ -307,6 +307,13 @@ func TestFaultB1CutShort(t *testing.T) {
 	c.point(map[string]string{"app": shop})
 	c.release("2")
 	c.settle()
+	return c
+}
+
+// TestFaultB1CutShort: without layers, the hand-over is remembered and not made, and meanwhile the team turns the Service to
+// the new pods alone. They can still be taken back, so the Service has to be on the stable ones by then.
+func TestFaultB1CutShort(t *testing.T) {
+	c := underWayWithoutLayers(t)
 	c.says(release.ReasonPausedForPerson)
 	cut := false
 	c.failure = func(_ int, write string) (error, bool) {
@@ -335,13 +342,7 @@ func TestFaultB1CutShort(t *testing.T) {
 // TestFaultB1Crossed: without layers, an edit crosses the hand-over while a Service is kept on the new pods, since the team
 // has turned it to the stable ones alone. It stays there until as many of these are ready as are needed.
 func TestFaultB1Crossed(t *testing.T) {
-	c := newLabelled(t)
-	ro := c.rollout()
-	ro.Spec.Traffic = nil
-	c.update(ro)
-	c.point(map[string]string{"app": shop})
-	c.release("2")
-	c.settle()
+	c := underWayWithoutLayers(t)
 	c.decide(v1alpha1.VerbPromote, "shop-1")
 	for !c.handed("2") {
 		if c.mustLook(); !c.handed("2") {

@@ -97,7 +97,7 @@ func (r *Reconciler) startWhenQuiet(ctx context.Context, write *kube.Writer, w *
 		return true, result, nil // It is told of what lasts.
 	}
 	reason := release.Reason{
-		Code: ReasonStillChanging, Who: "whoever changes it, or time", Since: s.first, Until: s.first.Add(quietMost),
+		Code: release.ReasonStillChanging, Who: "whoever changes it, or time", Since: s.first, Until: s.first.Add(quietMost),
 		Message: fmt.Sprintf("the workload, its Services, the Rollout or its templates are still being changed; the release begins when they have stood unchanged for %s", quiet),
 	}
 	return true, result, r.reportOnce(ctx, write, w, record, v1alpha1.RolloutPending, reason)

@@ -106,7 +106,7 @@ func TestFaultB5IsBounded(t *testing.T) {
 		c.edit(int32(1+i%50), 60)
 		c.elapse(700 * time.Millisecond)
 		w := c.rollout().Status.WaitingFor
-		told = told || w != nil && w.Reason == ReasonStillChanging
+		told = told || w != nil && w.Reason == release.ReasonStillChanging
 		if i > 40 {
 			t.Fatalf("no release begins: %s", c.tells())
 		}
