@@ -79,9 +79,9 @@ type RolloutSpec struct {
 	// +optional
 	OnFailure FailurePolicy `json:"onFailure,omitempty"`
 
-	// onStableDown says what happens when no pod of the stable revision is ready while a new one is released, so that the
-	// share of the requests that the steps leave to it fails: wait (the default) takes the steps as ever, and says so;
-	// promote goes past the steps to come when that has lasted for 30 seconds and pods of the new revision are ready, as
+	// onStableDown says what happens when no pod of the stable revision is ready while a new one is released. With traffic
+	// layers the new pods get all requests after ten seconds, if one of them is ready. wait (the default) waits for the
+	// stable pods, and says so; a step that asks for approval is reached all the same. promote goes past the steps to come when that has lasted for 30 seconds and pods of the new revision are ready, as
 	// `sluice promote --full` does. It goes past no approval and no shut release window.
 	// +optional
 	OnStableDown StableDownPolicy `json:"onStableDown,omitempty"`

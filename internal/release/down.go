@@ -13,7 +13,7 @@ type StableDownPolicy string
 
 // The policies.
 const (
-	// StableDownWaits: the steps are taken as ever, and people are told.
+	// StableDownWaits: the step is not in force before stable serves its share, and people are told.
 	StableDownWaits StableDownPolicy = "wait"
 	// StableDownPromotes: the new revision takes over as soon as pods of it are ready, as by promote --full.
 	StableDownPromotes StableDownPolicy = "promote"
