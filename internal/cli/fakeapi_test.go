@@ -58,6 +58,7 @@ var plurals = map[string]string{
 	"Rollout": "rollouts", "Release": "releases", "Hold": "holds", "Decision": "decisions", "Deployment": "deployments",
 	"ReplicaSet": "replicasets", "Pod": "pods", "Service": "services", "Ingress": "ingresses", "HTTPRoute": "httproutes",
 	"AnalysisRun": "analysisruns", "AnalysisTemplate": "analysistemplates", "EndpointSlice": "endpointslices", "ReleaseWindow": "releasewindows",
+	"IngressClass": "ingressclasses",
 }
 
 func newFakeAPI() *fakeAPI {
@@ -96,7 +97,7 @@ func (a *fakeAPI) load(data []byte) error {
 		if len(u.Object) == 0 {
 			continue
 		}
-		if u.GetNamespace() == "" {
+		if u.GetNamespace() == "" && u.GetKind() != "IngressClass" {
 			u.SetNamespace("demo")
 		}
 		if plurals[u.GetKind()] == "" {

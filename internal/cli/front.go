@@ -4,12 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/preflight"
@@ -22,11 +18,11 @@ type front struct {
 	name, fate string
 }
 
-// frontsOf are the Services that none of the routes leads to.
-func frontsOf(services []corev1.Service, routes []*unstructured.Unstructured, rules []v1alpha1.ServiceRule) []front {
+// frontsOf are the Services that none of the layers leads to.
+func frontsOf(services []corev1.Service, layers []layer, rules []v1alpha1.ServiceRule) []front {
 	var out []front
 	for _, s := range services {
-		routed := slices.ContainsFunc(routes, func(r *unstructured.Unstructured) bool { return preflight.LeadsTo(r, s.Name) })
+		routed := slices.ContainsFunc(layers, func(l layer) bool { return l.leadsTo(s.Name) })
 		f := front{name: "service/" + s.Name, fate: "no layer leads to it: all its requests go to stable until the release completes"}
 		if translate.Leaves(rules, s.Name) {
 			f.fate = "left as it is: leads to both revisions"
@@ -52,40 +48,20 @@ func kindOfService(s *corev1.Service) string {
 	return string(s.Spec.Type)
 }
 
-var ingressKind = networkingv1.SchemeGroupVersion.WithKind("Ingress")
-
 // addFronts tells of the Services that get no step, while a release is under way that has layers.
 func (s sources) addFronts(ctx context.Context, v *view) {
 	if !v.underWay() || len(v.release.Spec.Plan.Traffic) == 0 || v.workload == nil {
 		return
 	}
-	plan := v.release.Spec.Plan
-	var routes []*unstructured.Unstructured
-	for _, t := range plan.Traffic {
-		route, err := routeOf(ctx, s.routes, layerKind(t), v.rollout.Namespace, layerObject(t))
-		if err != nil {
-			return // It is told of with the layer, and what leads where is not known.
-		}
-		routes = append(routes, route)
+	if slices.ContainsFunc(v.layers, func(l layer) bool { return l.route == nil }) {
+		return // It is told of with the layer, and what leads where is not known.
 	}
 	services, err := servicesOf(ctx, s.routes, v.workload)
 	if err != nil {
 		v.skip("services", err)
 		return
 	}
-	v.fronts = frontsOf(services, routes, plan.Services)
-}
-
-func layerKind(t v1alpha1.TrafficLayer) schema.GroupVersionKind {
-	if t.Ingress != nil {
-		return ingressKind
-	}
-	return httpRouteKind
-}
-
-func layerObject(t v1alpha1.TrafficLayer) string {
-	_, name, _ := strings.Cut(translate.LayerName(t), "/")
-	return name
+	v.fronts = frontsOf(services, v.layers, v.release.Spec.Plan.Services)
 }
 
 // byRule parts the Services that a release divides from those that it leaves as they are.
@@ -110,21 +86,23 @@ func serviceNames(services []corev1.Service) []string {
 
 // checkFronts tells which Services get no step, and refuses to leave one as it is that a layer leads to.
 func (w *surroundings) checkFronts(r *v1alpha1.Rollout, all []corev1.Service) {
+	var layers []layer
+	for i := range r.Spec.Traffic {
+		if l, known := w.layers[i]; known {
+			layers = append(layers, l)
+		}
+	}
 	for _, s := range all {
-		for layer, route := range w.routes {
-			if translate.Leaves(r.Spec.Services, s.Name) && preflight.LeadsTo(route, s.Name) {
-				w.refuse("%s: %s", preflight.Field(r.Spec.Services, s.Name), preflight.LeftRouted(s.Name, translate.LayerName(r.Spec.Traffic[layer])))
+		for _, l := range layers {
+			if translate.Leaves(r.Spec.Services, s.Name) && l.leadsTo(s.Name) {
+				w.refuse("%s: %s", preflight.Field(r.Spec.Services, s.Name), preflight.LeftRouted(s.Name, l.name))
 			}
 		}
 	}
-	if len(w.routes) == 0 || len(w.routes) < len(r.Spec.Traffic) {
+	if len(layers) == 0 || len(layers) < len(r.Spec.Traffic) {
 		return // There are no layers, or it is not known where they lead.
 	}
-	var routes []*unstructured.Unstructured
-	for _, route := range w.routes {
-		routes = append(routes, route)
-	}
-	for _, f := range frontsOf(all, routes, r.Spec.Services) {
+	for _, f := range frontsOf(all, layers, r.Spec.Services) {
 		w.note("%s: %s", f.name, f.fate)
 	}
 	for _, rule := range r.Spec.Services {

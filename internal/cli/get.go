@@ -69,7 +69,7 @@ func runGet(ctx context.Context, e *env, arg string, o getOptions) error {
 		}
 		return o.print(e.out, c.Scheme(), t.object())
 	}
-	v, err := o.sources(c, c).look(ctx, ns, arg)
+	v, err := o.sources(e, c, c).look(ctx, ns, arg)
 	if err != nil {
 		return err
 	}
@@ -85,8 +85,8 @@ func (t target) object() runtime.Object {
 	return t.rollout
 }
 
-func (o getOptions) sources(objects, routes client.Reader) sources {
-	return sources{objects: objects, routes: routes, pods: o.pods || o.format == "wide"}
+func (o getOptions) sources(e *env, objects, routes client.Reader) sources {
+	return sources{objects: objects, routes: routes, pods: o.pods || o.format == "wide", layers: e.traffic, now: e.now}
 }
 
 func (o getOptions) draw(e *env, v *view) string {

@@ -3,14 +3,15 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
+	"slices"
 
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/naming"
+	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
 )
 
@@ -19,192 +20,136 @@ type layer struct {
 	name, state string
 	// on: requests go to the canary through it.
 	on bool
+	// provider and route, if they are known.
+	provider traffic.Provider
+	route    *unstructured.Unstructured
+}
+
+func (l layer) leadsTo(service string) bool {
+	return l.provider != nil && traffic.LeadsTo(l.provider, l.route, service)
 }
 
 const noCanaryRoute = "all requests to the Service, no canary route"
 
 func (s sources) addLayers(ctx context.Context, v *view) {
-	traffic := v.rollout.Spec.Traffic
+	entries := v.rollout.Spec.Traffic
 	if v.underWay() {
-		traffic = v.release.Spec.Plan.Traffic
+		entries = v.release.Spec.Plan.Traffic
 	}
-	for _, t := range traffic {
-		l := layer{name: translate.LayerName(t)}
-		var err error
-		switch {
-		case t.Ingress != nil:
-			err = s.readIngress(ctx, v, t.Ingress.Name, &l)
-		case t.HTTPRoute != nil:
-			err = s.readHTTPRoute(ctx, v, t.HTTPRoute.Name, &l)
-		}
-		if err != nil {
+	for _, t := range entries {
+		l := layer{name: translate.LayerOf(t).String()}
+		if err := s.readLayer(ctx, v, t, &l); err != nil {
 			v.skip(l.name, err)
 		}
 		v.layers = append(v.layers, l)
 	}
-	if len(traffic) == 0 {
+	if len(entries) == 0 {
 		v.layers = append(v.layers, layer{name: "pods", state: "requests are shared by the pods behind the Service"})
 	}
 }
 
-const canaryAnnotation = "nginx.ingress.kubernetes.io/canary"
-
-func (s sources) readIngress(ctx context.Context, v *view, name string, l *layer) error {
-	l.state = noCanaryRoute
-	beside, err := s.canaryIngress(ctx, v, name)
-	if beside == nil || err != nil {
+// readLayer asks the layer's provider, which is what the controller does.
+func (s sources) readLayer(ctx context.Context, v *view, t v1alpha1.TrafficLayer, l *layer) error {
+	if s.layers == nil {
+		return nil
+	}
+	provider, name := s.layers(t)
+	if provider == nil {
+		return nil
+	}
+	w := traffic.World{Rollout: v.rollout.Name, Now: s.now()}
+	kind := provider.Kind()
+	var err error
+	if w.Route, err = routeOf(ctx, s.routes, kind, v.rollout.Namespace, name); err != nil {
+		if sayNotInstalled(err) != "" {
+			return fmt.Errorf("the cluster does not know %ss (%s)", kind.Kind, kind.GroupVersion())
+		}
 		return err
 	}
-	a := beside.Annotations
-	parts := []string{a[canaryAnnotation+"-weight"] + "%"}
-	if h := a[canaryAnnotation+"-by-header"]; h != "" {
-		value := a[canaryAnnotation+"-by-header-value"]
-		if value == "" {
-			value = "always"
-		}
-		if p := a[canaryAnnotation+"-by-header-pattern"]; p != "" {
-			value = "~" + p
-		}
-		parts = append(parts, "header "+h+"="+value)
+	l.provider, l.route = provider, w.Route
+	if w.Backends, err = s.backends(ctx, v); err != nil {
+		return err
 	}
-	if c := a[canaryAnnotation+"-by-cookie"]; c != "" {
-		parts = append(parts, "cookie "+c+"=always")
+	if err := s.readOurs(ctx, v, provider, name, &w); err != nil {
+		return err
 	}
-	l.on = true
-	l.state = strings.Join(parts, " or ") + " to the canary"
+	l.on, l.state = layerText(provider.Read(w))
 	return nil
 }
 
-// canaryIngress is the one that the release has made beside an Ingress, nil if there is none. Each Rollout's has a name of
-// its own, which begins with the Ingress'.
-func (s sources) canaryIngress(ctx context.Context, v *view, name string) (*networkingv1.Ingress, error) {
+// readOurs reads what the release has added to a layer.
+func (s sources) readOurs(ctx context.Context, v *view, provider traffic.Provider, name string, w *traffic.World) error {
 	if v.release == nil {
+		return nil
+	}
+	if beside := provider.BesideName(name, v.rollout.Name); beside != "" {
+		found, err := routeOf(ctx, s.routes, provider.Kind(), v.rollout.Namespace, beside)
+		switch {
+		case err == nil && metav1.IsControlledBy(found, v.release):
+			w.Beside = found
+		case err != nil && !missing(err):
+			return err
+		}
+	}
+	return s.readHold(ctx, v, provider, name, w)
+}
+
+// backends are the workload's Services with their canary Services.
+func (s sources) backends(ctx context.Context, v *view) ([]traffic.Backend, error) {
+	if v.workload == nil {
 		return nil, nil
 	}
-	var list networkingv1.IngressList
-	err := s.routes.List(ctx, &list, client.InNamespace(v.rollout.Namespace), client.MatchingLabels{v1alpha1.LabelRelease: v.release.Name})
+	rules, suffix := v.rollout.Spec.Services, naming.PlainSuffix
+	if v.underWay() {
+		rules, suffix = v.release.Spec.Plan.Services, v.release.Spec.CanarySuffix
+	}
+	services, err := servicesOf(ctx, s.routes, v.workload)
 	if err != nil {
 		return nil, err
 	}
-	for i := range list.Items {
-		in := &list.Items[i]
-		if metav1.IsControlledBy(in, v.release) && strings.HasPrefix(in.Name, name+"-canary") {
-			return in, nil
-		}
-	}
-	return nil, nil
+	divided, _ := byRule(services, rules)
+	return backendsOf(divided, suffix), nil
 }
 
-// twins are the canary Services that the release has in an HTTPRoute, by the Services that they stand beside.
-func (s sources) twins(ctx context.Context, v *view, route string) (map[string]string, error) {
+// readHold reads which releases have a share in the team's object.
+func (s sources) readHold(ctx context.Context, v *view, provider traffic.Provider, name string, w *traffic.World) error {
 	var holds v1alpha1.HoldList
 	if err := s.objects.List(ctx, &holds, client.InNamespace(v.rollout.Namespace)); err != nil {
-		return nil, err
-	}
-	out := map[string]string{}
-	for _, h := range holds.Items {
-		for _, share := range h.Spec.Shares {
-			if h.Spec.Target.Name != route || v.release == nil || share.UID != string(v.release.UID) {
-				continue
-			}
-			for _, sv := range share.Services {
-				out[sv.Stable] = sv.Canary
-			}
-		}
-	}
-	return out, nil
-}
-
-func (s sources) readHTTPRoute(ctx context.Context, v *view, name string, l *layer) error {
-	ns := v.rollout.Namespace
-	route := &unstructured.Unstructured{}
-	route.SetGroupVersionKind(httpRouteKind)
-	if err := s.routes.Get(ctx, client.ObjectKey{Namespace: ns, Name: name}, route); err != nil {
-		if sayNotInstalled(err) != "" {
-			return fmt.Errorf("the cluster does not know HTTPRoutes (gateway.networking.k8s.io/v1)")
-		}
 		return err
 	}
-	rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
-	twins, err := s.twins(ctx, v, name)
-	if err != nil {
+	kind := provider.Kind()
+	i := slices.IndexFunc(holds.Items, func(h v1alpha1.Hold) bool {
+		return h.Spec.Target.Name == name && h.Spec.Target.Kind == kind.Kind && h.Spec.Target.APIVersion == kind.GroupVersion().String()
+	})
+	if i < 0 {
+		return nil
+	}
+	var err error
+	if w.Original, err = translate.Original(&holds.Items[i]); err != nil {
 		return err
 	}
-	share, matched, found := canaryShare(rules, twins)
-	l.on = found
-	l.state = noCanaryRoute
-	if found {
-		l.state = fmt.Sprintf("%d%%", share)
-		if matched {
-			l.state += " or a match"
+	for _, share := range holds.Items[i].Spec.Shares {
+		if share.UID == string(v.release.UID) {
+			w.Held, w.Matches, w.Backends = true, translate.Matches(share.Match), translate.Backends(share)
+		} else {
+			w.Parties = append(w.Parties, translate.Party(share))
 		}
-		l.state += " to the canary"
-	}
-	if !accepted(route) {
-		l.state += ", not accepted by the gateway yet"
 	}
 	return nil
 }
 
-// canaryShare is the canaries' share of what the rules send to the workload, and whether a rule sends them everything.
-func canaryShare(rules []any, twins map[string]string) (share int64, matched, found bool) {
-	canaries := map[string]bool{}
-	for _, c := range twins {
-		canaries[c] = true
-	}
-	for _, rule := range maps(rules) {
-		canary, total := int64(0), int64(0)
-		stable, names := false, false
-		refs, _, _ := unstructured.NestedSlice(rule, "backendRefs")
-		for _, r := range maps(refs) {
-			weight, set, _ := unstructured.NestedInt64(r, "weight")
-			if !set {
-				weight = 1
-			}
-			name, _, _ := unstructured.NestedString(r, "name")
-			switch {
-			case canaries[name]:
-				names = true
-				canary += weight
-				total += weight
-			case twins[name] != "":
-				stable = true
-				total += weight
-			}
+// layerText says what a layer does.
+func layerText(state traffic.State) (on bool, text string) {
+	text = noCanaryRoute
+	if state.Routed {
+		text = fmt.Sprintf("%d%%", state.Weight)
+		if match := matchText(translate.RequestMatches(state.Matches)); match != "" {
+			text += " " + match
 		}
-		switch {
-		case !names:
-		case !stable:
-			matched, found = true, true
-		case total > 0:
-			share, found = 100*canary/total, true
-		}
+		text += " to the canary"
 	}
-	return share, matched, found
-}
-
-// accepted says whether every gateway that answers for the route accepts it as it is now.
-func accepted(route *unstructured.Unstructured) bool {
-	parents, _, _ := unstructured.NestedSlice(route.Object, "status", "parents")
-	for _, p := range maps(parents) {
-		conditions, _, _ := unstructured.NestedSlice(p, "conditions")
-		for _, c := range maps(conditions) {
-			seen, _, _ := unstructured.NestedInt64(c, "observedGeneration")
-			if c["type"] == "Accepted" && (c["status"] != "True" || seen < route.GetGeneration()) {
-				return false
-			}
-		}
+	if state.Problem != "" {
+		text += "; " + state.Problem
 	}
-	return len(parents) > 0
-}
-
-// maps are the entries of a list that are objects.
-func maps(list []any) []map[string]any {
-	var out []map[string]any
-	for _, item := range list {
-		if m, ok := item.(map[string]any); ok {
-			out = append(out, m)
-		}
-	}
-	return out
+	return state.Routed, text
 }

@@ -154,13 +154,13 @@ func runLive(ctx context.Context, e *env, arg string, o getOptions) error {
 	if _, err := resolve(ctx, direct, ns, arg); err != nil { // Fails with a good message before anything is watched.
 		return err
 	}
-	f, err := e.follow(ctx, ns, o.sources(nil, nil).pods)
+	f, err := e.follow(ctx, ns, o.sources(e, nil, nil).pods)
 	if err != nil {
 		return err
 	}
 	var v *view
 	look := func() error {
-		v, err = o.sources(f.cache, direct).look(ctx, ns, arg)
+		v, err = o.sources(e, f.cache, direct).look(ctx, ns, arg)
 		if errors.Is(err, context.Canceled) {
 			return nil
 		}

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
 // view is everything that `get` shows of one Rollout or release.
@@ -52,6 +53,8 @@ type pod struct {
 type sources struct {
 	objects, routes client.Reader
 	pods            bool
+	layers          func(v1alpha1.TrafficLayer) (traffic.Provider, string)
+	now             clock
 }
 
 // look reads what there is to show.

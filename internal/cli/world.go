@@ -30,14 +30,14 @@ type surroundings struct {
 	deployment *appsv1.Deployment
 	// problems are what the controller would refuse; notes are for the reader to know.
 	problems, notes []string
-	// routes are the traffic objects, by their places in spec.traffic.
-	routes map[int]*unstructured.Unstructured
+	// layers are those of spec.traffic whose objects are there, by their places in it.
+	layers map[int]layer
 }
 
 // lookAround reads the workload, its Services and its traffic objects. Without a cluster it says so. A workload that
 // is yet to be created from the same file is no problem.
 func (e *env) lookAround(ctx context.Context, c client.Client, r *v1alpha1.Rollout, inFile bool) *surroundings {
-	w := &surroundings{routes: map[int]*unstructured.Unstructured{}}
+	w := &surroundings{layers: map[int]layer{}}
 	if c == nil {
 		w.note("no cluster was looked at: whether the workload and the traffic objects fit is not known")
 		return w
@@ -71,6 +71,7 @@ func (e *env) lookAround(ctx context.Context, c client.Client, r *v1alpha1.Rollo
 		e.checkLayer(ctx, c, w, r, l, i, divided)
 	}
 	w.checkFronts(r, services)
+	w.checkRights(ctx, c, r)
 	return w
 }
 
@@ -183,11 +184,11 @@ func (w *surroundings) checkBehind(ctx context.Context, c client.Client, r *v1al
 			w.refuse("%s", preflight.SelectsOthers(s.Name, d.Name, foreign))
 		}
 		var twin corev1.Service
-		err = c.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: naming.CanaryService(s.Name)}, &twin)
+		err = c.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: naming.CanaryService(s.Name, naming.PlainSuffix)}, &twin)
 		switch {
 		case missing(err):
 		case err != nil:
-			w.note("service/%s: %s", naming.CanaryService(s.Name), sentence(err))
+			w.note("service/%s: %s", naming.CanaryService(s.Name, naming.PlainSuffix), sentence(err))
 		case !ofARelease(ctx, c, &twin, r):
 			w.refuse("%s", preflight.TwinTaken(twin.Name, s.Name))
 		}
@@ -258,8 +259,8 @@ func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, 
 		w.note("%s/%s: %s", strings.ToLower(kind.Kind), name, sentence(err))
 		return
 	}
-	w.routes[i] = route
-	world := traffic.World{Rollout: r.Name, Route: route, Backends: backendsOf(services), Now: e.now()}
+	w.layers[i] = layer{name: translate.LayerOf(l).String(), provider: provider, route: route}
+	world := traffic.World{Rollout: r.Name, Route: route, Backends: backendsOf(services, naming.PlainSuffix), Now: e.now()}
 	if beside := provider.BesideName(name, r.Name); beside != "" {
 		found, err := routeOf(ctx, c, kind, r.Namespace, beside)
 		switch {
@@ -271,8 +272,15 @@ func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, 
 		}
 	}
 	world.Original = originalOf(ctx, c, r, kind, name)
+	w.observeReaders(ctx, c, provider, &world)
+	if contended, ok := provider.(traffic.Contended); ok {
+		if problem := contended.Contention(world); problem != "" {
+			w.refuse("spec.traffic[%d]: %s", i, problem)
+			return
+		}
+	}
 	if err := provider.Check(world, splitsOf(r)); err != nil {
-		w.refuse("spec.traffic[%d]: %s", i, err.Error())
+		w.refuse("%s", strings.ReplaceAll(err.Error(), "spec.traffic[]", fmt.Sprintf("spec.traffic[%d]", i)))
 	}
 }
 
@@ -301,10 +309,11 @@ func originalOf(ctx context.Context, c client.Client, r *v1alpha1.Rollout, kind 
 	return nil
 }
 
-func backendsOf(services []corev1.Service) []traffic.Backend {
+// backendsOf are Services with the canary Services beside them, as a release's suffix names these.
+func backendsOf(services []corev1.Service, suffix string) []traffic.Backend {
 	var out []traffic.Backend
 	for _, s := range services {
-		b := traffic.Backend{Stable: s.Name, Canary: naming.CanaryService(s.Name)}
+		b := traffic.Backend{Stable: s.Name, Canary: naming.CanaryService(s.Name, suffix)}
 		for _, p := range s.Spec.Ports {
 			b.Ports = append(b.Ports, traffic.Port{Name: p.Name, Number: int64(p.Port)})
 		}

@@ -60,8 +60,17 @@ func Release(rollout string, number int64) string {
 // canary is what the objects for the new revision end in.
 const canary = "-canary"
 
-// CanaryService is the name of the Service beside one of the team's, for the new revision's pods: "shop-canary".
-func CanaryService(service string) string { return Fit(service, canary, MaxLabel) }
+// PlainSuffix is what the name of a canary Service has after that of the team's Service, unless its release says otherwise.
+const PlainSuffix = canary
+
+// CanaryService is the name of the Service beside one of the team's, for the new revision's pods: "shop-canary". suffix is
+// that of the release; empty means PlainSuffix.
+func CanaryService(service, suffix string) string {
+	if suffix == "" {
+		suffix = PlainSuffix
+	}
+	return Fit(service, suffix, MaxLabel)
+}
 
 // CanaryIngress is the name of the Ingress beside one of the team's, for a Rollout: "shop-canary" where both have one name,
 // and otherwise, since several Rollouts may share an Ingress, with a hash of both: "web-canary-4586ae564e". No two pairs have

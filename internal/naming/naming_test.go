@@ -32,7 +32,7 @@ func TestFaultB11AnyName(t *testing.T) {
 		metric := rapid.StringMatching(`[A-Za-z]([A-Za-z0-9_.-]{0,60}[A-Za-z0-9])?`).Draw(t, "metric")
 		rel := Release(rollout, number)
 		run := AnalysisRun(rel, rapid.SampledFrom([]string{"", step}).Draw(t, "in"), rapid.IntRange(0, 12).Draw(t, "attempt"))
-		for what, s := range map[string]string{"canary Service": CanaryService(service), "canary Service of a release": Fit(service, fmt.Sprintf("-canary-%d", number), MaxLabel), "Job": Job(run, metric, 1) + "abcde"} {
+		for what, s := range map[string]string{"canary Service": CanaryService(service, ""), "canary Service of a release": CanaryService(service, fmt.Sprintf("-canary-%d", number)), "Job": Job(run, metric, 1) + "abcde"} {
 			if len(s) > MaxLabel || !label.MatchString(s) {
 				t.Errorf("%s: %q (%d characters)", what, s, len(s))
 			}
@@ -54,14 +54,14 @@ func TestFaultB11AnyName(t *testing.T) {
 // TestFaultB11CutNamesDiffer: two names that are equal as far as they are kept do not meet.
 func TestFaultB11CutNamesDiffer(t *testing.T) {
 	long := strings.Repeat("a", 62)
-	one, two := CanaryService(long+"1"), CanaryService(long+"2")
+	one, two := CanaryService(long+"1", ""), CanaryService(long+"2", "")
 	if one == two || len(one) != MaxLabel || !strings.HasSuffix(one, "-canary") {
 		t.Errorf("%q, %q", one, two)
 	}
-	if got := CanaryService("shop"); got != "shop-canary" {
+	if got := CanaryService("shop", ""); got != "shop-canary" {
 		t.Errorf("a short name was changed: %q", got)
 	}
-	if got := CanaryService(strings.Repeat("b", 56)); got != strings.Repeat("b", 56)+"-canary" {
+	if got := CanaryService(strings.Repeat("b", 56), ""); got != strings.Repeat("b", 56)+"-canary" {
 		t.Errorf("a name that fits was changed: %q", got)
 	}
 }

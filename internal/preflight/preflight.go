@@ -68,32 +68,6 @@ func Field(rules []v1alpha1.ServiceRule, service string) string {
 	return fmt.Sprintf("spec.services[%d]", max(i, 0))
 }
 
-// LeadsTo says whether a route sends requests to a Service of its namespace: "service: {name, port}" in an Ingress,
-// "{name, port}" in the Gateway API.
-func LeadsTo(route *unstructured.Unstructured, service string) bool {
-	return leads(route.Object["spec"], route.GetNamespace(), service)
-}
-
-func leads(v any, namespace, service string) bool {
-	switch x := v.(type) {
-	case map[string]any:
-		_, ported := x["port"]
-		kind, kinded := x["kind"]
-		in, elsewhere := x["namespace"]
-		if ported && x["name"] == service && (!kinded || kind == "Service") && (!elsewhere || in == namespace) {
-			return true
-		}
-		for k, child := range x {
-			if k != "parentRefs" && leads(child, namespace, service) {
-				return true
-			}
-		}
-	case []any:
-		return slices.ContainsFunc(x, func(child any) bool { return leads(child, namespace, service) })
-	}
-	return false
-}
-
 // TwinTaken: the name of a canary Service is another's.
 func TwinTaken(twin, service string) string {
 	return fmt.Sprintf("the Service %q, which a release needs for the canary of Service %q, exists already and is not Sluice's: rename or remove it", twin, service)

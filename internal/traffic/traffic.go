@@ -7,6 +7,7 @@ package traffic
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -35,6 +36,13 @@ type Backend struct {
 type Port struct {
 	Name   string
 	Number int64
+}
+
+// Target is a Service of an object's namespace that the object sends requests to.
+type Target struct {
+	Service string
+	// Port is as the object names it: by its number, or by its name; neither where it names none.
+	Port Port
 }
 
 // World is what a provider sees. Nothing in it may be changed in place.
@@ -150,6 +158,9 @@ type Provider interface {
 	// BesideName is the name of the object that Apply adds, for a Rollout, beside the one of this name; empty if it
 	// adds none. It is a valid name whatever the two are, and no other pair has the same.
 	BesideName(route, rollout string) string
+	// Targets are the Services that an object of this kind sends requests to, in the object's order. One that it names
+	// several times is there as often.
+	Targets(route *unstructured.Unstructured) []Target
 	// Check refuses, before anything moves, what this layer cannot do with this object: the error names the
 	// field and the remedy. splits are those of spec.canary.steps, in that order. The error is a *Busy where it
 	// cannot be done only because of one of the Parties, who are all asked for what they have planned.
@@ -162,6 +173,11 @@ type Provider interface {
 	Restore(w World) Change
 	// Read says what the layer does now.
 	Read(w World) State
+}
+
+// LeadsTo says whether an object sends requests to a Service of its namespace.
+func LeadsTo(p Provider, route *unstructured.Unstructured, service string) bool {
+	return route != nil && slices.ContainsFunc(p.Targets(route), func(t Target) bool { return t.Service == service })
 }
 
 // Splits are those of a release's steps.

@@ -11,12 +11,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
 // Defaults of a Rollout's fields.
@@ -76,8 +78,11 @@ func Spec(p v1alpha1.ReleasePlan, from, to string) release.Spec {
 		DrainDelay:       p.DrainDelay.Duration,
 	}
 	for _, l := range p.Traffic {
-		s.Layers = append(s.Layers, LayerName(l))
-		s.Settle = max(s.Settle, settleOf(l))
+		layer := LayerOf(l)
+		s.Layers = append(s.Layers, layer.String())
+		if layer.Settle != nil { // Else the layer says.
+			s.Settle = max(s.Settle, layer.Settle.Duration)
+		}
 		s.DrainDelay = max(s.DrainDelay, s.Settle) // Gateways learn of endpoints as late as of routes.
 	}
 	for _, st := range p.Steps {
@@ -89,26 +94,62 @@ func Spec(p v1alpha1.ReleasePlan, from, to string) release.Spec {
 	return s
 }
 
-// settleOf is the time that a layer is given by the plan; 0 where the plan leaves it to the layer.
-func settleOf(l v1alpha1.TrafficLayer) time.Duration {
-	switch {
-	case l.Ingress != nil && l.Ingress.Settle != nil:
-		return l.Ingress.Settle.Duration
-	case l.HTTPRoute != nil && l.HTTPRoute.Settle != nil:
-		return l.HTTPRoute.Settle.Duration
-	}
-	return 0
+// Layer is one entry of spec.traffic, whichever of its fields is set.
+type Layer struct {
+	// Field that is set, as in the API: "ingress".
+	Field string
+	// Kind and Name of the team's object.
+	Kind, Name string
+	// Settle is nil where the plan leaves it to the layer.
+	Settle *metav1.Duration
+	// Confirm is how it is made sure that a step is in force.
+	Confirm v1alpha1.TrafficConfirmation
 }
 
-// LayerName is the name by which the mind and people speak of a layer: "ingress/shop".
-func LayerName(l v1alpha1.TrafficLayer) string {
+// String is the name by which the core and people speak of a layer: "ingress/shop".
+func (l Layer) String() string {
+	if l.Field == "" {
+		return ""
+	}
+	return strings.ToLower(l.Kind) + "/" + l.Name
+}
+
+// LayerOf reads an entry of spec.traffic. It is zero for one that sets no field that is known here; a test of
+// internal/registry walks the fields of the API.
+func LayerOf(l v1alpha1.TrafficLayer) Layer {
 	switch {
 	case l.Ingress != nil:
-		return "ingress/" + l.Ingress.Name
+		return Layer{Field: "ingress", Kind: "Ingress", Name: l.Ingress.Name, Settle: l.Ingress.Settle, Confirm: l.Ingress.Confirm}
 	case l.HTTPRoute != nil:
-		return "httproute/" + l.HTTPRoute.Name
+		return Layer{Field: "httpRoute", Kind: "HTTPRoute", Name: l.HTTPRoute.Name, Settle: l.HTTPRoute.Settle, Confirm: l.HTTPRoute.Confirm}
 	}
-	return ""
+	return Layer{}
+}
+
+// Party is another release that has a share in the Hold of a route.
+func Party(s v1alpha1.HoldShare) traffic.Party {
+	return traffic.Party{Release: s.Release, Held: true, Matches: Matches(s.Match), Backends: Backends(s)}
+}
+
+// Backends are the Services of a share in the Hold of a route. Their ports are not known.
+func Backends(s v1alpha1.HoldShare) []traffic.Backend {
+	out := make([]traffic.Backend, 0, len(s.Services))
+	for _, sv := range s.Services {
+		out = append(out, traffic.Backend{Stable: sv.Stable, Canary: sv.Canary})
+	}
+	return out
+}
+
+// Original is what a Hold keeps of its object's spec, as the team has it; nil if it keeps nothing.
+func Original(h *v1alpha1.Hold) (map[string]any, error) {
+	if h.Spec.Original == nil {
+		return nil, nil
+	}
+	var out map[string]any
+	if err := json.Unmarshal(h.Spec.Original.Raw, &out); err != nil {
+		return nil, fmt.Errorf("read spec.original of Hold %s: %w", h.Name, err)
+	}
+	return out, nil
 }
 
 // Digest is what a Decision names to say which plan its author saw: SHA-256 over the plan and the revisions.

@@ -131,7 +131,7 @@ func TestDigest(t *testing.T) {
 }
 
 func TestLayerName(t *testing.T) {
-	if got := LayerName(v1alpha1.TrafficLayer{}); got != "" {
+	if got := LayerOf(v1alpha1.TrafficLayer{}).String(); got != "" {
 		t.Errorf("a layer that names nothing is called %q", got)
 	}
 }

@@ -72,15 +72,24 @@ func (r *Report) checkLeft(i int) {
 	ro := &r.Rollouts[i]
 	for _, rule := range ro.Spec.Services {
 		for _, l := range ro.Spec.Traffic {
-			layer := translate.LayerName(l)
+			named := translate.LayerOf(l)
 			leads := slices.ContainsFunc(r.routes, func(route *unstructured.Unstructured) bool {
-				return strings.ToLower(route.GetKind())+"/"+route.GetName() == layer && together(route, ro) && preflight.LeadsTo(route, rule.Name)
+				return route.GetKind() == named.Kind && route.GetName() == named.Name && together(route, ro) && r.leads(l, route, rule.Name)
 			})
 			if leads && rule.Policy == v1alpha1.ServiceLeave && !r.ofAnother(rule.Name, ro) {
-				r.Problems = append(r.Problems, r.documents[i].problem(preflight.Field(ro.Spec.Services, rule.Name), preflight.LeftRouted(rule.Name, layer)))
+				r.Problems = append(r.Problems, r.documents[i].problem(preflight.Field(ro.Spec.Services, rule.Name), preflight.LeftRouted(rule.Name, named.String())))
 			}
 		}
 	}
+}
+
+// leads says whether a layer's object sends requests to a Service.
+func (r *Report) leads(l v1alpha1.TrafficLayer, route *unstructured.Unstructured, service string) bool {
+	if r.Traffic == nil {
+		return false
+	}
+	provider, _ := r.Traffic(l)
+	return provider != nil && traffic.LeadsTo(provider, route, service)
 }
 
 // ofAnother says whether a Service in the files selects none of the pods of the Rollout's workload in the files.

@@ -43,8 +43,8 @@ const (
 	least, most = 2 * time.Second, 2 * time.Minute
 )
 
-// Counts says whether these metrics count what comes by an Ingress, or by an HTTPRoute.
-func (m *Meter) Counts(httpRoute bool) bool { return builtin.Counts(m.Of, httpRoute) }
+// Counts says whether these metrics count what comes by a traffic layer, which is named by its field in spec.traffic.
+func (m *Meter) Counts(layer string) bool { return builtin.Counts(m.Of, layer) }
 
 // Requests is how many requests the version behind a Service has had since ever: 0 before the first one.
 func (m *Meter) Requests(ctx context.Context, namespace, service string) (float64, error) {

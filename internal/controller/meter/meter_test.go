@@ -70,7 +70,7 @@ func TestRequests(t *testing.T) {
 	if _, err := m.Requests(t.Context(), "demo", "shop"); err == nil {
 		t.Error("no error")
 	}
-	if !m.Counts(false) || m.Counts(true) {
+	if !m.Counts("ingress") || m.Counts("httpRoute") {
 		t.Error("ingress-nginx counts what comes by an Ingress, and nothing else")
 	}
 }

@@ -241,7 +241,7 @@ type fakeMeter struct {
 	asked float64
 }
 
-func (m *fakeMeter) Counts(bool) bool          { return true }
+func (m *fakeMeter) Counts(string) bool        { return true }
 func (m *fakeMeter) Collection() time.Duration { return time.Second }
 func (m *fakeMeter) Requests(_ context.Context, _, service string) (float64, error) {
 	m.mu.Lock()

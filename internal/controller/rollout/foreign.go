@@ -10,17 +10,18 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/preflight"
+	"github.com/sluice-dev/sluice/internal/registry"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -244,28 +245,40 @@ func imagesOf(p *corev1.Pod) string {
 	return strings.Join(preflight.FirstOf(out, 3), " ")
 }
 
-// foreignRoutes finds Ingresses of others that lead to the Service of the new pods, past every weight.
+// foreignRoutes finds routes of others that lead to the Service of the new pods, past every weight: objects of each kind
+// that Sluice has a layer for, wherever the cluster serves it.
 func (r *Reconciler) foreignRoutes(ctx context.Context, w *world) (reason, says string) {
 	rel := w.active()
 	if rel == nil || !slices.ContainsFunc(w.services, func(s *service) bool { return s.twin != nil }) {
 		return "", ""
 	}
-	list := &networkingv1.IngressList{}
-	if err := r.Kube.Live.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.Limit(podsLooked)); err != nil {
-		log.FromContext(ctx).V(1).Info("look for Ingresses of others", "error", err.Error())
-		return "", ""
-	}
-	for i := range list.Items {
-		raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&list.Items[i])
-		if owner := metav1.GetControllerOf(&list.Items[i]); err != nil || owner != nil && owner.UID == rel.UID {
-			continue
+	for _, provider := range registry.Providers() {
+		kind := provider.Kind()
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(kind)
+		err := r.Kube.Live.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.Limit(podsLooked))
+		if err != nil && !meta.IsNoMatchError(err) {
+			log.FromContext(ctx).V(1).Info("look for routes of others", "kind", kind.Kind, "error", err.Error())
 		}
-		for _, s := range w.services {
-			if s.twin != nil && mentions(raw["spec"], s.twin.Name) {
-				return v1alpha1.ReasonForeignRoute, fmt.Sprintf("Ingress %s leads to Service %s, which is Sluice's, so requests get the new revision past the weight of the step: delete the Ingress, or change its backend",
-					list.Items[i].Name, s.twin.Name)
+		for i := range list.Items {
+			route := &list.Items[i]
+			if owner := metav1.GetControllerOf(route); owner != nil && owner.UID == rel.UID || w.changes(route) {
+				continue
+			}
+			for _, s := range w.services {
+				if s.twin != nil && traffic.LeadsTo(provider, route, s.twin.Name) {
+					return v1alpha1.ReasonForeignRoute, fmt.Sprintf("%s %s leads to Service %s, which is Sluice's, so requests get the new revision past the weight of the step: delete the %s, or change its backend",
+						kind.Kind, route.GetName(), s.twin.Name, kind.Kind)
+				}
 			}
 		}
 	}
 	return "", ""
+}
+
+// changes says whether the release has changed the object itself, so that it leads to the new pods by their weight.
+func (w *world) changes(route *unstructured.Unstructured) bool {
+	return slices.ContainsFunc(w.layers, func(l *layer) bool {
+		return l.world.Held && l.world.Route != nil && l.world.Route.GetUID() == route.GetUID()
+	})
 }

@@ -7,10 +7,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
@@ -126,5 +128,41 @@ func TestFaultA13LooksAreFew(t *testing.T) {
 	}
 	if due, _ := l.due("a", "2", now.Add(lookEvery), 0); !due {
 		t.Error("does not look after a change")
+	}
+}
+
+// TestFaultA13RoutesPastTheWeight: a route of somebody else's that leads to the Service of the new pods is told of, whatever
+// kind of route it is.
+func TestFaultA13RoutesPastTheWeight(t *testing.T) {
+	t.Parallel()
+	ingress := func() client.Object {
+		return &networkingv1.Ingress{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "past", UID: "past"},
+			Spec: networkingv1.IngressSpec{DefaultBackend: &networkingv1.IngressBackend{
+				Service: &networkingv1.IngressServiceBackend{Name: "web-canary", Port: networkingv1.ServiceBackendPort{Number: 80}},
+			}},
+		}
+	}
+	httpRoute := func() client.Object {
+		u := untyped(routeKind)
+		u.SetNamespace(namespace)
+		u.SetName("past")
+		u.SetUID("past")
+		u.Object["spec"] = map[string]any{"rules": []any{map[string]any{"backendRefs": []any{map[string]any{"name": "web-canary", "port": int64(80)}}}}}
+		return u
+	}
+	for kind, route := range map[string]func() client.Object{"Ingress": ingress, "HTTPRoute": httpRoute} {
+		t.Run(kind, func(t *testing.T) {
+			c := newCluster(t, team(canary(50))...)
+			c.kubernetes()
+			c.settle()
+			c.setImage("shop:v2")
+			c.settle()
+			c.runPods()
+			c.add(route())
+			c.now = c.now.Add(recheck)
+			c.mustLook()
+			c.wantUnreleased(metav1.ConditionTrue, v1alpha1.ReasonForeignRoute, kind+" past leads to Service web-canary")
+		})
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,6 +18,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/registry"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
+	"github.com/sluice-dev/sluice/internal/translate"
 )
 
 // This file looks at the traffic layers.
@@ -48,7 +48,7 @@ func (r *Reconciler) observeLayer(ctx context.Context, w *world, t v1alpha1.Traf
 		return nil, nil
 	}
 	gvk := provider.Kind()
-	l := &layer{provider: provider, name: strings.ToLower(gvk.Kind) + "/" + name}
+	l := &layer{provider: provider, name: translate.LayerOf(t).String()}
 	if p, ok := provider.(traffic.Propagating); ok {
 		l.propagation = p.Propagation()
 	}
@@ -167,11 +167,8 @@ func (l *layer) observed() release.Layer {
 
 // settleOf is how long a layer is given to follow a change: what the Rollout says, or what the layer needs.
 func settleOf(t v1alpha1.TrafficLayer, provider traffic.Provider, w traffic.World) time.Duration {
-	switch {
-	case t.Ingress != nil && t.Ingress.Settle != nil:
-		return t.Ingress.Settle.Duration
-	case t.HTTPRoute != nil && t.HTTPRoute.Settle != nil:
-		return t.HTTPRoute.Settle.Duration
+	if given := translate.LayerOf(t).Settle; given != nil {
+		return given.Duration
 	}
 	if s, ok := provider.(traffic.Settling); ok {
 		return s.Settle(w)
@@ -179,27 +176,9 @@ func settleOf(t v1alpha1.TrafficLayer, provider traffic.Provider, w traffic.Worl
 	return 0
 }
 
-// mentions says whether the layer's route names a Service.
-func (l *layer) mentions(service string) bool {
-	return l.world.Route != nil && mentions(l.world.Route.Object["spec"], service)
-}
-
-// mentions says whether a route's spec names a Service anywhere.
-func mentions(v any, name string) bool {
-	switch x := v.(type) {
-	case map[string]any:
-		for k, child := range x {
-			if s, ok := child.(string); ok && k == "name" && s == name {
-				return true
-			}
-			if mentions(child, name) {
-				return true
-			}
-		}
-	case []any:
-		return slices.ContainsFunc(x, func(child any) bool { return mentions(child, name) })
-	}
-	return false
+// leadsTo says whether the layer's object sends requests to a Service.
+func (l *layer) leadsTo(service string) bool {
+	return traffic.LeadsTo(l.provider, l.world.Route, service)
 }
 
 func targetOf(route *unstructured.Unstructured) v1alpha1.HoldTarget {

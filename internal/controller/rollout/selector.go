@@ -180,45 +180,16 @@ func (w *world) portsAsked(s *service) []string {
 		if l.world.Route == nil {
 			continue
 		}
-		for _, p := range s.object.Spec.Ports {
-			asks := func(name string, number int64) bool { return number == int64(p.Port) || name != "" && name == p.Name }
-			if portNamed(l.world.Route.Object["spec"], s.object.Name, asks) && !slices.Contains(out, p.Name) {
-				out = append(out, p.Name)
+		for _, t := range l.provider.Targets(l.world.Route) {
+			for _, p := range s.object.Spec.Ports {
+				asked := t.Port.Number == int64(p.Port) || t.Port.Name != "" && t.Port.Name == p.Name
+				if t.Service == s.object.Name && asked && !slices.Contains(out, p.Name) {
+					out = append(out, p.Name)
+				}
 			}
 		}
 	}
 	return out
-}
-
-// portNamed says whether a route's spec names a port of this Service for which asks is true: in an Ingress
-// "service: {name, port: {number, name}}", in the Gateway API "{name, port}".
-func portNamed(v any, service string, asks func(name string, number int64) bool) bool {
-	switch x := v.(type) {
-	case map[string]any:
-		if x["name"] == service && portAsked(x["port"], asks) {
-			return true
-		}
-		for _, child := range x {
-			if portNamed(child, service, asks) {
-				return true
-			}
-		}
-	case []any:
-		return slices.ContainsFunc(x, func(child any) bool { return portNamed(child, service, asks) })
-	}
-	return false
-}
-
-func portAsked(v any, asks func(name string, number int64) bool) bool {
-	switch p := v.(type) {
-	case int64:
-		return asks("", p)
-	case map[string]any:
-		name, _ := p["name"].(string)
-		number, _ := p["number"].(int64)
-		return asks(name, number)
-	}
-	return false
 }
 
 // missingPort is a port that requests are sent to and that does not lead to a pod; empty if there is none. Where no layer
@@ -257,7 +228,7 @@ func (s *service) problem(w *world) string {
 // checkLeaving says what is wrong with a Service that selects the stable pods and would select none of the new ones.
 func (w *world) checkLeaving() string {
 	for _, s := range w.leaving {
-		routed := slices.ContainsFunc(w.layers, func(l *layer) bool { return l.mentions(s.Name) })
+		routed := slices.ContainsFunc(w.layers, func(l *layer) bool { return l.leadsTo(s.Name) })
 		if !routed && len(w.services) > 0 {
 			continue // A Service of its own for one revision; no layer sends requests to it.
 		}

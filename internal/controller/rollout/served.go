@@ -14,7 +14,9 @@ import (
 	"github.com/sluice-dev/sluice/internal/analysis"
 	"github.com/sluice-dev/sluice/internal/measure"
 	"github.com/sluice-dev/sluice/internal/metric/builtin"
+	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/translate"
 )
 
 // This file asks the gateway's metrics whether the share of requests that a step is to have reaches the new version. It
@@ -22,8 +24,8 @@ import (
 
 // RequestMeter counts the requests that a gateway sends.
 type RequestMeter interface {
-	// Counts says whether it counts what comes by an Ingress, or by an HTTPRoute.
-	Counts(httpRoute bool) bool
+	// Counts says whether it counts what comes by a traffic layer, which is named by its field in spec.traffic.
+	Counts(layer string) bool
 	// Requests is how many requests the version behind a Service has had since ever.
 	Requests(ctx context.Context, namespace, service string) (float64, error)
 	// Collection is how often the counts are brought up to date; 0 if that is not known.
@@ -42,22 +44,13 @@ func (r *Reconciler) requests() measure.Requests {
 // metered says whether the share of requests can be counted: by a gateway that counts what comes by all the layers, and
 // where each request is divided anew. A session that stays where it is is no request that could go elsewhere.
 func (r *Reconciler) metered(w *world, rel *v1alpha1.Release) bool {
-	if r.Meter == nil || len(w.layers) == 0 || cmp.Or(rel.Spec.CanarySuffix, plainSuffix) != plainSuffix {
+	if r.Meter == nil || len(w.layers) == 0 || cmp.Or(rel.Spec.CanarySuffix, naming.PlainSuffix) != naming.PlainSuffix {
 		return false
 	}
 	return !slices.ContainsFunc(rel.Spec.Plan.Traffic, func(t v1alpha1.TrafficLayer) bool {
-		return confirmation(t) == v1alpha1.ConfirmBySettle || !r.Meter.Counts(t.HTTPRoute != nil)
+		l := translate.LayerOf(t)
+		return l.Confirm == v1alpha1.ConfirmBySettle || !r.Meter.Counts(l.Field)
 	})
-}
-
-func confirmation(t v1alpha1.TrafficLayer) v1alpha1.TrafficConfirmation {
-	switch {
-	case t.Ingress != nil:
-		return t.Ingress.Confirm
-	case t.HTTPRoute != nil:
-		return t.HTTPRoute.Confirm
-	}
-	return ""
 }
 
 // observeServed shows the mind what the metrics say.

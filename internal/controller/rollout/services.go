@@ -65,7 +65,7 @@ func (r *Reconciler) observeTraffic(ctx context.Context, w *world) error {
 		}
 	}
 	for _, s := range w.services {
-		s.routed = slices.ContainsFunc(w.layers, func(l *layer) bool { return l.mentions(s.object.Name) })
+		s.routed = slices.ContainsFunc(w.layers, func(l *layer) bool { return l.leadsTo(s.object.Name) })
 		r.countEndpoints(w, s)
 		if s.routed && s.twin != nil && !w.ours(s.twin) {
 			w.trouble = preflight.TwinTaken(s.twin.Name, s.object.Name)
@@ -82,7 +82,7 @@ func (w *world) checkUntouched() {
 	}
 	for _, l := range w.layers {
 		for _, name := range w.untouched {
-			if l.world.Route != nil && preflight.LeadsTo(l.world.Route, name) {
+			if l.leadsTo(name) {
 				w.trouble = preflight.Field(w.rules(), name) + ": " + preflight.LeftRouted(name, l.name)
 			}
 		}

@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/translate"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -203,13 +204,9 @@ func byOwner(o client.Object) []string {
 
 func namesOfTraffic(o client.Object) []string {
 	var out []string
-	for _, l := range o.(*v1alpha1.Rollout).Spec.Traffic {
-		switch {
-		case l.Ingress != nil:
-			out = append(out, "Ingress/"+l.Ingress.Name)
-		case l.HTTPRoute != nil:
-			out = append(out, "HTTPRoute/"+l.HTTPRoute.Name)
-		}
+	for _, t := range o.(*v1alpha1.Rollout).Spec.Traffic {
+		l := translate.LayerOf(t)
+		out = append(out, l.Kind+"/"+l.Name)
 	}
 	return out
 }

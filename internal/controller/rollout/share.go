@@ -34,10 +34,8 @@ func (r *Reconciler) observeHold(ctx context.Context, w *world, l *layer, target
 		return err
 	}
 	l.hold = h
-	if h.Spec.Original != nil {
-		if err := json.Unmarshal(h.Spec.Original.Raw, &l.world.Original); err != nil {
-			return fmt.Errorf("read spec.original of Hold %s: %w", h.Name, err)
-		}
+	if l.world.Original, err = translate.Original(h); err != nil {
+		return err
 	}
 	for _, s := range h.Spec.Shares {
 		if s.Rollout == w.rollout.Name {
@@ -73,10 +71,7 @@ func (r *Reconciler) sharedHold(ctx context.Context, namespace string, target v1
 
 // party is another release that has a share in a Hold. One whose record is gone has nothing in the route any more.
 func (r *Reconciler) party(ctx context.Context, namespace string, s v1alpha1.HoldShare) (traffic.Party, error) {
-	p := traffic.Party{Release: s.Release, Held: true, Matches: translate.Matches(s.Match)}
-	for _, sv := range s.Services {
-		p.Backends = append(p.Backends, traffic.Backend{Stable: sv.Stable, Canary: sv.Canary})
-	}
+	p := translate.Party(s)
 	rel, err := r.releaseOf(ctx, r.Kube.Client, namespace, s)
 	if err == nil && rel == nil {
 		rel, err = r.releaseOf(ctx, r.Kube.Live, namespace, s) // The cache of Releases may be behind that of Holds.

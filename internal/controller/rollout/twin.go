@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,9 +11,6 @@ import (
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
-// plainSuffix is what a canary Service's name has after that of the team's Service, if nothing speaks against it.
-const plainSuffix = "-canary"
-
 // twinName is the name of the canary Service beside a Service of the team's, in the release under way or in the next.
 func (w *world) twinName(service string) string {
 	return canaryServiceOf(w.active(), service)
@@ -22,11 +18,10 @@ func (w *world) twinName(service string) string {
 
 // canaryServiceOf is the same in this release, or in the next where rel is nil.
 func canaryServiceOf(rel *v1alpha1.Release, service string) string {
-	suffix := plainSuffix
-	if rel != nil {
-		suffix = cmp.Or(rel.Spec.CanarySuffix, plainSuffix)
+	if rel == nil {
+		return naming.CanaryService(service, naming.PlainSuffix)
 	}
-	return naming.Fit(service, suffix, naming.MaxLabel)
+	return naming.CanaryService(service, rel.Spec.CanarySuffix)
 }
 
 // suffixOf is the suffix for a release of this number. Where sessions stay where they are by a cookie that names the
@@ -34,9 +29,9 @@ func canaryServiceOf(rel *v1alpha1.Release, service string) string {
 // straight to this one's, whatever its weight.
 func (w *world) suffixOf(number int64) string {
 	if slices.ContainsFunc(w.layers, (*layer).sticky) || slices.ContainsFunc(w.services, (*service).sticky) {
-		return fmt.Sprintf("%s-%d", plainSuffix, number)
+		return fmt.Sprintf("%s-%d", naming.PlainSuffix, number)
 	}
-	return plainSuffix
+	return naming.PlainSuffix
 }
 
 func (l *layer) sticky() bool {

@@ -1,12 +1,13 @@
 package builtin
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// Counts says whether the metrics of that name count what comes by an Ingress, or by an HTTPRoute.
-func Counts(name string, httpRoute bool) bool {
-	d := dialects[name]
-	return httpRoute && d.httpRoute || !httpRoute && d.ingress
-}
+// Counts says whether the metrics of that name count what comes by a traffic layer, which is named by its field in
+// spec.traffic: "ingress".
+func Counts(name, layer string) bool { return slices.Contains(dialects[name].counts, layer) }
 
 // Requests asks how many requests a Service's version has had since ever. It has no series before the first one.
 func Requests(name, namespace, service string) string {

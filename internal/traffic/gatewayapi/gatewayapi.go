@@ -33,6 +33,23 @@ func (Provider) Kind() schema.GroupVersionKind {
 // BesideName is empty: the layer works inside the team's object.
 func (Provider) BesideName(_, _ string) string { return "" }
 
+// Targets are the Services of the rules' backendRefs. What a requestMirror filter copies requests to answers nobody, and is
+// none.
+func (Provider) Targets(route *unstructured.Unstructured) (out []traffic.Target) {
+	for _, rule := range rulesOf(route) {
+		for _, r := range refsOf(rule) {
+			ref := object(r)
+			namespace := text(ref["namespace"], route.GetNamespace())
+			if text(ref["kind"], "Service") != "Service" || text(ref["group"], "") != "" || namespace != route.GetNamespace() {
+				continue
+			}
+			port, _ := number(ref["port"])
+			out = append(out, traffic.Target{Service: text(ref["name"], ""), Port: traffic.Port{Number: port}})
+		}
+	}
+	return out
+}
+
 // Apply works the split into the team's rules, beside those of other workloads.
 func (Provider) Apply(w traffic.World, s traffic.Split) traffic.Change {
 	if w.Route == nil {

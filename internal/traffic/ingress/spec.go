@@ -2,6 +2,11 @@ package ingress
 
 import (
 	"reflect"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
 // canarySpec is the team's spec with only those paths that lead to the workload, pointed at the canary.
@@ -131,21 +136,38 @@ func toCanary(backend map[string]any, twins map[string]string) map[string]any {
 	return out
 }
 
-// backendNames lists the Services that the Ingress names, in order, each once.
-func backendNames(team map[string]any) []string {
-	var names []string
-	seen := map[string]bool{}
+// Targets are the Services of the Ingress's backends.
+func (Provider) Targets(route *unstructured.Unstructured) []traffic.Target {
+	return targets(spec(route))
+}
+
+func targets(team map[string]any) (out []traffic.Target) {
 	add := func(backend map[string]any) {
-		name, _ := object(backend["service"])["name"].(string)
-		if name != "" && !seen[name] {
-			seen[name] = true
-			names = append(names, name)
+		service := object(backend["service"])
+		name, _ := service["name"].(string)
+		if name == "" {
+			return
 		}
+		port := object(service["port"])
+		named, _ := port["name"].(string)
+		number, _ := port["number"].(int64)
+		out = append(out, traffic.Target{Service: name, Port: traffic.Port{Name: named, Number: number}})
 	}
 	add(object(team["defaultBackend"]))
 	for _, r := range list(team["rules"]) {
 		for _, p := range list(object(object(r)["http"])["paths"]) {
 			add(object(object(p)["backend"]))
+		}
+	}
+	return out
+}
+
+// backendNames lists the Services that the Ingress names, in order, each once.
+func backendNames(team map[string]any) []string {
+	var names []string
+	for _, t := range targets(team) {
+		if !slices.Contains(names, t.Service) {
+			names = append(names, t.Service)
 		}
 	}
 	return names

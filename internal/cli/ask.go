@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/traffic"
+)
+
+// This file asks for `plan` what the controller asks before a release, and the API server when a Rollout is applied: who
+// reads a layer's object, who else divides its requests, and whether the author may do himself what he has Sluice do.
+
+// observeReaders fills in the class of a layer's object, and the objects that may divide the same requests. What the user
+// may not read is a note: the controller will see it.
+func (w *surroundings) observeReaders(ctx context.Context, c client.Client, provider traffic.Provider, world *traffic.World) {
+	kind := provider.Kind()
+	if p, ok := provider.(traffic.Classed); ok {
+		var err error
+		if world.Class, err = classOf(ctx, c, p.Class(world.Route)); err != nil {
+			w.note("%s %s: its class was not looked up: %s", kind.Kind, world.Route.GetName(), sentence(err))
+		}
+	}
+	if _, ok := provider.(traffic.Contended); !ok {
+		return
+	}
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(kind)
+	err := c.List(ctx, list)
+	if apierrors.IsForbidden(err) {
+		w.note("only %ss of namespace %s were looked at: one of another namespace could divide the same requests", kind.Kind, world.Route.GetNamespace())
+		err = c.List(ctx, list, client.InNamespace(world.Route.GetNamespace()))
+	}
+	if err != nil {
+		w.note("%ss: %s", kind.Kind, sentence(err))
+	}
+	for i := range list.Items {
+		if !madeByARelease(ctx, c, &list.Items[i]) { // A release waits for another one; that is no refusal.
+			world.Others = append(world.Others, &list.Items[i])
+		}
+	}
+}
+
+// classOf is the class of that name; nil where the user may not look.
+func classOf(ctx context.Context, c client.Client, name string) (*traffic.Class, error) {
+	if name == "" {
+		return &traffic.Class{}, nil
+	}
+	var found networkingv1.IngressClass
+	if err := c.Get(ctx, client.ObjectKey{Name: name}, &found); err != nil && !missing(err) {
+		return nil, err
+	}
+	return &traffic.Class{Name: name, Controller: found.Spec.Controller}, nil
+}
+
+// madeByARelease says whether a release under way has made the object.
+func madeByARelease(ctx context.Context, c client.Client, o client.Object) bool {
+	owner := metav1.GetControllerOf(o)
+	if owner == nil || owner.Kind != "Release" {
+		return false
+	}
+	var rel v1alpha1.Release
+	err := c.Get(ctx, client.ObjectKey{Namespace: o.GetNamespace(), Name: owner.Name}, &rel)
+	return err == nil && rel.UID == owner.UID && !rel.Status.Phase.Terminal()
+}
+
+// checkRights asks what the policy sluice-rollout-author asks of whoever applies the Rollout. One that is in the cluster has
+// been asked.
+func (w *surroundings) checkRights(ctx context.Context, c client.Client, r *v1alpha1.Rollout) {
+	if r.UID != "" {
+		return
+	}
+	ask := func(field, verb, group, resource, name string) {
+		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: r.Namespace, Verb: verb, Group: group, Resource: resource, Name: name,
+			},
+		}}
+		if err := c.Create(ctx, review); err != nil || review.Status.Allowed {
+			return
+		}
+		what := resource
+		if group != "" {
+			what += "." + group
+		}
+		if name != "" {
+			what += fmt.Sprintf(" %q", name)
+		}
+		w.refuse("%s: you may not %s %s in namespace %s, and so may not have Sluice do it; ask for the RBAC verb %q on it", field, verb, what, r.Namespace, verb)
+	}
+	ask("spec.workload.name", "update", "apps", "deployments", r.Spec.Workload.Name)
+	if len(r.Spec.Traffic) == 0 {
+		return
+	}
+	ask("spec.traffic", "update", "", "services", "")
+	ask("spec.traffic", "create", "", "services", "")
+	for i := range r.Spec.Traffic {
+		l, known := w.layers[i]
+		if !known {
+			continue
+		}
+		plural, _ := meta.UnsafeGuessKindToResource(l.provider.Kind())
+		field := fmt.Sprintf("spec.traffic[%d]", i)
+		ask(field, "update", plural.Group, plural.Resource, l.route.GetName())
+		if l.provider.BesideName(l.route.GetName(), r.Name) != "" {
+			ask(field, "create", plural.Group, plural.Resource, "")
+		}
+	}
+}
