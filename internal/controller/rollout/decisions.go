@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -39,27 +40,43 @@ const (
 // ReasonTooManyDecisions: more unanswered Decisions wait on the release than are heard.
 const ReasonTooManyDecisions = "TooManyDecisions"
 
-// takesBack says whether a Decision takes its release back: such are heard before all others.
+// urgency is the order in which Decisions on a release are heard: what takes it back comes before all others, and first
+// what cannot be refused for another plan.
+func urgency(d *v1alpha1.Decision, rel *v1alpha1.Release) int {
+	otherPlan := d.Spec.PlanDigest != "" && d.Spec.PlanDigest != rel.Spec.PlanDigest
+	switch {
+	case otherPlan:
+		return 2
+	case takesBack(d):
+		return 0
+	}
+	return 1
+}
+
+// takesBack says whether a Decision takes its release back.
 func takesBack(d *v1alpha1.Decision) bool {
 	return d.Spec.Verb == v1alpha1.VerbAbort || d.Spec.Verb == v1alpha1.VerbReject
 }
 
-// waiting are the unanswered Decisions on a release: those that take it back first, then the oldest.
+// waiting are the unanswered Decisions on a release, in the order in which they are heard: by urgency, and then in turns,
+// each user's oldest first. So whoever writes thousands does not keep others waiting.
 func (w *world) waiting(rel *v1alpha1.Release) []*v1alpha1.Decision {
+	type turn struct {
+		user    string
+		urgency int
+	}
 	var out []*v1alpha1.Decision
-	for _, d := range w.decisions {
+	turns, nth := map[turn]int{}, map[*v1alpha1.Decision]int{}
+	for _, d := range w.decisions { // As old as they are.
 		if speaksOf(d, rel) && !answered(rel, d.Name) {
 			out = append(out, d)
+			t := turn{d.Spec.User, urgency(d, rel)}
+			nth[d] = turns[t]
+			turns[t]++
 		}
 	}
 	slices.SortStableFunc(out, func(a, b *v1alpha1.Decision) int {
-		switch first, second := takesBack(a), takesBack(b); {
-		case first == second:
-			return 0
-		case first:
-			return -1
-		}
-		return 1
+		return cmp.Or(urgency(a, rel)-urgency(b, rel), nth[a]-nth[b])
 	})
 	return out
 }
@@ -82,7 +99,7 @@ func (r *Reconciler) refuseFlood(ctx context.Context, write *kube.Writer, w *wor
 	}
 	done := 0
 	for _, d := range all[mostWaiting:] {
-		if takesBack(d) {
+		if urgency(d, rel) == 0 {
 			continue
 		}
 		if done++; done > wordsPerLook {

@@ -86,6 +86,34 @@ func TestFaultA7Flood(t *testing.T) {
 	}
 }
 
+// TestFaultA7FloodOfAborts: whoever writes thousands of aborts and rejections that do not count keeps nobody else waiting.
+func TestFaultA7FloodOfAborts(t *testing.T) {
+	for name, flood := range map[string]v1alpha1.DecisionSpec{
+		"of another plan": {Verb: v1alpha1.VerbAbort, PlanDigest: "sha256:0000"},
+		"by no approver":  {Verb: v1alpha1.VerbReject},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := underWay(t)
+			c.settle()
+			flood.Release, flood.User = "shop-1", "mallory"
+			if flood.PlanDigest == "" {
+				flood.PlanDigest = c.release("shop-1").Spec.PlanDigest
+			}
+			for i := range 1000 {
+				c.add(&v1alpha1.Decision{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("flood-%04d", i)}, Spec: flood})
+			}
+			c.now = c.now.Add(2 * time.Second)
+			c.decide(v1alpha1.VerbAbort, "shop-1")
+			if _, _, err := c.look(); err != nil {
+				t.Fatal(err)
+			}
+			if p := c.release("shop-1").Status.Phase; p != v1alpha1.ReleaseAborting && p != v1alpha1.ReleaseAborted {
+				t.Errorf("after a look the release is %s: %s", p, c.tells())
+			}
+		})
+	}
+}
+
 // TestFaultA7TooMany: beyond 64 that wait, words are refused with a reason, and answered ones do not pile up.
 func TestFaultA7TooMany(t *testing.T) {
 	c := underWay(t)
