@@ -235,6 +235,16 @@ func (w *Writer) Delete(ctx context.Context, obj client.Object) error {
 	return w.wrote(obj, uid)
 }
 
+// DeleteAlone removes exactly this object, and leaves what it controls where it is.
+func (w *Writer) DeleteAlone(ctx context.Context, obj client.Object) error {
+	uid := obj.GetUID()
+	err := w.client.Delete(ctx, obj, client.Preconditions{UID: &uid}, client.PropagationPolicy("Orphan"))
+	if err != nil && !apierrors.IsNotFound(err) {
+		return w.lost(obj, fmt.Errorf("delete %s: %w", w.describe(obj), err))
+	}
+	return w.wrote(obj, uid)
+}
+
 // DeleteUnchanged removes this object if nobody has written it since it was read. One that is gone already is as good.
 func (w *Writer) DeleteUnchanged(ctx context.Context, obj client.Object) error {
 	uid, version := obj.GetUID(), obj.GetResourceVersion()

@@ -119,10 +119,11 @@ func (w *world) canary() *unstructured.Unstructured {
 // loose are ReplicaSets of neither version: free ones, which the workload has made and filled while somebody had resumed
 // it in mid-release, and those of them that the release has taken from it.
 func (w *world) loose(rel *v1alpha1.Release) (free, taken []*unstructured.Unstructured) {
-	stable, canary := w.stable(), w.canary()
+	stable, canary, edited := w.stable(), w.canary(), w.editedStable(&rel.Spec.From)
 	for _, rs := range w.sets {
 		switch {
 		case stable != nil && rs.GetUID() == stable.GetUID() || canary != nil && rs.GetUID() == canary.GetUID():
+		case edited != nil && rs.GetUID() == edited.GetUID(): // Its pods are of the stable template; see remake.go.
 		case deployment.OwnedBy(rs, rel.UID):
 			taken = append(taken, rs)
 		case w.deploy != nil && deployment.OwnedBy(rs, w.deploy.GetUID()) && deployment.Replicas(rs) > 0:

@@ -55,7 +55,7 @@ type idleStep func(ctx context.Context, write *kube.Writer, w *world) (done bool
 // workload is held before the spec is checked, so that a spec which is refused lets no new revision through.
 func (r *Reconciler) idle(ctx context.Context, write *kube.Writer, w *world) (ctrl.Result, error) {
 	steps := []idleStep{
-		r.remove, r.answerEnded, r.checkWorkload, r.takeOver, r.recordStable, r.keep, r.checkSpec, r.prune, r.startOrRest,
+		r.remove, r.answerEnded, r.checkWorkload, r.takeOver, r.recordStable, r.remakeAtRest, r.keep, r.checkSpec, r.prune, r.startOrRest,
 	}
 	for _, step := range steps {
 		done, result, err := step(ctx, write, w)

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -121,4 +122,59 @@ func TestFaultA5ForgedOwner(t *testing.T) {
 	if c.get(rs, "forged") && deployment.OwnedBy(rs, c.release("shop-1").UID) {
 		t.Error("the release has taken a forged ReplicaSet for its own")
 	}
+}
+
+// TestFaultA5StableSetTaken: somebody deletes the stable ReplicaSet, or edits it, while a new revision is released, or held.
+// It is made anew from the record, and the release can be taken back. It is never Sluice who removes its pods.
+func TestFaultA5StableSetTaken(t *testing.T) {
+	t.Parallel()
+	for name, take := range map[string]func(c *cluster, rs *unstructured.Unstructured){
+		"deleted": func(c *cluster, rs *unstructured.Unstructured) { c.delete(rs) },
+		"edited": func(c *cluster, rs *unstructured.Unstructured) {
+			containers, _, _ := unstructured.NestedSlice(rs.Object, "spec", "template", "spec", "containers")
+			containers[0].(map[string]any)["image"] = "evil:1"
+			_ = unstructured.SetNestedSlice(rs.Object, containers, "spec", "template", "spec", "containers")
+			c.update(rs)
+		},
+	} {
+		for _, policy := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, policy %v", name, policy), func(t *testing.T) {
+				t.Parallel()
+				c := newCluster(t, team(canary(50))...)
+				c.policy = policy
+				c.settle()
+				c.setImage("shop:v2")
+				c.settle()
+				if p := c.release("shop-1").Status.Phase; p != v1alpha1.ReleaseProgressing && p != v1alpha1.ReleasePaused {
+					t.Fatalf("the release is %s: %s", p, c.tells())
+				}
+				take(c, c.named(c.setOf("shop:v1")))
+				c.settle()
+				c.expectPods("in mid-release", map[string]int{"shop:v1": 4, "shop:v2": 2})
+				c.decide(v1alpha1.VerbAbort, "shop-1")
+				c.settle()
+				if p := c.release("shop-1").Status.Phase; p != v1alpha1.ReleaseAborted {
+					t.Errorf("the release is %s: %s", p, c.tells())
+				}
+				c.expectPods("after the abort", map[string]int{"shop:v1": 4})
+				take(c, c.named(c.setOf("shop:v1")))
+				c.settle()
+				c.expectPods("at rest with a rejected revision", map[string]int{"shop:v1": 4})
+				c.setImage("shop:v1")
+				c.settle()
+				take(c, c.named(c.setOf("shop:v1")))
+				c.settle()
+				c.expectPods("at rest", map[string]int{"shop:v1": 4})
+			})
+		}
+	}
+}
+
+func (c *cluster) named(set string) *unstructured.Unstructured {
+	c.t.Helper()
+	rs := untyped(deployment.ReplicaSetKind)
+	if !c.get(rs, set) {
+		c.t.Fatalf("there is no ReplicaSet %q", set)
+	}
+	return rs
 }

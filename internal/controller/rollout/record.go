@@ -72,13 +72,17 @@ func (r *Reconciler) forgetTemplate(ctx context.Context, write *kube.Writer, w *
 }
 
 // template is the whole pod template of a revision, read afresh: from the ReplicaSet that runs it or ran it, or else from
-// the record. Wherever it is from, its hash is the revision's, or the error is errNoTemplate.
+// the workload that asks for it, or from the record. Wherever it is from, its hash is the revision's, or the error is errNoTemplate.
 func (r *Reconciler) template(ctx context.Context, w *world, rev *v1alpha1.Revision) (map[string]any, error) {
 	if rev == nil {
 		return nil, errNoTemplate
 	}
 	sources := []*unstructured.Unstructured{untyped(recordKind)}
 	keys, paths := []types.NamespacedName{recordKey(w.rollout, rev.Hash)}, [][]string{{"data", "spec", "template"}}
+	if w.deploy != nil && w.template.Hash == rev.Hash {
+		sources = append(sources, untyped(deployment.Kind))
+		keys, paths = append(keys, client.ObjectKeyFromObject(w.deploy)), append(paths, []string{"spec", "template"})
+	}
 	if rs := w.set(rev); rs != nil {
 		sources = append(sources, untyped(deployment.ReplicaSetKind))
 		keys, paths = append(keys, client.ObjectKeyFromObject(rs)), append(paths, []string{"spec", "template"})

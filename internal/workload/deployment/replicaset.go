@@ -57,6 +57,18 @@ func Next(d *unstructured.Unstructured, owner metav1.OwnerReference, labels map[
 	return rs
 }
 
+// Anew is the ReplicaSet of one of a Deployment's revisions, made again as it was. It has no controller, so that the
+// Deployment controller takes it over, by its selector, with all pods that bear its labels. d must be whole.
+func Anew(d *unstructured.Unstructured, template map[string]any, keeper metav1.OwnerReference, short string) *unstructured.Unstructured {
+	of := d.DeepCopy()
+	_ = unstructured.SetNestedMap(of.Object, template, "spec", "template")
+	replicas := Replicas(d)
+	rs := Next(of, keeper, nil, short, replicas)
+	setAnnotation(rs, annotationDesired, strconv.Itoa(replicas))
+	setAnnotation(rs, annotationMax, strconv.Itoa(replicas+maxSurge(d)))
+	return rs
+}
+
 // NameOf is the name of a Deployment's ReplicaSet with this pod-template-hash label.
 func NameOf(d *unstructured.Unstructured, short string) string {
 	return naming.ReplicaSet(d.GetName(), short)
