@@ -88,6 +88,7 @@ func Policies(namespace string, only ...string) ([]*unstructured.Unstructured, e
 		"policies/keep-measurements.yaml",
 		"policies/keep-records.yaml",
 		"policies/keep-replicaset.yaml",
+		"policies/keep-canary.yaml",
 		"policies/template-author.yaml",
 		"policies/notifier-author.yaml",
 		"policies/rollout-author.yaml",

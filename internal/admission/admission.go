@@ -40,8 +40,12 @@ const (
 	KeepRecords = "sluice-keep-records"
 	// KeepMeasurements keeps the Jobs that measure, and their pods, as Sluice and the Job controller made them.
 	KeepMeasurements = "sluice-keep-measurements"
-	// KeepReplicaSet keeps the ReplicaSet of a release as Sluice made it.
+	// KeepMeasurementPods keeps their label to these pods.
+	KeepMeasurementPods = "sluice-keep-measurement-pods"
+	// KeepReplicaSet keeps the ReplicaSets of a release and of the released revision as Sluice made them.
 	KeepReplicaSet = "sluice-keep-replicaset"
+	// KeepCanary keeps the canary Service and the canary Ingress of a release as Sluice made them.
+	KeepCanary = "sluice-keep-canary"
 	// RolloutAuthor keeps authors of Rollouts from borrowing Sluice's rights to workloads, Services and routes.
 	RolloutAuthor = "sluice-rollout-author"
 	// Controller binds the controller itself to what it does.

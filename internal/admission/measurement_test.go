@@ -40,6 +40,9 @@ func TestFaultA6Measurements(t *testing.T) {
 	const notYours = "the label sluice.dev/measurement is for the Jobs by which Sluice measures"
 	wantForbidden(t, creates(jobs, job("forged")), notYours)
 	wantForbidden(t, creates(pods, pod("forged", ", sluice.dev/measurement: a")), notYours)
+	// The Job controller makes pods for anybody's Job: with the label they would be adopted once they have no owner.
+	wantForbidden(t, creates(jobs, `{apiVersion: batch/v1, kind: Job, metadata: {name: mine, labels: {x: z}}, spec: {manualSelector: true, selector: {matchLabels: {x: z}},
+		template: {metadata: {labels: {x: z, sluice.dev/measurement: a}}, spec: {`+container+`}}}}`), "spec.template.metadata.labels: the label sluice.dev/measurement")
 	if err := creates(pods, pod("plain", "")); err != nil {
 		t.Error(err)
 	}
@@ -61,6 +64,7 @@ func TestFaultA6Measurements(t *testing.T) {
 		"an adopted pod":   {patch(pods, "plain", `{"metadata":{"labels":{"sluice.dev/measurement":"a"}}}`), "are Sluice's"},
 		"another image":    {patch(pods, "smoke-1", `{"spec":{"containers":[{"name":"check","image":"true"}]}}`), "what it runs stays as it is"},
 		"the label goes":   {patch(pods, "smoke-1", `{"metadata":{"labels":{"sluice.dev/measurement":null}}}`), "are Sluice's"},
+		"no owner":         {patch(pods, "smoke-1", `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Node","name":"x","uid":"x"}]}}`), "its owners stay as they are"},
 		"the Job's metric": {patch(jobs, "smoke", `{"metadata":{"labels":{"sluice.dev/metric":"other"}}}`), "are Sluice's"},
 	} {
 		t.Run(name, func(t *testing.T) { wantForbidden(t, test.err, test.says) })

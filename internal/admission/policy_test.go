@@ -72,12 +72,12 @@ func TestPolicies(t *testing.T) {
 	for mutating, want := range map[bool][]string{
 		true: {
 			admission.Controller, admission.DecisionAuthor, admission.DecisionAuthor, admission.HoldHTTPRoute,
-			admission.HoldNewWorkload, admission.HoldService, admission.HoldWorkload, admission.KeepHold,
-			admission.KeepMeasurements, admission.KeepRecords, admission.KeepRelease, admission.KeepReplicaSet, admission.NotifierAuthor, admission.OwnNothing,
+			admission.HoldNewWorkload, admission.HoldService, admission.HoldWorkload, admission.KeepCanary, admission.KeepHold,
+			admission.KeepMeasurementPods, admission.KeepMeasurements, admission.KeepRecords, admission.KeepRelease, admission.KeepReplicaSet, admission.NotifierAuthor, admission.OwnNothing,
 			admission.RolloutAuthor, admission.TemplateAuthor,
 		},
 		false: {
-			admission.Controller, admission.DecisionAuthor, admission.KeepHold, admission.KeepMeasurements, admission.KeepRecords,
+			admission.Controller, admission.DecisionAuthor, admission.KeepCanary, admission.KeepHold, admission.KeepMeasurementPods, admission.KeepMeasurements, admission.KeepRecords,
 			admission.KeepRelease, admission.KeepReplicaSet, admission.NotifierAuthor, admission.RolloutAuthor, admission.TemplateAuthor,
 		},
 	} {

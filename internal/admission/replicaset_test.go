@@ -54,3 +54,32 @@ func TestFaultA13ReplicaSetOfARelease(t *testing.T) {
 		})
 	}
 }
+
+// TestFaultA5StableReplicaSet proves that the released ReplicaSet, which has the Rollout among its owners, keeps its pod
+// template and that owner.
+func TestFaultA5StableReplicaSet(t *testing.T) {
+	w := newWorld(t)
+	alice := w.certificate("alice")
+	w.create("", replicaSets, `{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: shop-1, labels: {app: shop}, finalizers: [test/keep],
+		ownerReferences: [{apiVersion: sluice.dev/v1alpha1, kind: Rollout, name: shop, uid: x}, {apiVersion: apps/v1, kind: Deployment, name: shop, uid: z, controller: true}]},
+		spec: {replicas: 0, selector: {matchLabels: {app: shop}}, template: {metadata: {labels: {app: shop}}, spec: {containers: [{name: web, image: "shop:1"}]}}}}`)
+	t.Cleanup(func() {
+		_, _ = w.as("", replicaSets).Patch(context.Background(), "shop-1", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+	})
+	patch := func(text string) error {
+		_, err := w.over(alice, replicaSets).Patch(t.Context(), "shop-1", types.MergePatchType, []byte(text), metav1.PatchOptions{FieldManager: "alice"})
+		return err
+	}
+	const image = `{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"shop:2"}]}}}}`
+	w.eventually("the policy is in force", func(context.Context) error {
+		if patch(image) == nil {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	wantForbidden(t, patch(image), "its spec.template and its label sluice.dev/rollout stay as they are")
+	wantForbidden(t, patch(`{"metadata":{"ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"shop","uid":"z","controller":true}]}}`), "is the released one: its Rollout stays among its owners")
+	if err := patch(`{"metadata":{"annotations":{"a":"b"}},"spec":{"replicas":1}}`); err != nil {
+		t.Error(err)
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/cel-go/common/overloads"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/common/types/traits"
 	"github.com/google/cel-go/interpreter"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -26,6 +27,7 @@ const (
 	// conditionTime bounds what the cost does not see, as the comparison of two long lists.
 	conditionTime = time.Second
 	maxMatched    = 16 << 10
+	maxCompared   = 100_000
 )
 
 // Condition says whether a measurement is good. The zero Condition calls every value good.
@@ -268,8 +270,9 @@ func reason(err error) string {
 }
 
 // careful watches the calls of an expression: a number that is none is an error, since a comparison with it would be
-// false, and so failureCondition: result.errors / result.total > 0.05 good where there was no request at all; and a
-// pattern is only matched with a short text, since its cost is counted when it is too late.
+// false, and so failureCondition: result.errors / result.total > 0.05 good where there was no request at all. And it bounds
+// those calls whose cost CEL counts when it is too late, or not at all: a pattern is only matched with a short text, values
+// are compared only up to a size, and lists are not joined, which is how values of unbounded size are made.
 func careful(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
 	call, ok := i.(interpreter.InterpretableCall)
 	if !ok {
@@ -281,12 +284,63 @@ func careful(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error)
 type watched struct{ interpreter.InterpretableCall }
 
 func (w watched) Exec(frame *interpreter.ExecutionFrame) ref.Val {
-	if w.Function() == overloads.Matches && len(w.Args()) > 0 {
+	switch w.Function() {
+	case overloads.Matches:
 		if s, ok := w.Args()[0].Exec(frame).(types.String); ok && len(s) > maxMatched {
 			return types.NewErr("matches: the text is longer than 16 KiB")
 		}
+	case operators.Equals, operators.NotEquals, operators.In:
+		return w.compare(w.Args()[0].Exec(frame), w.Args()[1].Exec(frame))
 	}
-	return w.finite(w.InterpretableCall.Exec(frame))
+	out := w.InterpretableCall.Exec(frame)
+	_, list := out.(traits.Lister)
+	if _, growing := out.(traits.MutableLister); w.Function() == operators.Add && list && !growing { // map and filter grow theirs.
+		return types.NewErr("lists cannot be joined by + in a condition; look at each of them")
+	}
+	return w.finite(out)
+}
+
+// compare is what CEL's own operators do, for values of bounded size. A value that names another several times is counted
+// as large as it would be written out.
+func (w watched) compare(a, b ref.Val) ref.Val {
+	for _, v := range []ref.Val{a, b} {
+		if types.IsUnknownOrError(v) {
+			return v
+		}
+	}
+	left := maxCompared
+	if grows(a, &left) || grows(b, &left) {
+		return types.NewErr("what is compared has more than %d parts; compare parts of it", maxCompared)
+	}
+	switch w.Function() {
+	case operators.In:
+		if in, ok := b.(traits.Container); ok {
+			return in.Contains(a)
+		}
+		return types.MaybeNoSuchOverloadErr(b)
+	case operators.NotEquals:
+		return types.Bool(types.Equal(a, b) != types.True)
+	}
+	return types.Equal(a, b)
+}
+
+// grows counts the parts of a value, and says whether there are more than are left.
+func grows(v ref.Val, left *int) bool {
+	if *left--; *left < 0 {
+		return true
+	}
+	entries, ok := v.(traits.Iterable)
+	if !ok || v.Type() == types.StringType {
+		return false
+	}
+	mapper, isMap := v.(traits.Mapper)
+	for it := entries.Iterator(); it.HasNext() == types.True; {
+		part := it.Next()
+		if grows(part, left) || isMap && grows(mapper.Get(part), left) {
+			return true
+		}
+	}
+	return false
 }
 
 func (w watched) Eval(a interpreter.Activation) ref.Val { return w.finite(w.InterpretableCall.Eval(a)) }

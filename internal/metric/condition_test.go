@@ -218,6 +218,13 @@ func TestJudgeIsBounded(t *testing.T) {
 		{"result.all(a, result.all(b, result.all(c, result.all(d, result == result))))", few, []string{"too costly", "took longer than 1s"}},
 		{"result.map(x, result).map(y, y.map(z, z)).size() > 1", wide, []string{"too costly", "took longer than 1s"}},
 		{"result.matches('(a|b|ab|ba)*c')", strings.Repeat("ab", 500_000), []string{"longer than 16 KiB"}},
+		{"[[1,2,3]]" + strings.Repeat(".map(a, a + a)", 40) + ".all(a, a == a)", 1.0, []string{"lists cannot be joined"}},
+		{"[[]]" + strings.Repeat(".map(a, a + a)", 40) + ".all(a, size(a) > 0)", 1.0, []string{"lists cannot be joined"}},
+		{"[[1]]" + strings.Repeat(".map(a, [a, a])", 40) + ".all(a, a == a)", 1.0, []string{"more than 100000 parts"}},
+		{"[[1]]" + strings.Repeat(".map(a, [a, a])", 40) + ".all(a, a != a)", 1.0, []string{"more than 100000 parts"}},
+		{"[[1]]" + strings.Repeat(".map(a, [a, a])", 40) + ".all(a, a in [a])", 1.0, []string{"more than 100000 parts"}},
+		{"[{'a': 1}]" + strings.Repeat(".map(a, {'x': a, 'y': a})", 35) + ".all(a, a == a)", 1.0, []string{"more than 100000 parts"}},
+		{"[result]" + strings.Repeat(".map(a, true ? dyn([a, a]) : a)", 30) + ".all(a, a == a)", 1.0, []string{"more than 100000 parts"}},
 		{"(result + result + result + result + result + result + result + result).size() > 1", strings.Repeat("a", 1<<20), nil},
 	} {
 		condition, err := Compile(ShapeAny, c.expression, "")

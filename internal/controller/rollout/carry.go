@@ -193,7 +193,7 @@ func (c *carrier) ensureTwin(ctx context.Context, name string) error {
 	}
 	selector := c.w.track(rs).narrow(s.original)
 	if s.twin != nil {
-		if !c.w.ours(s.twin) {
+		if !c.w.madeTwin(s.twin) {
 			return nil // Which is a trouble that observe.go has told of.
 		}
 		after := s.twin.DeepCopy()
@@ -223,7 +223,7 @@ func (c *carrier) dress(twin, team *corev1.Service) {
 // redress has the twins follow what the team changes of its Services' labels and annotations.
 func (c *carrier) redress(ctx context.Context, actions []release.Action) error {
 	for _, s := range c.w.services {
-		if s.twin == nil || !c.w.ours(s.twin) || s.twin.DeletionTimestamp != nil || twinTouched(actions, s.object.Name) {
+		if s.twin == nil || !c.w.madeTwin(s.twin) || s.twin.DeletionTimestamp != nil || twinTouched(actions, s.object.Name) {
 			continue
 		}
 		after := s.twin.DeepCopy()
@@ -261,7 +261,7 @@ func twin(s *corev1.Service, name string, selector map[string]string, owner meta
 
 func (c *carrier) removeTwin(ctx context.Context, name string) error {
 	s := c.w.service(name)
-	if s == nil || s.twin == nil || !c.w.ours(s.twin) {
+	if s == nil || s.twin == nil || !c.w.madeTwin(s.twin) {
 		return nil
 	}
 	c.r.firstReady.forget(s.twin.UID)

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -205,7 +206,7 @@ func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[stri
 		return v1alpha1.ReasonForeignPods, fmt.Sprintf("requests go to pods that no release of this Rollout brought: %s; take the Service's labels off them, or delete them",
 			strings.Join(preflight.FirstOf(sorted(foreign), toldOf), ", "))
 	case len(changed) > 0:
-		return v1alpha1.ReasonImageChanged, fmt.Sprintf("requests go to pods whose images were changed after a release had brought them: %s; delete them, and their ReplicaSet makes them anew",
+		return v1alpha1.ReasonImageChanged, fmt.Sprintf("requests go to pods whose images are not those of their ReplicaSet: %s; somebody has changed them, or made them by hand with its labels: delete them, and their ReplicaSet makes them anew",
 			strings.Join(preflight.FirstOf(sorted(changed), toldOf), ", "))
 	}
 	return "", ""
@@ -221,20 +222,34 @@ func sorted(list []string) []string {
 	return list
 }
 
-// edited says whether somebody has changed a pod's images since it was made: they differ from the template's, and the pod
-// is not of its first generation. What an admission webhook rewrites in the create, it rewrites in the first.
+// edited says whether a pod runs other images than its template says: somebody has changed them since it was made, or has
+// made it himself and had the ReplicaSet adopt it by its labels. What an admission webhook rewrites in the create, as to name
+// a mirror or a digest, is the same image.
 func edited(p *corev1.Pod, t deployment.Template) bool {
-	if p.Generation == 1 {
-		return false
-	}
 	for _, want := range t.Images {
 		for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
-			if c.Name == want.Container && c.Image != want.Image {
+			if c.Name == want.Container && c.Image != want.Image && (p.Generation > 1 || !sameImage(c.Image, want.Image)) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// sameImage says whether two references name one image as far as can be told without asking a registry: the last part of
+// the repository is the same, and the tag, unless one of them is pinned by its digest.
+func sameImage(a, b string) bool {
+	nameA, tagA, pinnedA := parseImage(a)
+	nameB, tagB, pinnedB := parseImage(b)
+	return nameA == nameB && (tagA == tagB || pinnedA || pinnedB)
+}
+
+// parseImage takes a reference apart: "registry:5000/team/shop:v1@sha256:..." is "shop", "v1", pinned.
+func parseImage(ref string) (name, tag string, pinned bool) {
+	ref, _, pinned = strings.Cut(ref, "@")
+	name = ref[strings.LastIndex(ref, "/")+1:]
+	name, tag, _ = strings.Cut(name, ":")
+	return name, cmp.Or(tag, "latest"), pinned
 }
 
 func imagesOf(p *corev1.Pod) string {

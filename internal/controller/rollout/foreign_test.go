@@ -87,6 +87,9 @@ func TestFaultA13UnreleasedPodsAreSeen(t *testing.T) {
 			p.Generation = 2
 			return p
 		}, v1alpha1.ReasonImageChanged, "shop-edited (evil:4)"},
+		"made by hand, adopted by its labels": {func(c *cluster) *corev1.Pod {
+			return pod("shop-adopted", "evil:5", ours(c))
+		}, v1alpha1.ReasonImageChanged, "shop-adopted (evil:5)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t, team(canary(50))...)
@@ -106,6 +109,27 @@ func TestFaultA13UnreleasedPodsAreSeen(t *testing.T) {
 			c.mustLook()
 			c.wantUnreleased(metav1.ConditionFalse, v1alpha1.ReasonNoneSeen, "")
 		})
+	}
+}
+
+// TestSameImage: an image that a webhook has rewritten in the create is the same.
+func TestSameImage(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		a, b string
+		same bool
+	}{
+		{"shop:v1", "mirror.example:5000/hub/shop:v1", true},
+		{"team/shop:v1", "team/shop@sha256:0123", true},
+		{"team/shop:v1", "team/shop:v1@sha256:0123", true},
+		{"shop", "shop:latest", true},
+		{"shop:v1", "shop:v2", false},
+		{"shop:v1", "mirror.example:5000/hub/shop", false},
+		{"shop:v1", "evil:v1", false},
+	} {
+		if sameImage(tt.a, tt.b) != tt.same || sameImage(tt.b, tt.a) != tt.same {
+			t.Errorf("%s and %s: the same: %v", tt.a, tt.b, !tt.same)
+		}
 	}
 }
 

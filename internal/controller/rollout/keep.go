@@ -59,6 +59,10 @@ func (r *Reconciler) observeKept(ctx context.Context, w *world) error {
 
 // keep makes the Rollout the second owner of the released ReplicaSet, and of no other. What is left of a workload that
 // was made anew with another selector goes.
+//
+// While the workload is scaled to zero, the ReplicaSets of its other revisions are marked as former: the Deployment
+// controller, which scales the ReplicaSet of the current template up also while the Deployment is paused, does not take
+// them for it. Otherwise one patch of template and replicas would run an earlier revision without a release.
 func (r *Reconciler) keep(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
 	stable := w.stable()
 	if stable == nil {
@@ -70,6 +74,9 @@ func (r *Reconciler) keep(ctx context.Context, write *kube.Writer, w *world) (bo
 			after = deployment.Kept(rs, keeper(w.rollout))
 		} else if deployment.KeptBy(rs, w.rollout.UID) {
 			after = deployment.NotKept(rs, w.rollout.UID)
+		}
+		if idle := deployment.Replicas(w.deploy) == 0; idle && rs.GetUID() != stable.GetUID() && deployment.OwnedBy(rs, w.deploy.GetUID()) {
+			after = deployment.Former(after)
 		}
 		if err := write.Patch(ctx, rs, after); err != nil {
 			return true, ctrl.Result{}, err

@@ -178,3 +178,27 @@ func (c *cluster) named(set string) *unstructured.Unstructured {
 	}
 	return rs
 }
+
+// TestFaultA5ScaledUpFromZero: the Deployment controller scales the ReplicaSet of the current template up even while the
+// Deployment is paused. One of an earlier revision, or one that somebody has made, gets no pods by that.
+func TestFaultA5ScaledUpFromZero(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, append(team(canary(50)), ownSet("shop:v9", 0))...)
+	c.settle()
+	d := c.deployment()
+	_ = unstructured.SetNestedField(d.Object, int64(0), "spec", "replicas")
+	c.update(d)
+	c.settle()
+	c.setImage("shop:v9")
+	d = c.deployment()
+	_ = unstructured.SetNestedField(d.Object, int64(4), "spec", "replicas")
+	c.update(d)
+	c.kubernetes()
+	if got := c.asked(); got["shop:v9"] != 0 {
+		t.Errorf("pods %v before there is a release", got)
+	}
+	c.settle()
+	if rel := c.release("shop-1"); rel == nil || c.asked()["shop:v1"] != 4 {
+		t.Errorf("release %v, pods %v; %s", rel, c.asked(), c.tells())
+	}
+}

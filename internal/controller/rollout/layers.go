@@ -9,6 +9,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -88,11 +89,22 @@ func (r *Reconciler) observeOurs(ctx context.Context, w *world, l *layer, name s
 			return err
 		}
 	}
-	if b := l.world.Beside; b != nil && !w.ours(b) {
+	if b := l.world.Beside; b != nil && !w.madeBeside(l.provider, b) {
 		l.taken = preflight.BesideTaken(gvk.Kind, b.GetName())
 		l.world.Beside = nil
 	}
 	return r.observeHold(ctx, w, l, v1alpha1.HoldTarget{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind, Name: name})
+}
+
+// madeBeside says whether a release of this Rollout made an object beside a route: it controls it, or somebody has taken that
+// off one that leads to the new pods of the release under way, which nobody else's does.
+func (w *world) madeBeside(p traffic.Provider, b *unstructured.Unstructured) bool {
+	if w.ours(b) || w.active() == nil || metav1.GetControllerOf(b) != nil {
+		return w.ours(b)
+	}
+	return slices.ContainsFunc(w.services, func(s *service) bool {
+		return s.twin != nil && w.madeTwin(s.twin) && traffic.LeadsTo(p, b, s.twin.Name)
+	})
 }
 
 // ending says whether a release takes back what it has added, and adds nothing more: what it would need to go on is no

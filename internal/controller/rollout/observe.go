@@ -314,6 +314,9 @@ func (w *world) observed(rel *v1alpha1.Release) release.Observed {
 		o.Canary = deployment.ReadTrack(canary, w.deploy.GetUID())
 		o.Workload.Settled = o.Canary.Adopted && w.alone(canary)
 	}
+	if canary != nil && canary.GetDeletionTimestamp() != nil && deployment.Idle(canary) {
+		o.Canary = release.Track{} // Somebody's finalizer keeps it, which harms nobody.
+	}
 	free, taken := w.loose(rel)
 	o.Workload.Loose, o.Workload.Taken = len(free), len(taken)
 	for _, s := range w.services {

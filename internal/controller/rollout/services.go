@@ -67,7 +67,7 @@ func (r *Reconciler) observeTraffic(ctx context.Context, w *world) error {
 	for _, s := range w.services {
 		s.routed = slices.ContainsFunc(w.layers, func(l *layer) bool { return l.leadsTo(s.object.Name) })
 		r.countEndpoints(w, s)
-		if s.routed && s.twin != nil && !w.ours(s.twin) {
+		if s.routed && s.twin != nil && !w.madeTwin(s.twin) {
 			w.trouble = preflight.TwinTaken(s.twin.Name, s.object.Name)
 		}
 	}
@@ -127,7 +127,7 @@ func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
 
 // leaves says whether nothing is done with a Service. One that still has something of a release is given back first.
 func (w *world) leaves(s *service, all []corev1.Service) bool {
-	twinned := func(o corev1.Service) bool { return o.Name == w.twinName(s.object.Name) && w.ours(&o) }
+	twinned := func(o corev1.Service) bool { return o.Name == w.twinName(s.object.Name) && w.madeTwin(&o) }
 	return translate.Leaves(w.rules(), s.object.Name) &&
 		s.hold == nil && maps.Equal(s.object.Spec.Selector, s.original) && !slices.ContainsFunc(all, twinned)
 }
@@ -135,7 +135,7 @@ func (w *world) leaves(s *service, all []corev1.Service) bool {
 // isTwin says whether a Service is one that a release has made beside another: by its owner and by its name. Whoever may
 // edit Services can set an owner; then the name still says of which Service it would be the twin.
 func (w *world) isTwin(s *corev1.Service, all []corev1.Service) bool {
-	return w.ours(s) && slices.ContainsFunc(all, func(o corev1.Service) bool { return w.twinName(o.Name) == s.Name })
+	return w.madeTwin(s) && slices.ContainsFunc(all, func(o corev1.Service) bool { return w.twinName(o.Name) == s.Name })
 }
 
 // observeLost sees Services that select none of the workload's template's pods: those that select the stable ones still,

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/release"
@@ -22,6 +25,14 @@ func canaryServiceOf(rel *v1alpha1.Release, service string) string {
 		return naming.CanaryService(service, naming.PlainSuffix)
 	}
 	return naming.CanaryService(service, rel.Spec.CanarySuffix)
+}
+
+// madeTwin says whether a release of this Rollout made a Service: it controls it, or somebody has taken that off one that
+// still selects the new pods of the release under way, which nobody else's does.
+func (w *world) madeTwin(s *corev1.Service) bool {
+	rel := w.active()
+	return w.ours(s) || rel != nil && rel.Spec.To.PodTemplateHash != "" && metav1.GetControllerOf(s) == nil &&
+		s.Spec.Selector[v1alpha1.LabelPodTemplateHash] == rel.Spec.To.PodTemplateHash
 }
 
 // suffixOf is the suffix for a release of this number. Where sessions stay where they are by a cookie that names the

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -60,14 +61,32 @@ func (Provider) Apply(w traffic.World, s traffic.Split) traffic.Change {
 	return traffic.Change{Beside: want}
 }
 
-// Restore removes the canary Ingress.
+// Restore removes the canary Ingress. Where it is being removed and somebody's finalizer keeps it, it is told to send nobody
+// to the canary, and counts as gone.
 func (Provider) Restore(w traffic.World) traffic.Change {
-	return traffic.Change{RemoveBeside: w.Beside != nil}
+	switch {
+	case w.Beside == nil || ended(w.Beside):
+		return traffic.Change{}
+	case w.Beside.GetDeletionTimestamp() == nil:
+		return traffic.Change{RemoveBeside: true}
+	}
+	idle := w.Beside.DeepCopy()
+	annotations := idle.GetAnnotations()
+	maps.DeleteFunc(annotations, func(key, _ string) bool { return steersCanary(key) })
+	writeSplit(annotations, traffic.Split{})
+	idle.SetAnnotations(annotations)
+	return traffic.Change{Beside: idle}
+}
+
+// ended says whether a canary Ingress is being removed, and sends nobody to the canary meanwhile.
+func ended(beside *unstructured.Unstructured) bool {
+	split := readSplit(beside.GetAnnotations())
+	return beside.GetDeletionTimestamp() != nil && split.Weight == 0 && len(split.Matches) == 0
 }
 
 // Read says what the canary Ingress asks for. ingress-nginx itself reports nothing.
 func (p Provider) Read(w traffic.World) traffic.State {
-	if w.Beside == nil {
+	if w.Beside == nil || ended(w.Beside) {
 		problem := unrouted(w)
 		return traffic.State{Accepted: problem == "", Problem: problem}
 	}
