@@ -90,7 +90,8 @@ func (w *world) originalSelector(h *v1alpha1.Hold, s *corev1.Service) map[string
 	}
 	stable, canary := w.hashes()
 	if h == nil {
-		if mark == stable || mark == canary {
+		// In a release somebody may have removed its Hold. At rest a Service without one is as the team has written it.
+		if w.active() != nil && (mark == stable || mark == canary) {
 			return unhashed(current)
 		}
 		return current
