@@ -2,6 +2,7 @@ package admission_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -33,8 +34,11 @@ spec: {workload: {kind: Deployment, name: shop}, canary: {steps: [{weight: 50}]}
 	}
 	owners, _, _ := unstructured.NestedSlice(rs.Object, "metadata", "ownerReferences")
 	owners = append(owners, map[string]any{"apiVersion": v1alpha1.GroupVersion.String(), "kind": "Rollout", "name": "shop", "uid": string(ro.GetUID())})
-	_ = unstructured.SetNestedSlice(rs.Object, owners, "metadata", "ownerReferences")
-	kept, err := w.as(sluice, replicaSets).Update(t.Context(), &rs, metav1.UpdateOptions{})
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"ownerReferences": owners}}) // Its status changes just now.
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := w.as(sluice, replicaSets).Patch(t.Context(), rs.GetName(), types.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,6 @@ import (
 func TestFaultA4Canary(t *testing.T) {
 	w := newWorld(t)
 	alice := w.certificate("alice")
-	services := schema.GroupVersionResource{Version: "v1", Resource: "services"}
-	ingresses := schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"}
 	const owner = `ownerReferences: [{apiVersion: sluice.dev/v1alpha1, kind: Release, name: shop-1, uid: x, controller: true}], finalizers: [test/keep]`
 	w.create(sluice, services, `{apiVersion: v1, kind: Service, metadata: {name: shop-canary, `+owner+`}, spec: {selector: {app: shop, pod-template-hash: a}, ports: [{port: 80}]}}`)
 	w.create(sluice, ingresses, `{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: shop-canary, `+owner+`,

@@ -82,6 +82,12 @@ func TestFaultA10RolloutAuthor(t *testing.T) {
 	t.Run("token", func(t *testing.T) {
 		robot, token := w.serviceAccount("rita")
 		w.bind(robot, "ClusterRole", "sluice-admin")
+		for _, resource := range []schema.GroupVersionResource{services, ingresses} {
+			err := w.over(token, resource).Delete(t.Context(), "shop", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
+			if e := answers(err, "may remove only "+resource.Resource+" that it has made"); e != nil {
+				t.Error(e)
+			}
+		}
 		_, err := w.over(token, rollouts).Create(t.Context(), rollout(t, ingress), metav1.CreateOptions{})
 		wantForbidden(t, err, `spec.workload.name: "`+robot+`" may not update deployments.apps "shop"`)
 	})
@@ -213,6 +219,7 @@ func TestFaultA14ControllerBound(t *testing.T) {
 	for _, in := range []*world{w, shut} {
 		in.create("", deployments, shop("blue"))
 		in.create("", services, service)
+		in.create("", ingresses, `{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: shop}, spec: {defaultBackend: {service: {name: shop, port: {number: 80}}}}}`)
 		in.MustKubectl(t, "", "-n", in.namespace, "create", "rolebinding", "jobs", "--clusterrole", "sluice-job-runner", "--serviceaccount", "sluice-system:sluice")
 	}
 	w.create("", rollouts, `{apiVersion: sluice.dev/v1alpha1, kind: Rollout, metadata: {name: shop}, spec: {workload: {kind: Deployment, name: shop}, canary: {steps: [{weight: 50}]}}}`)
@@ -228,10 +235,15 @@ func TestFaultA14ControllerBound(t *testing.T) {
 	}{
 		"replicaset":           {replicaSets, "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: x" + owner + "}, spec: {" + pods + "}}", ""},
 		"replicaset of nobody": {replicaSets, "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: x}, spec: {" + pods + "}}", "only for a Release or an AnalysisRun"},
-		"service":              {services, "{apiVersion: v1, kind: Service, metadata: {name: x" + owner + "}, spec: {selector: {a: b}, ports: [{port: 80}]}}", ""},
-		"load balancer":        {services, "{apiVersion: v1, kind: Service, metadata: {name: x" + owner + "}, spec: {type: LoadBalancer, selector: {a: b}, ports: [{port: 80}]}}", "may not open a Service"},
-		"external IP":          {services, "{apiVersion: v1, kind: Service, metadata: {name: x" + owner + "}, spec: {externalIPs: [10.1.2.3], selector: {a: b}, ports: [{port: 80}]}}", "may not open a Service"},
-		"external name":        {services, "{apiVersion: v1, kind: Service, metadata: {name: x" + owner + "}, spec: {type: ExternalName, externalName: evil.example}}", "may not open a Service"},
+		"replicaset again":     {replicaSets, "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: x, ownerReferences: [{apiVersion: sluice.dev/v1alpha1, kind: Rollout, name: shop, uid: x}]}, spec: {" + pods + "}}", ""},
+		"service":              {services, "{apiVersion: v1, kind: Service, metadata: {name: x" + owner + "}, spec: {selector: {a: b, pod-template-hash: c}, ports: [{port: 80}]}}", ""},
+		"service of many pods": {services, "{apiVersion: v1, kind: Service, metadata: {name: x" + owner + "}, spec: {selector: {a: b}, ports: [{port: 80}]}}", "canary Services only"},
+		"ingress":              {ingresses, "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: x, annotations: {nginx.ingress.kubernetes.io/canary: 'true'}" + owner + "}, spec: {defaultBackend: {service: {name: x, port: {number: 80}}}}}", ""},
+		"ingress of its own":   {ingresses, "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: x" + owner + "}, spec: {defaultBackend: {service: {name: x, port: {number: 80}}}}}", "canary Ingresses only"},
+		"hold":                 {holds, "{apiVersion: sluice.dev/v1alpha1, kind: Hold, metadata: {name: x" + owner + "}, spec: {target: {apiVersion: v1, kind: Service, name: shop}, release: shop-1, original: {selector: {a: b}}}}", ""},
+		"load balancer":        {services, "{apiVersion: v1, kind: Service, metadata: {name: x" + owner + "}, spec: {type: LoadBalancer, selector: {a: b, pod-template-hash: c}, ports: [{port: 80}]}}", "may not open a Service"},
+		"external IP":          {services, "{apiVersion: v1, kind: Service, metadata: {name: x" + owner + "}, spec: {externalIPs: [10.1.2.3], selector: {a: b, pod-template-hash: c}, ports: [{port: 80}]}}", "may not open a Service"},
+		"external name":        {services, "{apiVersion: v1, kind: Service, metadata: {name: x" + owner + "}, spec: {type: ExternalName, externalName: evil.example}}", "canary Services only"},
 		"job":                  {jobs, "{apiVersion: batch/v1, kind: Job, metadata: {name: x" + owner + "}, spec: {" + fmt.Sprintf(job, "", "") + "}}", ""},
 		"job of the node's disk": {
 			jobs, "{apiVersion: batch/v1, kind: Job, metadata: {name: x" + owner + "}, spec: {" + fmt.Sprintf(job, "", ", volumes: [{name: v, hostPath: {path: /}}]") + "}}", "Jobs of plain containers only",
@@ -264,6 +276,13 @@ func TestFaultA14ControllerBound(t *testing.T) {
 		"narrow":           {services, `{"spec":{"selector":{"pod-template-hash":"abc"}}}`, ""},
 		"open to outside":  {services, `{"spec":{"type":"NodePort"}}`, "may not open a Service"},
 		"external address": {services, `{"spec":{"externalIPs":["10.1.2.3"]}}`, "may not open a Service"},
+		"who may reach it": {services, `{"spec":{"loadBalancerSourceRanges":["0.0.0.0/0"]}}`, "may not open a Service"},
+		"a port":           {services, `{"spec":{"ports":[{"name":"admin","port":9999,"protocol":"TCP"}]}}`, "only which pods a team's Service selects"},
+		"its own":          {services, `{"metadata":{"labels":{"sluice.dev/release":"shop-1"}}}`, "may not make a Service of others its own"},
+		"its owner":        {services, `{"metadata":{"ownerReferences":[{"apiVersion":"sluice.dev/v1alpha1","kind":"Release","name":"x","uid":"x"}]}}`, "may not make a Service of others its own"},
+		"never to go":      {services, `{"metadata":{"finalizers":["a/b"]}}`, "finalizers on Rollouts only"},
+		"a note":           {deployments, `{"metadata":{"annotations":{"a":"b"}}}`, "that it has taken over"},
+		"a team's Ingress": {ingresses, `{"metadata":{"annotations":{"a":"b"}}}`, "only Ingresses that it has made"},
 		"what is released": {rollouts, `{"spec":{"historyLimit":1}}`, "may not change the spec of a Rollout"},
 	} {
 		t.Run("change "+name, func(t *testing.T) {

@@ -72,15 +72,15 @@ func (c *Client) Fresh(ctx context.Context, owner types.NamespacedName) (*Stale,
 // find asks the API server itself what became of a write whose answer never came. The cache then has to show at
 // least that.
 func (c *Client) find(ctx context.Context, owner types.NamespacedName, r ref, w written) error {
-	uid, version, err := c.look(ctx, c.Live, r, w.untyped)
+	now, err := c.look(ctx, c.Live, r, w.untyped)
 	if err != nil {
 		return err
 	}
-	if uid == "" { // Not there: nothing to wait for but that the cache shows none either.
+	if now.uid == "" { // Not there: nothing to wait for but that the cache shows none either.
 		c.ledger.settle(owner, r, w)
 		return nil
 	}
-	c.ledger.record(owner, r, written{version: version, untyped: w.untyped})
+	c.ledger.record(owner, r, written{version: now.version, untyped: w.untyped})
 	return nil
 }
 
@@ -92,36 +92,36 @@ func (c *Client) Forget(owner types.NamespacedName) {
 }
 
 func (c *Client) caughtUp(ctx context.Context, from client.Reader, r ref, w written) (bool, error) {
-	uid, version, err := c.look(ctx, from, r, w.untyped)
+	now, err := c.look(ctx, from, r, w.untyped)
 	if err != nil {
 		return false, err
 	}
-	return w.seen(uid, version), nil
+	return w.seen(now), nil
 }
 
 // settledElsewhere says whether cache and API server agree on an object, whatever we wrote.
 func (c *Client) settledElsewhere(ctx context.Context, r ref, untyped bool) (bool, error) {
-	uid, version, err := c.look(ctx, c.Live, r, untyped)
+	now, err := c.look(ctx, c.Live, r, untyped)
 	if err != nil {
 		return false, err
 	}
-	cachedUID, cachedVersion, err := c.look(ctx, c.Client, r, untyped)
-	return cachedUID == uid && cachedVersion == version, err
+	cached, err := c.look(ctx, c.Client, r, untyped)
+	return cached == now, err
 }
 
-func (c *Client) look(ctx context.Context, from client.Reader, r ref, untyped bool) (types.UID, string, error) {
+func (c *Client) look(ctx context.Context, from client.Reader, r ref, untyped bool) (shown, error) {
 	obj, err := c.empty(r.gvk, untyped)
 	if err != nil {
-		return "", "", err
+		return shown{}, err
 	}
 	err = from.Get(ctx, r.name, obj)
 	if apierrors.IsNotFound(err) {
-		return "", "", nil
+		return shown{}, nil
 	}
 	if err != nil {
-		return "", "", fmt.Errorf("read %s %s: %w", r.gvk.Kind, r.name, err)
+		return shown{}, fmt.Errorf("read %s %s: %w", r.gvk.Kind, r.name, err)
 	}
-	return obj.GetUID(), obj.GetResourceVersion(), nil
+	return shown{obj.GetUID(), obj.GetResourceVersion(), obj.GetDeletionTimestamp() != nil}, nil
 }
 
 func (c *Client) empty(gvk schema.GroupVersionKind, untyped bool) (client.Object, error) {
@@ -224,9 +224,12 @@ func (w *Writer) PatchStatus(ctx context.Context, before, after client.Object) e
 	return w.wrote(after, "")
 }
 
-// Delete removes exactly this object, not one that has since been made under its name. One that is gone already
-// is as good.
+// Delete removes exactly this object, not one that has since been made under its name. One that is gone already, or is
+// being removed and waits for others' finalizers, is as good.
 func (w *Writer) Delete(ctx context.Context, obj client.Object) error {
+	if obj.GetDeletionTimestamp() != nil {
+		return nil
+	}
 	uid := obj.GetUID()
 	err := w.client.Delete(ctx, obj, client.Preconditions{UID: &uid}, client.PropagationPolicy("Background"))
 	if err != nil && !apierrors.IsNotFound(err) {

@@ -28,7 +28,7 @@ type ref struct {
 // written is what we last did to an object.
 type written struct {
 	// version that our write gave it, or unknown when the write's answer never came; for a deletion the UID that
-	// must be gone.
+	// must be gone, or on its way.
 	version string
 	deleted types.UID
 	at      time.Time
@@ -76,14 +76,22 @@ func (l *ledger) settle(owner types.NamespacedName, r ref, w written) {
 	}
 }
 
-// seen says whether a cache that shows this uid and version (both empty: absent) is at least as new as w.
-func (w written) seen(uid types.UID, version string) bool {
+// shown is what a reader shows of an object; it is zero where the object is absent.
+type shown struct {
+	uid     types.UID
+	version string
+	// going: it is being removed, and waits for finalizers.
+	going bool
+}
+
+// seen says whether a cache that shows this is at least as new as w.
+func (w written) seen(now shown) bool {
 	if w.deleted != "" {
-		return uid != w.deleted
+		return now.uid != w.deleted || now.going
 	}
-	if version == "" {
+	if now.version == "" {
 		return false
 	}
-	order, err := resourceversion.CompareResourceVersion(version, w.version)
+	order, err := resourceversion.CompareResourceVersion(now.version, w.version)
 	return err != nil || order >= 0
 }

@@ -123,8 +123,10 @@ func (r *Reconciler) observeForeign(ctx context.Context, w *world) time.Time {
 		return at
 	}
 	reason, says := r.foreignPods(ctx, w, serving)
-	if reason == "" {
-		reason, says = r.foreignRoutes(ctx, w)
+	for _, look := range []func(context.Context, *world) (string, string){r.foreignServices, r.foreignRoutes} {
+		if reason == "" {
+			reason, says = look(ctx, w)
+		}
 	}
 	w.unreleased = &metav1.Condition{
 		Type: v1alpha1.ConditionUnreleasedPods, Status: metav1.ConditionFalse, ObservedGeneration: w.rollout.Generation,
@@ -258,6 +260,42 @@ func imagesOf(p *corev1.Pod) string {
 		out = append(out, c.Image)
 	}
 	return strings.Join(preflight.FirstOf(out, 3), " ")
+}
+
+// foreignServices finds Services of others that lead to the pods of the release under way, and not to the stable ones: what
+// is sent there is no share of any step.
+func (r *Reconciler) foreignServices(ctx context.Context, w *world) (reason, says string) {
+	canary, stable := w.canary(), w.stable()
+	if w.active() == nil || canary == nil || len(w.traffic()) == 0 {
+		return "", ""
+	}
+	list := &discoveryv1.EndpointSliceList{}
+	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		log.FromContext(ctx).V(1).Info("look for Services of others", "error", err.Error())
+		return "", ""
+	}
+	for i := range list.Items {
+		name := list.Items[i].Labels[discoveryv1.LabelServiceName]
+		if name == "" || w.knows(name) {
+			continue
+		}
+		leads := func(rs *unstructured.Unstructured) bool {
+			return rs != nil && slices.ContainsFunc(list.Items[i].Endpoints, func(e discoveryv1.Endpoint) bool {
+				return e.TargetRef != nil && deployment.Names(rs, e.TargetRef.Name)
+			})
+		}
+		if leads(canary) && !leads(stable) {
+			return v1alpha1.ReasonForeignRoute, fmt.Sprintf("Service %s leads to pods of the new revision, so requests to it get that revision past the weight of the step: give it a selector that both revisions match, or delete it", name)
+		}
+	}
+	return "", ""
+}
+
+// knows says whether a Service is the team's in front of the workload, or a twin of one.
+func (w *world) knows(name string) bool {
+	return slices.Contains(w.untouched, name) || slices.ContainsFunc(w.services, func(s *service) bool {
+		return s.object.Name == name || w.twinName(s.object.Name) == name
+	})
 }
 
 // foreignRoutes finds routes of others that lead to the Service of the new pods, past every weight: objects of each kind

@@ -175,7 +175,13 @@ func TestFaultA13RoutesPastTheWeight(t *testing.T) {
 		u.Object["spec"] = map[string]any{"rules": []any{map[string]any{"backendRefs": []any{map[string]any{"name": "web-canary", "port": int64(80)}}}}}
 		return u
 	}
-	for kind, route := range map[string]func() client.Object{"Ingress": ingress, "HTTPRoute": httpRoute} {
+	service := func() client.Object { // Of a label that somebody has put on a pod.
+		return &discoveryv1.EndpointSlice{
+			ObjectMeta:  metav1.ObjectMeta{Namespace: namespace, Name: "past-abcde", UID: "past", Labels: map[string]string{discoveryv1.LabelServiceName: "past"}},
+			AddressType: discoveryv1.AddressTypeIPv4,
+		}
+	}
+	for kind, route := range map[string]func() client.Object{"Ingress": ingress, "HTTPRoute": httpRoute, "Service": service} {
 		t.Run(kind, func(t *testing.T) {
 			c := newCluster(t, team(canary(50))...)
 			c.kubernetes()
@@ -183,10 +189,17 @@ func TestFaultA13RoutesPastTheWeight(t *testing.T) {
 			c.setImage("shop:v2")
 			c.settle()
 			c.runPods()
-			c.add(route())
+			o := route()
+			says := kind + " past leads to Service web-canary"
+			if slice, is := o.(*discoveryv1.EndpointSlice); is {
+				canary := c.named(c.setOf("shop:v2"))
+				slice.Endpoints = []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: canary.GetName() + "-abcde"}}}
+				says = "Service past leads to pods of the new revision"
+			}
+			c.add(o)
 			c.now = c.now.Add(recheck)
 			c.mustLook()
-			c.wantUnreleased(metav1.ConditionTrue, v1alpha1.ReasonForeignRoute, kind+" past leads to Service web-canary")
+			c.wantUnreleased(metav1.ConditionTrue, v1alpha1.ReasonForeignRoute, says)
 		})
 	}
 }

@@ -249,7 +249,9 @@ func (s *service) observed(w *world) release.Service {
 		MissesStable: stable.misses(s.original), MissesCanary: canary.misses(s.original), Own: labels.FormatLabels(s.original),
 		Problem: s.problem(w),
 	}
-	if s.twin != nil && canary.hash != "" && w.ours(s.twin) {
+	// One that is to go and is kept by somebody's finalizer harms nobody: no layer leads to it.
+	kept := s.twin != nil && s.twin.DeletionTimestamp != nil && w.ending()
+	if s.twin != nil && canary.hash != "" && w.madeTwin(s.twin) && !kept {
 		of := s.twin.Spec.Selector
 		out.CanaryExists = of[v1alpha1.LabelPodTemplateHash] == canary.hash && (canary.labels == nil || maps.Equal(of, canary.narrow(s.original)))
 		out.CanaryReady = s.twinReady[nameOf(w.canary())]
