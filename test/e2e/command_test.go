@@ -147,10 +147,36 @@ func TestKeptPaused(t *testing.T) {
 	if !w.deployment().Spec.Paused {
 		t.Error("the workload is no longer kept paused")
 	}
+	w.resumedByHand()
 	w.kubectl("delete", "rollout", "shop", "--timeout=60s")
 	w.onlyPods("green", 5)
 	if d := w.deployment(); d.Spec.Paused || d.Spec.Template.Spec.Containers[0].Image != "argoproj/rollouts-demo:green" {
 		t.Errorf("after the Rollout is deleted: paused %v, image %s", d.Spec.Paused, d.Spec.Template.Spec.Containers[0].Image)
 	}
 	noneFailed(t, load.end())
+}
+
+// resumedByHand is FaultB23: where not even the policy is there that refuses it, somebody resumes the workload while a step
+// waits. It is paused again, what it has started is taken back, and the release goes on as it was.
+func (w *world) resumedByHand() {
+	w.Helper()
+	w.setImage("blue")
+	w.atStep("shop-3", 1)
+	if _, err := w.tryKubectl("", "rollout", "resume", "deployment/shop"); err == nil {
+		w.Error("B23: the policy sluice-keep-hold lets anybody resume a held workload")
+	}
+	w.kubectl("delete", "validatingadmissionpolicybinding", "sluice-keep-hold")
+	until(w.T, long, "the workload can be resumed", func() error {
+		_, err := w.tryKubectl("", "rollout", "resume", "deployment/shop")
+		return err
+	})
+	until(w.T, long, "the workload is paused again", func() error {
+		if !w.deployment().Spec.Paused {
+			return errors.New("it is not")
+		}
+		return counted(w, 3, 5)
+	})
+	w.mustSluice("abort", "shop")
+	w.ended("shop-3", v1alpha1.ReleaseAborted)
+	w.onlyPods("green", 5)
 }
