@@ -224,11 +224,34 @@ func (w *world) release(name, what string, is func(*v1alpha1.Release) bool) {
 	})
 }
 
-// noFurther has the test fail if there is a release of that name.
-func (w *world) noFurther(release string) {
+// current is the release under way whose first step has this weight. Helm writes the Rollout last: where it is slow a release
+// with the steps of before has begun by then, and gives way.
+func (w *world) current(weight int32) (name string) {
 	w.Helper()
-	if err := w.get(&v1alpha1.Release{}, release); !apierrors.IsNotFound(err) {
-		w.Errorf("there is to be no release %s; reading it gives %v", release, err)
+	w.until(fmt.Sprintf("a release with a step of %d%% is under way", weight), func() error {
+		r, rel := &v1alpha1.Rollout{}, &v1alpha1.Release{}
+		if err := w.get(r, "shop"); err != nil {
+			return err
+		}
+		name = r.Status.CurrentRelease
+		if err := w.get(rel, name); err != nil {
+			return err
+		}
+		if got := *rel.Spec.Plan.Steps[0].Weight; got != weight || rel.Status.Phase.Terminal() {
+			return fmt.Errorf("%s with %d%% is %s", name, got, rel.Status.Phase)
+		}
+		return nil
+	})
+	return name
+}
+
+// noneAfter has the test fail unless a release is the last that there was.
+func (w *world) noneAfter(release string) {
+	w.Helper()
+	r := &v1alpha1.Rollout{}
+	must(w, w.get(r, "shop"))
+	if got := r.Status.CurrentRelease; got != release {
+		w.Errorf("there is to be no release after %s; the last is %s", release, got)
 	}
 }
 
