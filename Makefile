@@ -39,7 +39,7 @@ bin/sluice-playground: playground/go.mod playground/go.sum $(PLAYGROUND)
 # --- Check it
 
 .PHONY: test
-test: check unit e2e ## All that CI runs.
+test: check unit e2e helm ## All that CI runs.
 
 .PHONY: check
 check: generated tidy lint ## Generated files, go.mod files, lint and import walls.
@@ -58,6 +58,10 @@ e2e: build ## End to end on real traffic; KUBECONFIG=... GATEWAY=http://... runs
 	@SLUICE_E2E_KUBECONFIG='$(if $(GATEWAY),$(KUBECONFIG))' SLUICE_E2E_GATEWAY='$(GATEWAY)' \
 		go test -count=1 -timeout 25m ./test/e2e
 
+.PHONY: helm
+helm: build ## Helm 3 and Helm 4 before, during and after a release.
+	@cd test/helm && go test -count=1 -timeout 15m ./...
+
 .PHONY: bench
 bench: build ## Figures, one a line: name value unit. docs/performance.md explains them.
 	@go run ./bench
@@ -66,6 +70,7 @@ bench: build ## Figures, one a line: name value unit. docs/performance.md explai
 lint: bin/golangci-lint
 	@bin/golangci-lint run ./...
 	@cd playground && ../bin/golangci-lint run --config ../.golangci.yml ./...
+	@cd test/helm && ../../bin/golangci-lint run --config ../../.golangci.yml ./...
 
 bin/golangci-lint: tools/lint/go.mod
 	@echo "building $@ (the first time takes some minutes)"
@@ -75,6 +80,7 @@ bin/golangci-lint: tools/lint/go.mod
 tidy:
 	@go mod tidy -diff
 	@cd playground && go mod tidy -diff
+	@cd test/helm && go mod tidy -diff
 
 # --- Generate it
 

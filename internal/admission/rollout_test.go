@@ -82,12 +82,6 @@ func TestFaultA10RolloutAuthor(t *testing.T) {
 	t.Run("token", func(t *testing.T) {
 		robot, token := w.serviceAccount("rita")
 		w.bind(robot, "ClusterRole", "sluice-admin")
-		for _, resource := range []schema.GroupVersionResource{services, ingresses} {
-			err := w.over(token, resource).Delete(t.Context(), "shop", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
-			if e := answers(err, "may remove only "+resource.Resource+" that it has made"); e != nil {
-				t.Error(e)
-			}
-		}
 		_, err := w.over(token, rollouts).Create(t.Context(), rollout(t, ingress), metav1.CreateOptions{})
 		wantForbidden(t, err, `spec.workload.name: "`+robot+`" may not update deployments.apps "shop"`)
 	})
@@ -276,7 +270,7 @@ func TestFaultA14ControllerBound(t *testing.T) {
 		"narrow":           {services, `{"spec":{"selector":{"pod-template-hash":"abc"}}}`, ""},
 		"open to outside":  {services, `{"spec":{"type":"NodePort"}}`, "may not open a Service"},
 		"external address": {services, `{"spec":{"externalIPs":["10.1.2.3"]}}`, "may not open a Service"},
-		"who may reach it": {services, `{"spec":{"loadBalancerSourceRanges":["0.0.0.0/0"]}}`, "may not open a Service"},
+		"who may reach it": {services, `{"spec":{"externalTrafficPolicy":"Local","type":"LoadBalancer","loadBalancerSourceRanges":["0.0.0.0/0"]}}`, "may not open a Service"},
 		"a port":           {services, `{"spec":{"ports":[{"name":"admin","port":9999,"protocol":"TCP"}]}}`, "only which pods a team's Service selects"},
 		"its own":          {services, `{"metadata":{"labels":{"sluice.dev/release":"shop-1"}}}`, "may not make a Service of others its own"},
 		"its owner":        {services, `{"metadata":{"ownerReferences":[{"apiVersion":"sluice.dev/v1alpha1","kind":"Release","name":"x","uid":"x"}]}}`, "may not make a Service of others its own"},
@@ -305,6 +299,12 @@ func TestFaultA14ControllerBound(t *testing.T) {
 		}
 		if e := answers(err, want); e != nil {
 			t.Errorf("delete %s: %v", resource.Resource, e)
+		}
+	}
+	for _, resource := range []schema.GroupVersionResource{services, ingresses} {
+		err := w.over(token, resource).Delete(t.Context(), "shop", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
+		if e := answers(err, "may remove only "+resource.Resource+" that it has made"); e != nil {
+			t.Error(e)
 		}
 	}
 	_, err := w.over(token, rollouts).Create(t.Context(), rollout(t, ""), metav1.CreateOptions{})

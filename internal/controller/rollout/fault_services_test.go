@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
@@ -266,4 +267,82 @@ func TestFaultB16Pods(t *testing.T) {
 			t.Errorf("written: %s", w)
 		}
 	}
+}
+
+// TestFaultB15Uninstalled takes the team's objects away in the middle of a release, as helm uninstall does, with the Rollout
+// and without it: nothing of the release stays behind but its record.
+func TestFaultB15Uninstalled(t *testing.T) {
+	for name, more := range map[string][]client.Object{
+		"the Rollout stays": nil, "the Rollout goes as well": {canary(25, 50)}, "sticky": {canary(25, 50)},
+	} {
+		objects := team(canary(25, 50))
+		if name == "sticky" {
+			objects[2].SetAnnotations(map[string]string{"traefik.ingress.kubernetes.io/service.sticky.cookie": "true"})
+		}
+		c := newCluster(t, objects...)
+		c.settle()
+		c.setImage("shop:v2")
+		c.settle()
+		if n := len(servicesOf(c)); n != 2 {
+			t.Fatalf("%s: %d Services in mid-release, want the team's and its twin", name, n)
+		}
+		for _, o := range append([]client.Object{webIngress(), webService(), workload("shop:v1")}, more...) {
+			c.delete(o)
+		}
+		c.settle()
+		c.now = c.now.Add(goneFor)
+		c.settle()
+		var left []string
+		for _, o := range c.all() {
+			switch o.(type) {
+			case *v1alpha1.Release, *v1alpha1.Rollout, *v1alpha1.Decision:
+			default:
+				left = append(left, short(o))
+			}
+		}
+		if len(left) > 0 {
+			t.Errorf("%s: left are %v", name, left)
+		}
+		if got := c.release("shop-1").Status.Phase; got != v1alpha1.ReleaseAborted {
+			t.Errorf("%s: the release is %s", name, got)
+		}
+		if left := c.rollout(); (left == nil) != (len(more) > 0) {
+			t.Errorf("%s: the Rollout is %v", name, left)
+		}
+	}
+}
+
+// TestFaultB15ServiceMadeAnew takes the team's Service away in the middle of a release and brings it back: its twin is
+// never taken for a Service of the team's, and serves on.
+func TestFaultB15ServiceMadeAnew(t *testing.T) {
+	c := newCluster(t, team(canary(25, 50))...)
+	c.settle()
+	c.setImage("shop:v2")
+	c.settle()
+	twin := c.service("web-canary")
+	c.delete(webService())
+	c.settle()
+	if diff := cmp.Diff(twin.Spec.Selector, c.service("web-canary").Spec.Selector); diff != "" {
+		t.Errorf("the twin while the Service is gone (-before +now):\n%s", diff)
+	}
+	again := webService()
+	again.UID = "service-web-again"
+	c.add(again)
+	c.settle()
+	c.decide(v1alpha1.VerbPromote, "shop-1")
+	c.settle()
+	c.expectEnd("made anew", v1alpha1.ReleaseSucceeded)
+}
+
+func servicesOf(c *cluster) []client.Object {
+	c.t.Helper()
+	return objectsOf(c.t, listed(c, &corev1.ServiceList{}))
+}
+
+func listed(c *cluster, l client.ObjectList) client.ObjectList {
+	c.t.Helper()
+	if err := c.store.List(c.t.Context(), l); err != nil {
+		c.t.Fatal(err)
+	}
+	return l
 }

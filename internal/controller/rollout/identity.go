@@ -30,6 +30,12 @@ func (w *world) makers() []types.UID {
 	return out
 }
 
+// recordLost says whether somebody has removed the record of the last release.
+func (w *world) recordLost() bool {
+	last := types.UID(w.rollout.Status.CurrentReleaseUID)
+	return last != "" && !slices.ContainsFunc(w.releases, func(rel *v1alpha1.Release) bool { return rel.UID == last })
+}
+
 // owners are the UIDs that may control a ReplicaSet of this Rollout: the workload and the releases.
 func (w *world) owners() []types.UID {
 	if w.deploy == nil {

@@ -159,6 +159,9 @@ func (r *Reconciler) held(w *world) bool {
 func (r *Reconciler) checkWorkload(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
 	name := w.rollout.Spec.Workload.Name
 	if w.deploy == nil {
+		if err := r.removeOrphans(ctx, write, w); err != nil {
+			return true, ctrl.Result{}, err
+		}
 		if left := w.left(); len(left) > 0 {
 			if waits, result, err := r.gone(ctx, write, w, left); waits || err != nil {
 				return true, result, err
@@ -233,6 +236,9 @@ func (r *Reconciler) tidy(ctx context.Context, write *kube.Writer, w *world) err
 		if err := c.removeTwin(ctx, s.object.Name); err != nil {
 			return err
 		}
+	}
+	if err := r.removeOrphans(ctx, write, w); err != nil {
+		return err
 	}
 	for _, h := range w.holds {
 		if w.keepsHold(h) {

@@ -90,8 +90,9 @@ func (w *world) originalSelector(h *v1alpha1.Hold, s *corev1.Service) map[string
 	}
 	stable, canary := w.hashes()
 	if h == nil {
-		// In a release somebody may have removed its Hold. At rest a Service without one is as the team has written it.
-		if w.active() != nil && (mark == stable || mark == canary) {
+		// In a release somebody may have removed its Hold, or its record by force, and the Hold goes with that. Otherwise a
+		// Service without one is as the team has written it, whatever it selects by.
+		if (w.active() != nil || w.recordLost()) && (mark == stable || mark == canary) {
 			return unhashed(current)
 		}
 		return current

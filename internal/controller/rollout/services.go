@@ -97,7 +97,7 @@ func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
 	}
 	for i := range list.Items {
 		svc := &list.Items[i]
-		if len(svc.Spec.Selector) == 0 || w.isTwin(svc, list.Items) {
+		if len(svc.Spec.Selector) == 0 || w.isTwin(svc) {
 			continue
 		}
 		s := &service{object: svc, hold: w.holds[serviceTarget(svc.Name)]}
@@ -130,12 +130,6 @@ func (w *world) leaves(s *service, all []corev1.Service) bool {
 	twinned := func(o corev1.Service) bool { return o.Name == w.twinName(s.object.Name) && w.madeTwin(&o) }
 	return translate.Leaves(w.rules(), s.object.Name) &&
 		s.hold == nil && maps.Equal(s.object.Spec.Selector, s.original) && !slices.ContainsFunc(all, twinned)
-}
-
-// isTwin says whether a Service is one that a release has made beside another: by its owner and by its name. Whoever may
-// edit Services can set an owner; then the name still says of which Service it would be the twin.
-func (w *world) isTwin(s *corev1.Service, all []corev1.Service) bool {
-	return w.madeTwin(s) && slices.ContainsFunc(all, func(o corev1.Service) bool { return w.twinName(o.Name) == s.Name })
 }
 
 // observeLost sees Services that select none of the workload's template's pods: those that select the stable ones still,

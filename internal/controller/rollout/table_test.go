@@ -205,9 +205,20 @@ var rows = []row{
 		want: []string{`status Decision word Refused/ReleaseNotFound`},
 	},
 	{
-		name:  "a narrowed Service without a release is given back",
-		given: on(canary(50), adopt, edit(&corev1.Service{}, "web", func(s *corev1.Service) { s.Spec.Selector[v1alpha1.LabelPodTemplateHash] = "zz4xcvxzbc" })),
-		want:  []string{`patch Service web {"spec":{"selector":{"pod-template-hash":null}}}`},
+		name: "a narrowed Service is given back although somebody has removed the release's record",
+		given: on(canary(50), adopt, edit(&corev1.Service{}, "web", narrowed), func(c *cluster) {
+			ro := c.rollout()
+			ro.Status.CurrentReleaseUID = "gone"
+			if err := c.store.Status().Update(c.t.Context(), ro); err != nil {
+				c.t.Fatal(err)
+			}
+		}),
+		want: []string{`patch Service web {"spec":{"selector":{"pod-template-hash":null}}}`},
+	},
+	{
+		name:  "a Service that the team has select one revision is left as it is",
+		given: on(canary(50), adopt, edit(&corev1.Service{}, "web", narrowed)),
+		want:  []string{"status Rollout shop Stalled/SpecRefused"},
 	},
 	{
 		name: "the mark of a former revision goes when somebody undoes", given: on(canary(50), adopt, func(c *cluster) {
@@ -223,6 +234,8 @@ var rows = []row{
 		then: []string{`create Hold shop-1-service-web`, `patch Service web {"spec":{"selector":{"pod-template-hash":"zz4xcvxzbc"}}}`},
 	},
 }
+
+func narrowed(s *corev1.Service) { s.Spec.Selector[v1alpha1.LabelPodTemplateHash] = "zz4xcvxzbc" }
 
 func pause(c *cluster) {
 	d := c.deployment()

@@ -1,14 +1,17 @@
 package rollout
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
@@ -28,11 +31,59 @@ func canaryServiceOf(rel *v1alpha1.Release, service string) string {
 }
 
 // madeTwin says whether a release of this Rollout made a Service: it controls it, or somebody has taken that off one that
-// still selects the new pods of the release under way, which nobody else's does.
+// still bears the release's name and selects its new pods.
 func (w *world) madeTwin(s *corev1.Service) bool {
 	rel := w.active()
 	return w.ours(s) || rel != nil && rel.Spec.To.PodTemplateHash != "" && metav1.GetControllerOf(s) == nil &&
-		s.Spec.Selector[v1alpha1.LabelPodTemplateHash] == rel.Spec.To.PodTemplateHash
+		s.Labels[v1alpha1.LabelRelease] == rel.Name && s.Spec.Selector[v1alpha1.LabelPodTemplateHash] == rel.Spec.To.PodTemplateHash
+}
+
+// isTwin says whether a Service is one that a release has made beside another: by its owner, and by the end of its name,
+// since whoever may edit Services can set an owner. The team's own Service may be gone, as after helm uninstall.
+func (w *world) isTwin(s *corev1.Service) bool {
+	if !w.madeTwin(s) {
+		return false
+	}
+	suffix, owner := naming.PlainSuffix, metav1.GetControllerOf(s)
+	for _, rel := range w.releases {
+		made := owner == nil && rel == w.active() || owner != nil && owner.UID == rel.UID
+		if made && rel.Spec.CanarySuffix != "" {
+			suffix = rel.Spec.CanarySuffix
+		}
+	}
+	return strings.HasSuffix(s.Name, suffix)
+}
+
+// removeOrphans removes the twins and the Holds of Services that are gone. While a release is under way they stay: the
+// team may make its Service anew.
+func (r *Reconciler) removeOrphans(ctx context.Context, write *kube.Writer, w *world) error {
+	list := &corev1.ServiceList{}
+	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list Services: %w", err)
+	}
+	exists := func(is func(name string) bool) bool {
+		return slices.ContainsFunc(list.Items, func(s corev1.Service) bool { return is(s.Name) })
+	}
+	for i := range list.Items {
+		s := &list.Items[i]
+		if !w.isTwin(s) || exists(func(name string) bool { return w.twinName(name) == s.Name }) {
+			continue
+		}
+		r.firstReady.forget(s.UID)
+		if err := write.Delete(ctx, s.DeepCopy()); err != nil {
+			return err
+		}
+	}
+	for target, h := range w.holds {
+		if target.Kind != "Service" || exists(func(name string) bool { return name == target.Name }) {
+			continue
+		}
+		if err := write.Delete(ctx, h); err != nil {
+			return err
+		}
+		delete(w.holds, target)
+	}
+	return nil
 }
 
 // suffixOf is the suffix for a release of this number. Where sessions stay where they are by a cookie that names the
