@@ -86,7 +86,7 @@ func TestFaultB15SluiceOwnsNothing(t *testing.T) {
 
 // ownsNothing tries a write of Sluice's in a dry run: a policy binds a moment after it was made.
 func (w *world) ownsNothing(ctx context.Context, resource schema.GroupVersionResource) error {
-	got, err := w.as(sluice, resource).Patch(ctx, "shop", types.MergePatchType, []byte(`{"metadata":{"labels":{"tried":"yes"}}}`),
+	got, err := w.as(sluice, resource).Patch(ctx, "shop", types.MergePatchType, []byte(`{"metadata":{"labels":{"sluice.dev/rollout":"shop"}}}`),
 		metav1.PatchOptions{FieldManager: "sluice", DryRun: []string{metav1.DryRunAll}})
 	if err != nil {
 		return err

@@ -21,9 +21,6 @@ import (
 // drive takes the running release one decision further: ask the mind, store what must be remembered, carry out
 // one barrier of actions, answer the people.
 func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release) (ctrl.Result, error) {
-	if r.remakeStable(ctx, write, w) {
-		return ctrl.Result{RequeueAfter: conflictDelay}, nil
-	}
 	if err := r.observeTraffic(ctx, w); err != nil {
 		return retry(err)
 	}

@@ -85,6 +85,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return result, err
 	}
 	if rel := w.active(); rel != nil {
+		if r.remakeStable(ctx, write, w) {
+			return ctrl.Result{RequeueAfter: conflictDelay}, nil
+		}
 		return r.drive(ctx, write, w, rel)
 	}
 	return r.idle(ctx, write, w)
