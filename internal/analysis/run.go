@@ -17,7 +17,6 @@ const (
 	Failed       Phase = "Failed"
 	Inconclusive Phase = "Inconclusive"
 	Error        Phase = "Error"
-	Cancelled    Phase = "Cancelled"
 )
 
 // WaitsForData says whether an answer without data, asked for at a time, counts for nothing, in a run that began at started.

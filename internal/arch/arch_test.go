@@ -1,12 +1,15 @@
-// Package arch checks the walls of the house: who may import whom, also through others. The linter sees direct
-// imports only.
+// Package arch checks the walls of the house: who may import whom, also through others. The table is in rooms_test.go, and
+// printed into CONTRIBUTING.md.
 package arch
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
+	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -15,56 +18,59 @@ import (
 
 const module = "github.com/sluice-dev/sluice/"
 
-// wall says what a room must not reach, however indirectly. Names ending in "/" are whole trees.
-type wall struct {
-	room  string
-	never []string
-}
-
-var walls = []wall{
-	{"internal/release", []string{"k8s.io/", "sigs.k8s.io/", "net/http", "os/exec", module + "api/", module + "internal/"}},
-	{"internal/analysis", []string{"k8s.io/", "sigs.k8s.io/", "net/http", "os/exec", module + "api/", module + "internal/"}},
-	{"internal/podtemplate", []string{"k8s.io/", "sigs.k8s.io/", "net/http", "os/exec", module + "api/", module + "internal/"}},
-	{"internal/metric/", []string{"sigs.k8s.io/controller-runtime/", "k8s.io/client-go/rest", "k8s.io/client-go/kubernetes/", module + "internal/kube", module + "internal/controller"}},
-	{"internal/notify/", []string{"sigs.k8s.io/controller-runtime/", "k8s.io/client-go/rest", "k8s.io/client-go/kubernetes/", module + "internal/kube", module + "internal/controller"}},
-	{"internal/window", []string{"sigs.k8s.io/controller-runtime/", "k8s.io/client-go/", module + "internal/kube", module + "internal/controller"}},
-	{"internal/traffic/", []string{"k8s.io/client-go/", "sigs.k8s.io/controller-runtime/", module + "internal/kube", module + "internal/controller"}},
-	{"internal/workload/", []string{"k8s.io/client-go/", "sigs.k8s.io/controller-runtime/", module + "internal/kube", module + "internal/controller"}},
-	{"internal/measure", []string{"sigs.k8s.io/controller-runtime/", module + "internal/kube", module + "internal/controller", module + "internal/release"}},
-	{"internal/translate", []string{"k8s.io/client-go/", "sigs.k8s.io/controller-runtime/", module + "internal/kube"}},
-	{"internal/kube", []string{module + "internal/release", module + "internal/traffic", module + "internal/workload", module + "internal/controller"}},
-	{"internal/naming", []string{"k8s.io/", "sigs.k8s.io/", "net/http", "os/exec", module + "api/", module + "internal/"}},
-	{"internal/beside", []string{"k8s.io/", "sigs.k8s.io/", "net/http", "os/exec", module + "api/", module + "internal/"}},
-	{"internal/kube/clock", []string{"k8s.io/", "sigs.k8s.io/", "os/exec", module + "api/", module + "internal/"}},
-	{"internal/controller", []string{module + "internal/cli"}},
-	{"internal/cli", []string{module + "internal/controller"}},
-	{"api/", []string{"k8s.io/client-go/", "k8s.io/api/", "sigs.k8s.io/controller-runtime/", module + "internal/"}},
-	{"cmd/", []string{module + "playground/"}},
-}
+var update = flag.Bool("update", false, "write the table into CONTRIBUTING.md")
 
 type pkg struct {
-	ImportPath string
-	Deps       []string
+	ImportPath    string
+	Imports, Deps []string
 }
 
-func TestWalls(t *testing.T) {
-	packages := list(t)
-	for _, w := range walls {
-		found := false
-		for _, p := range packages {
-			room := strings.TrimPrefix(p.ImportPath, module)
-			if room != w.room && !strings.HasPrefix(room, strings.TrimSuffix(w.room, "/")+"/") {
-				continue
+func (p pkg) name() string { return strings.TrimPrefix(p.ImportPath, module) }
+
+// fits says whether a package is one of those that a path stands for.
+func fits(path, name string) bool {
+	below, tree := strings.CutSuffix(path, "*")
+	return path == name || path == "*" || tree && strings.HasPrefix(name, below)
+}
+
+// roomOf is the row of a package.
+func roomOf(name string) *room {
+	var found *room
+	for i := range rooms {
+		if fits(rooms[i].path, name) && (found == nil || len(rooms[i].path) > len(found.path)) {
+			found = &rooms[i]
+		}
+	}
+	return found
+}
+
+func TestRooms(t *testing.T) {
+	used := map[string]bool{}
+	for _, p := range list(t) {
+		r := roomOf(p.name())
+		if r == nil {
+			t.Errorf("%s is in no room: add a row to rooms_test.go", p.name())
+			continue
+		}
+		used[r.path] = true
+		for _, d := range p.Imports {
+			ours, is := strings.CutPrefix(d, module)
+			if is && !slices.ContainsFunc(r.ours, func(path string) bool { return fits(path, ours) }) {
+				t.Errorf("%s must not import %s: the room %s may import %s", p.name(), ours, r.path, printed(r.ours))
 			}
-			found = true
-			for _, d := range p.Deps {
-				if reaches(d, w.never) && !strings.HasPrefix(d, module+strings.TrimSuffix(w.room, "/")) {
-					t.Errorf("%s must not reach %s, not through others either", room, d)
-				}
+			if slices.Contains(r.world.direct, d) {
+				t.Errorf("%s must not import %s: of the world outside it may reach %s", p.name(), d, r.world.says)
 			}
 		}
-		if !found {
-			t.Errorf("no package in room %s: mend the table", w.room)
+		for _, d := range p.Deps {
+			if reaches(d, r.world.never) {
+				t.Errorf("%s must not reach %s, not through others either: of the world outside it may reach %s", p.name(), d, r.world.says)
+			}
+		}
+	}
+	for _, r := range rooms {
+		if !used[r.path] {
+			t.Errorf("no package is in room %s: remove the row", r.path)
 		}
 	}
 }
@@ -93,6 +99,43 @@ func adapter(path string) (kind, name string, ok bool) {
 	return parts[0], parts[1], true
 }
 
+const page, begins, ends = "../../CONTRIBUTING.md", "<!-- rooms -->\n", "<!-- end of rooms -->"
+
+// TestTableIsPrinted: CONTRIBUTING.md shows the table as it is checked.
+func TestTableIsPrinted(t *testing.T) {
+	data, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(data), begins)
+	was, after, ended := strings.Cut(rest, ends)
+	if !found || !ended {
+		t.Fatalf("CONTRIBUTING.md has no table between %s and %s", begins, ends)
+	}
+	var b strings.Builder
+	b.WriteString("| room | may import of ours | may reach of the world outside, also through others |\n|---|---|---|\n")
+	for _, r := range rooms {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.path, printed(r.ours), r.world.says)
+	}
+	if *update {
+		if err := os.WriteFile(page, []byte(before+begins+b.String()+ends+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if was != b.String() {
+		t.Error("CONTRIBUTING.md shows another table: go test ./internal/arch -update")
+	}
+}
+
+func printed(paths []string) string {
+	switch {
+	case len(paths) == 0:
+		return "nothing"
+	case paths[0] == "*":
+		return "everything"
+	}
+	return "`" + strings.Join(paths, "`, `") + "`"
+}
+
 func reaches(dep string, never []string) bool {
 	for _, n := range never {
 		if dep == n || strings.HasSuffix(n, "/") && strings.HasPrefix(dep, n) {
@@ -104,7 +147,7 @@ func reaches(dep string, never []string) bool {
 
 func list(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Deps", "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Imports,Deps", "./...")
 	cmd.Dir = "../.."
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -17,6 +17,7 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
 	"github.com/google/cel-go/interpreter"
+	"k8s.io/utils/lru"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
@@ -146,10 +147,34 @@ func newEnvironment(shape Shape) (*cel.Env, error) {
 	)
 }
 
+// compiled keeps the expressions that were read last: each look at a Rollout reads those of its templates again.
+var compiled = lru.New(maxCompiled)
+
+// maxCompiled is the number of expressions that are kept. Each takes some 10 kB.
+const maxCompiled = 2000
+
+// source is what an expression is read from.
+type source struct {
+	shape       Shape
+	field, text string
+}
+
 func compile(shape Shape, field, text string) (*expression, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
 	}
+	from := source{shape, field, text}
+	if known, ok := compiled.Get(from); ok {
+		return known.(*expression), nil
+	}
+	e, err := compileAnew(shape, field, text)
+	if err == nil {
+		compiled.Add(from, e)
+	}
+	return e, err
+}
+
+func compileAnew(shape Shape, field, text string) (*expression, error) {
 	env, err := environment()
 	if err != nil {
 		return nil, fmt.Errorf("make CEL environment: %w", err)

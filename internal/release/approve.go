@@ -125,18 +125,19 @@ func (a *Approval) may(d Decision) bool {
 		slices.ContainsFunc(a.Groups, func(g string) bool { return slices.Contains(d.Groups, g) })
 }
 
+// asks says whether the step asks for an approval, or has asked for it.
+func (t *turn) asks() bool { return t.approval() != nil && !t.m.AskedAt.IsZero() }
+
 // refuseWord says why an approval or a rejection does not count.
 func (t *turn) refuseWord(d Decision) refusal {
 	a := t.approval()
 	switch {
-	case d.Verb == Approve && a != nil && !t.m.AskedAt.IsZero() && t.m.StepReachedAt.IsZero():
+	case t.asks() && d.Verb == Approve && t.m.StepReachedAt.IsZero():
 		return t.refuseEarly(d) // What was asked about has gone; whoever says no is heard all the same.
-	case a == nil || t.m.AskedAt.IsZero() || d.Verb == Approve && d.unseen(t.askedSince()):
+	case !t.asks() || d.Verb == Approve && d.unseen(t.askedSince()):
 		return refusal{RefusedNoApprovalAsked, t.placeLabel() + " asks for no approval now; sluice get tells what it waits for"}
-	case d.Step == "":
-		return refusal{RefusedStepMissing, "spec.step is missing; name the step that you approve or reject, as sluice approve does"}
-	case !d.PlanNamed:
-		return refusal{RefusedPlanDigestMissing, "spec.planDigest is missing; copy it from the release whose plan you have seen, as sluice approve does"}
+	case d.Step == "" || !d.PlanNamed:
+		return refuseVague(d)
 	case !t.now.Before(t.m.AskedAt.Add(a.ExpiresAfter)):
 		return refusal{RefusedApprovalExpired, fmt.Sprintf("the approval of %s expired at %s", t.stepLabel(), t.m.AskedAt.Add(a.ExpiresAfter).Format(time.RFC3339))}
 	case !a.may(d):
@@ -148,6 +149,14 @@ func (t *turn) refuseWord(d Decision) refusal {
 		return refusal{} // Whoever may approve may say no, the author of the change too.
 	}
 	return t.refuseApproval(d, a)
+}
+
+// refuseVague refuses a word that does not say what it is about.
+func refuseVague(d Decision) refusal {
+	if d.Step == "" {
+		return refusal{RefusedStepMissing, "spec.step is missing; name the step that you approve or reject, as sluice approve does"}
+	}
+	return refusal{RefusedPlanDigestMissing, "spec.planDigest is missing; copy it from the release whose plan you have seen, as sluice approve does"}
 }
 
 func (t *turn) refuseApproval(d Decision, a *Approval) refusal {

@@ -36,6 +36,8 @@ type carrier struct {
 }
 
 // do carries one action out.
+//
+//nolint:gocyclo // One case for each action.
 func (c *carrier) do(ctx context.Context, a release.Action) error {
 	switch a := a.(type) {
 	case release.SelectService:

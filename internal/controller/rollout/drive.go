@@ -67,15 +67,7 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 		}
 	}
 	r.troubles.clear(rel.UID)
-	if err := r.answer(ctx, write, w, rel); err != nil {
-		return retry(err)
-	}
-	for _, words := range []func(context.Context, *kube.Writer, *world, *v1alpha1.Release) error{r.answerOthers, r.refuseFlood} {
-		if err := words(ctx, write, w, rel); err != nil {
-			return retry(err)
-		}
-	}
-	if err := r.pruneDecisions(ctx, write, w); err != nil {
+	if err := r.answerAll(ctx, write, w, rel); err != nil {
 		return retry(err)
 	}
 	if err := r.mirror(ctx, write, w, rel, out); err != nil {
@@ -172,6 +164,16 @@ func (r *Reconciler) wake(w *world, rel *v1alpha1.Release, out release.Outcome) 
 	earliest(r.waits.due(rel.UID))
 	earliest(r.waits.due(w.rollout.UID))
 	return max(at.Sub(w.now), time.Millisecond)
+}
+
+// answerAll tells people what became of their Decisions, and removes old ones.
+func (r *Reconciler) answerAll(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release) error {
+	for _, words := range []func(context.Context, *kube.Writer, *world, *v1alpha1.Release) error{r.answer, r.answerOthers, r.refuseFlood} {
+		if err := words(ctx, write, w, rel); err != nil {
+			return err
+		}
+	}
+	return r.pruneDecisions(ctx, write, w)
 }
 
 // answer writes to each Decision what became of it. The answers stand in the release's memory until they are there.

@@ -192,13 +192,10 @@ func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[stri
 				continue
 			}
 			seen[p.UID] = true
-			owner := metav1.GetControllerOf(p)
-			switch {
-			case owner == nil:
-				foreign = append(foreign, fmt.Sprintf("pod %s (%s, of no ReplicaSet)", p.Name, imagesOf(p)))
-			case !known(released, owner.UID):
-				foreign = append(foreign, fmt.Sprintf("pod %s (%s, of %s %s)", p.Name, imagesOf(p), owner.Kind, owner.Name))
-			case edited(p, released[owner.UID]):
+			switch whose, ours := ownerOfPod(p, released); {
+			case !ours:
+				foreign = append(foreign, whose)
+			case edited(p, released[metav1.GetControllerOf(p).UID]):
 				changed = append(changed, fmt.Sprintf("pod %s (%s)", p.Name, imagesOf(p)))
 			}
 		}
@@ -214,9 +211,14 @@ func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[stri
 	return "", ""
 }
 
-func known(released map[types.UID]deployment.Template, id types.UID) bool {
-	_, ok := released[id]
-	return ok
+// ownerOfPod says whether one of the released ReplicaSets controls a pod, and otherwise which pod it is, of whom.
+func ownerOfPod(p *corev1.Pod, released map[types.UID]deployment.Template) (whose string, ours bool) {
+	owner := metav1.GetControllerOf(p)
+	if owner == nil {
+		return fmt.Sprintf("pod %s (%s, of no ReplicaSet)", p.Name, imagesOf(p)), false
+	}
+	_, ours = released[owner.UID]
+	return fmt.Sprintf("pod %s (%s, of %s %s)", p.Name, imagesOf(p), owner.Kind, owner.Name), ours
 }
 
 func sorted(list []string) []string {

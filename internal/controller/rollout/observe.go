@@ -297,6 +297,22 @@ func (w *world) observed(rel *v1alpha1.Release) release.Observed {
 	for _, d := range w.heard(rel) {
 		o.Decisions = append(o.Decisions, decision(d, rel))
 	}
+	w.observedWorkload(rel, &o)
+	for _, s := range w.services {
+		seen := s.observed(w)
+		if w.now.Before(s.readySince.Add(w.propagation())) {
+			seen.CanaryReady = 0 // They have to reach every gateway before the first request does.
+		}
+		o.Services = append(o.Services, seen)
+	}
+	for _, l := range w.layers {
+		o.Layers = append(o.Layers, l.observed())
+	}
+	return o
+}
+
+// observedWorkload adds the workload and the pods of both versions.
+func (w *world) observedWorkload(rel *v1alpha1.Release, o *release.Observed) {
 	stable, canary := w.stable(), w.canary()
 	o.Canary = deployment.ReadTrack(canary, "")
 	if w.deploy != nil && w.deploy.GetDeletionTimestamp() == nil {
@@ -319,17 +335,6 @@ func (w *world) observed(rel *v1alpha1.Release) release.Observed {
 	}
 	free, taken := w.loose(rel)
 	o.Workload.Loose, o.Workload.Taken = len(free), len(taken)
-	for _, s := range w.services {
-		seen := s.observed(w)
-		if w.now.Before(s.readySince.Add(w.propagation())) {
-			seen.CanaryReady = 0 // They have to reach every gateway before the first request does.
-		}
-		o.Services = append(o.Services, seen)
-	}
-	for _, l := range w.layers {
-		o.Layers = append(o.Layers, l.observed())
-	}
-	return o
 }
 
 // alone says whether every other ReplicaSet of the workload has no pods, and this one all it should.

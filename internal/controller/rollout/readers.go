@@ -26,12 +26,8 @@ func (r *Reconciler) observeReaders(ctx context.Context, w *world, l *layer) err
 	if route == nil {
 		return nil
 	}
-	if c, ok := l.provider.(traffic.Classed); ok && w.active() == nil { // It is checked before a release, and fixed from then on.
-		class, err := r.classes.of(ctx, r.Kube.Live, c.Class(route), w.now)
-		if err != nil {
-			return err
-		}
-		l.world.Class = class
+	if err := r.observeClass(ctx, w, l); err != nil {
+		return err
 	}
 	c, ok := l.provider.(traffic.Contended)
 	if rel := w.active(); !ok || rel != nil && !divides(rel.Status.Phase) {
@@ -53,6 +49,14 @@ func (r *Reconciler) observeReaders(ctx context.Context, w *world, l *layer) err
 		w.trouble = problem
 	}
 	return nil
+}
+
+// observeClass fills in the class of a layer's object. It is checked before a release, and fixed from then on.
+func (r *Reconciler) observeClass(ctx context.Context, w *world, l *layer) (err error) {
+	if c, ok := l.provider.(traffic.Classed); ok && w.active() == nil {
+		l.world.Class, err = r.classes.of(ctx, r.Kube.Live, c.Class(l.world.Route), w.now)
+	}
+	return err
 }
 
 // releasesCanary says whether a release under way has made the object as its canary. The owner's name alone is no proof.

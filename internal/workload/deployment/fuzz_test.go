@@ -86,7 +86,6 @@ func useAll(whole, seen *unstructured.Unstructured) {
 		OwnRollout(o, []*unstructured.Unstructured{o})
 		Shared(TemplateOf(o), TemplateOf(seen))
 		Revision(o)
-		_, _ = Selector(o)
 		podtemplate.Plain(o.DeepCopy().Object)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/rand"
@@ -186,23 +185,6 @@ func Replicas(obj *unstructured.Unstructured) int {
 func Paused(d *unstructured.Unstructured) bool {
 	p, _, _ := unstructured.NestedBool(d.Object, "spec", "paused")
 	return p
-}
-
-// Selector is the Deployment's pod selector.
-func Selector(d *unstructured.Unstructured) (*metav1.LabelSelector, error) {
-	raw, _, err := unstructured.NestedMap(d.Object, "spec", "selector")
-	if err != nil {
-		return nil, fmt.Errorf("read spec.selector of %s: %w", d.GetName(), err)
-	}
-	b, err := json.Marshal(raw)
-	if err != nil {
-		return nil, fmt.Errorf("read spec.selector of %s: %w", d.GetName(), err)
-	}
-	var s metav1.LabelSelector
-	if err := json.Unmarshal(b, &s); err != nil {
-		return nil, fmt.Errorf("read spec.selector of %s: %w", d.GetName(), err)
-	}
-	return &s, nil
 }
 
 // PodTemplateHash is the hash label that a ReplicaSet's pods bear. It selects pods; what the template is, only its Hash says.
