@@ -232,7 +232,7 @@ func (p *planned) change(d *appsv1.Deployment, wanted []string) error {
 	return nil
 }
 
-// reckon asks the mind, which is what the controller will ask.
+// reckon asks the core, which is what the controller will ask.
 func (p *planned) reckon(frozen v1alpha1.ReleasePlan) {
 	spec := translate.Spec(frozen, "", "")
 	for _, problem := range release.Validate(spec) {

@@ -1,4 +1,4 @@
-// Package release is the mind of Sluice: given what a release is to do, what the world shows, what must be
+// Package release is the core of Sluice: given what a release is to do, what the world shows, what must be
 // remembered and what time it is, Decide says what has to be done next, and why.
 //
 // The package is pure. It takes values and returns values; it knows no cluster, no clock, no logger and no

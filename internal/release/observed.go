@@ -2,7 +2,7 @@ package release
 
 import "time"
 
-// Observed is what the world shows, as one consistent picture: the hands give none that is older than their
+// Observed is what the world shows, as one consistent picture: the controller gives none that is older than its
 // own last write to any object in it.
 type Observed struct {
 	Workload Workload
@@ -26,7 +26,7 @@ type Observed struct {
 	Shut Shut
 	// Decisions that have not been answered yet, oldest first.
 	Decisions []Decision
-	// Trouble is what the hands found that no waiting mends (a refused write, a missing right, a bad
+	// Trouble is what the controller found that no waiting mends (a refused write, a missing right, a bad
 	// route), as a sentence that names the thing and the remedy; empty if nothing.
 	Trouble string
 }

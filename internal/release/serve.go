@@ -48,7 +48,7 @@ func (t *turn) keepStableServed() {
 }
 
 // keeps says whether a Service stays on the version that is left at the end, since the selector that the team wrote
-// matches none of its pods. Not when the Rollout goes: then the hands give back a selector that serves.
+// matches none of its pods. Not when the Rollout goes: then the controller gives back a selector that serves.
 func (t *turn) keeps(sv *Service) bool { return keeps(&t.o, &t.m, sv) }
 
 func keeps(o *Observed, m *Memory, sv *Service) bool {

@@ -1,4 +1,4 @@
-// Package translate turns the API's words into the mind's: a Rollout into the plan that a Release freezes, and
+// Package translate turns the API's words into the core's: a Rollout into the plan that a Release freezes, and
 // that plan into a release.Spec. The controller and the command line share it, so that `sluice plan` shows what
 // the controller will do.
 //
@@ -66,7 +66,7 @@ func Plan(r *v1alpha1.Rollout) v1alpha1.ReleasePlan {
 	return p
 }
 
-// Spec is what the mind is asked to do for a plan.
+// Spec is what the core is asked to do for a plan.
 func Spec(p v1alpha1.ReleasePlan, from, to string) release.Spec {
 	s := release.Spec{
 		From: from, To: to,
@@ -199,7 +199,7 @@ func RequestMatches(in []release.Match) []v1alpha1.RequestMatch {
 	return out
 }
 
-// Matches are matches in the mind's words.
+// Matches are matches in the core's words.
 func Matches(in []v1alpha1.RequestMatch) []release.Match {
 	var out []release.Match
 	for _, m := range in {

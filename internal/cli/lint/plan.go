@@ -21,7 +21,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/translate"
 )
 
-// checkPlan has the mind look at what the Rollout comes to.
+// checkPlan has the core look at what the Rollout comes to.
 func (r *Report) checkPlan(d *document, ro *v1alpha1.Rollout) []Problem {
 	var out []Problem
 	spec := translate.Spec(translate.Plan(ro), "", "")

@@ -50,7 +50,7 @@ var verdicts = map[v1alpha1.AnalysisPhase]release.Verdict{
 	v1alpha1.AnalysisCancelled:    release.Unclear,
 }
 
-// analyses are the runs in the mind's words.
+// analyses are the runs in the core's words.
 func analyses(runs []*v1alpha1.AnalysisRun) []release.Analysis {
 	var out []release.Analysis
 	for _, run := range runs {

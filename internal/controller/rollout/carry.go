@@ -337,7 +337,7 @@ func (c *carrier) beside(ctx context.Context, existing, wanted *unstructured.Uns
 	return c.write.Create(ctx, after)
 }
 
-// restore works the team's edits into routes and Holds that the mind is content with, and sets right what others have
+// restore works the team's edits into routes and Holds that the core is content with, and sets right what others have
 // changed of ours.
 func (c *carrier) restore(ctx context.Context, actions []release.Action) error {
 	if err := c.renewHolds(ctx, actions); err != nil {

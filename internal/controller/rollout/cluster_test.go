@@ -431,6 +431,7 @@ func (c *cluster) settle() {
 		case len(written) > 0 || moved:
 			c.now = c.now.Add(10 * time.Millisecond)
 		case result.RequeueAfter == 0 || result.RequeueAfter >= recheck:
+			c.wantTruth()
 			return
 		default:
 			c.now = c.now.Add(result.RequeueAfter)

@@ -81,7 +81,7 @@ func (w *world) waiting(rel *v1alpha1.Release) []*v1alpha1.Decision {
 	return out
 }
 
-// heard are the Decisions that are shown to the mind in this look: no more than there is room for their answers.
+// heard are the Decisions that are shown to the core in this look: no more than there is room for their answers.
 func (w *world) heard(rel *v1alpha1.Release) []*v1alpha1.Decision {
 	room := mostAnswers
 	if m := rel.Status.Memory; m != nil {

@@ -1,5 +1,5 @@
 // Package rollout carries releases out. One reconcile follows one path: setup.go (what wakes it) -> observe.go (what
-// the world shows) -> idle.go or drive.go (what is to be done: drive.go asks the mind) -> carry.go (doing it, one
+// the world shows) -> idle.go or drive.go (what is to be done: drive.go asks the core) -> carry.go (doing it, one
 // write after the other) -> status.go and events.go (telling it).
 //
 // All state is in the API server: a Release's status holds what the world cannot show again, and is written before

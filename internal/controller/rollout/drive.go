@@ -18,7 +18,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/translate"
 )
 
-// drive takes the running release one decision further: ask the mind, store what must be remembered, carry out
+// drive takes the running release one decision further: ask the core, store what must be remembered, carry out
 // one barrier of actions, answer the people.
 func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release) (ctrl.Result, error) {
 	if err := r.observeTraffic(ctx, w); err != nil {

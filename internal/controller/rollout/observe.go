@@ -288,7 +288,7 @@ func (w *world) hashes() (stable, canary string) {
 	return stable, canary
 }
 
-// observed is the world in the mind's words.
+// observed is the world in the core's words.
 func (w *world) observed(rel *v1alpha1.Release) release.Observed {
 	o := release.Observed{
 		Removing: w.rollout.DeletionTimestamp != nil || rel.DeletionTimestamp != nil,

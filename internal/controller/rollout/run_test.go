@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "write testdata anew from what happens now")
 
-// TestWritesOfARelease is the hands' own transcript: every write of one release, in its order. Run it with -update when
+// TestWritesOfARelease is the controller's own transcript: every write of one release, in its order. Run it with -update when
 // an order is meant to change, and read the difference.
 func TestWritesOfARelease(t *testing.T) {
 	for verb, file := range map[v1alpha1.DecisionVerb]string{

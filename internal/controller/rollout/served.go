@@ -53,7 +53,7 @@ func (r *Reconciler) metered(w *world, rel *v1alpha1.Release) bool {
 	})
 }
 
-// observeServed shows the mind what the metrics say.
+// observeServed shows the core what the metrics say.
 func (r *Reconciler) observeServed(w *world, rel *v1alpha1.Release, o *release.Observed) {
 	o.Metered = r.metered(w, rel)
 	if o.Metered {
@@ -61,7 +61,7 @@ func (r *Reconciler) observeServed(w *world, rel *v1alpha1.Release, o *release.O
 	}
 }
 
-// askServed has asked what the mind wants to know.
+// askServed has asked what the core wants to know.
 func (r *Reconciler) askServed(w *world, rel *v1alpha1.Release, out release.Outcome) {
 	if out.Ask == nil || r.Meter == nil {
 		r.shares.forget(rel.UID)
@@ -145,7 +145,7 @@ func (s *shares) ask(id types.UID, q release.ShareQuestion, collection time.Dura
 			tell()
 		}
 	})
-	go tell() // The mind is to know until when.
+	go tell() // The core is to know until when.
 }
 
 // patience is how long a word is waited for: the counts have to be collected twice, and some more requests to come.

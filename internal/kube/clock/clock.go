@@ -38,7 +38,7 @@ const (
 // With several API servers Now so tends to what most Dates say; a connection that is kept hears one of them alone, and goes
 // by that. The bound has two exceptions. When for a minute every Date has been more than two hours off, all to the same side, the last one is taken as
 // it is, forwards or backwards: what is remembered from before may then look older than it is, or be still to come, and the
-// mind begins a wait anew whose beginning is still to come. And a new process begins with the API server's clock as it is
+// core begins a wait anew whose beginning is still to come. And a new process begins with the API server's clock as it is
 // then, so that what is left of a step of that clock counts at once.
 type Clock struct {
 	wall    func() time.Time
