@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -298,11 +297,10 @@ func originalOf(ctx context.Context, c client.Client, r *v1alpha1.Rollout, kind 
 	}
 	for i := range holds.Items {
 		h := &holds.Items[i]
-		if h.Spec.Target.Kind != kind.Kind || h.Spec.Target.Name != name || h.Spec.Original == nil {
+		if h.Spec.Target.Kind != kind.Kind || h.Spec.Target.Name != name {
 			continue
 		}
-		var original map[string]any
-		if json.Unmarshal(h.Spec.Original.Raw, &original) == nil {
+		if original, err := translate.Original(h); err == nil && original != nil {
 			return original
 		}
 	}

@@ -231,28 +231,24 @@ func (w *Writer) Delete(ctx context.Context, obj client.Object) error {
 		return nil
 	}
 	uid := obj.GetUID()
-	err := w.client.Delete(ctx, obj, client.Preconditions{UID: &uid}, client.PropagationPolicy("Background"))
-	if err != nil && !apierrors.IsNotFound(err) {
-		return w.lost(obj, fmt.Errorf("delete %s: %w", w.describe(obj), err))
-	}
-	return w.wrote(obj, uid)
+	return w.remove(ctx, obj, client.Preconditions{UID: &uid}, "Background")
 }
 
 // DeleteAlone removes exactly this object, and leaves what it controls where it is.
 func (w *Writer) DeleteAlone(ctx context.Context, obj client.Object) error {
 	uid := obj.GetUID()
-	err := w.client.Delete(ctx, obj, client.Preconditions{UID: &uid}, client.PropagationPolicy("Orphan"))
-	if err != nil && !apierrors.IsNotFound(err) {
-		return w.lost(obj, fmt.Errorf("delete %s: %w", w.describe(obj), err))
-	}
-	return w.wrote(obj, uid)
+	return w.remove(ctx, obj, client.Preconditions{UID: &uid}, "Orphan")
 }
 
 // DeleteUnchanged removes this object if nobody has written it since it was read. One that is gone already is as good.
 func (w *Writer) DeleteUnchanged(ctx context.Context, obj client.Object) error {
 	uid, version := obj.GetUID(), obj.GetResourceVersion()
-	err := w.client.Delete(ctx, obj, client.Preconditions{UID: &uid, ResourceVersion: &version}, client.PropagationPolicy("Background"))
-	if err != nil && !apierrors.IsNotFound(err) {
+	return w.remove(ctx, obj, client.Preconditions{UID: &uid, ResourceVersion: &version}, "Background")
+}
+
+func (w *Writer) remove(ctx context.Context, obj client.Object, only client.Preconditions, dependents client.PropagationPolicy) error {
+	uid := obj.GetUID()
+	if err := w.client.Delete(ctx, obj, only, dependents); err != nil && !apierrors.IsNotFound(err) {
 		return w.lost(obj, fmt.Errorf("delete %s: %w", w.describe(obj), err))
 	}
 	return w.wrote(obj, uid)
