@@ -130,12 +130,7 @@ func TestFaultA5StableSetTaken(t *testing.T) {
 	t.Parallel()
 	for name, take := range map[string]func(c *cluster, rs *unstructured.Unstructured){
 		"deleted": func(c *cluster, rs *unstructured.Unstructured) { c.delete(rs) },
-		"edited": func(c *cluster, rs *unstructured.Unstructured) {
-			containers, _, _ := unstructured.NestedSlice(rs.Object, "spec", "template", "spec", "containers")
-			containers[0].(map[string]any)["image"] = "evil:1"
-			_ = unstructured.SetNestedSlice(rs.Object, containers, "spec", "template", "spec", "containers")
-			c.update(rs)
-		},
+		"edited":  putEvil,
 	} {
 		for _, policy := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, policy %v", name, policy), func(t *testing.T) {
@@ -170,6 +165,14 @@ func TestFaultA5StableSetTaken(t *testing.T) {
 	}
 }
 
+// putEvil edits the pod template of a ReplicaSet, as kubectl set image does.
+func putEvil(c *cluster, rs *unstructured.Unstructured) {
+	containers, _, _ := unstructured.NestedSlice(rs.Object, "spec", "template", "spec", "containers")
+	containers[0].(map[string]any)["image"] = "evil:1"
+	_ = unstructured.SetNestedSlice(rs.Object, containers, "spec", "template", "spec", "containers")
+	c.update(rs)
+}
+
 func (c *cluster) named(set string) *unstructured.Unstructured {
 	c.t.Helper()
 	rs := untyped(deployment.ReplicaSetKind)
@@ -200,5 +203,41 @@ func TestFaultA5ScaledUpFromZero(t *testing.T) {
 	c.settle()
 	if rel := c.release("shop-1"); rel == nil || c.asked()["shop:v1"] != 4 {
 		t.Errorf("release %v, pods %v; %s", rel, c.asked(), c.tells())
+	}
+}
+
+// TestFaultA5KilledAtEveryWrite: the controller is killed after each write that follows an edit of the stable ReplicaSet, up
+// to the end of the abort; between its removal and the making of the new one, too.
+func TestFaultA5KilledAtEveryWrite(t *testing.T) {
+	t.Parallel()
+	for n := 1; ; n++ {
+		c, hit := newCluster(t, team(canary(50))...), ""
+		c.policy = false
+		c.settle()
+		c.setImage("shop:v2")
+		c.settle()
+		putEvil(c, c.named(c.setOf("shop:v1")))
+		c.writes = nil
+		c.failure = func(i int, write string) (error, bool) {
+			if i != n {
+				return nil, false
+			}
+			hit = write
+			c.restart()
+			return errLost, true
+		}
+		play(c, v1alpha1.VerbAbort)
+		what := fmt.Sprintf("killed after write %d (%s)", n, hit)
+		if got := c.release("shop-1").Status.Phase; got != v1alpha1.ReleaseAborted {
+			t.Errorf("%s: the release should be Aborted: %s", what, c.tells())
+		}
+		c.expectPods(what, map[string]int{"shop:v1": 4})
+		c.expectNothingLeft(what)
+		if hit == "" || t.Failed() {
+			if n < 5 {
+				t.Errorf("only %d writes were cut short", n-1)
+			}
+			return
+		}
 	}
 }
