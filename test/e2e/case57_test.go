@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
@@ -17,7 +15,6 @@ func TestCase5Pods(t *testing.T) {
 	w := newWorld(t)
 	front := w.objects(`{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: front}, spec: {ingressClassName: nginx, rules: [{host: canary.demo, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: shop, port: {number: 80}}}}]}}]}}`)
 	objects := w.example("5-split/shop.yaml", "5-split/rollout.yaml")
-	servesOn(only(objects, "Deployment"), "3s")
 	w.start(append(objects, front...)...)
 	before, load := w.team(), w.load()
 	w.journal.count()
@@ -40,14 +37,6 @@ func TestCase5Pods(t *testing.T) {
 		t.Errorf("there were only %d ready pods at a time, want 10 throughout", least)
 	}
 	noneFailed(t, load.end())
-}
-
-// servesOn has pods answer for so long after SIGTERM. Without a layer nothing drains the old pods but they themselves, and the
-// EndpointSlice controller, which waits for a second where its cache is behind, may take longer than they serve by default.
-func servesOn(d *unstructured.Unstructured, delay string) {
-	containers, _, _ := unstructured.NestedSlice(d.Object, "spec", "template", "spec", "containers")
-	containers[0].(map[string]any)["env"] = []any{map[string]any{"name": "TERMINATION_DELAY", "value": delay}}
-	set(d, containers, "spec", "template", "spec", "containers")
 }
 
 func readyPods(w *world) (blue, green int) {

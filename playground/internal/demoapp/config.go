@@ -43,8 +43,9 @@ const (
 	defaultPort   = 8080
 	defaultColour = "blue"
 
-	// The original waits 10 seconds, for gateways that are slow to follow endpoints.
-	defaultTerminationDelay = time.Second
+	// Longer than the EndpointSlice controller's first back-off of 1s, so that no gateway sends a request to a pod that
+	// no longer serves. The original waits 10 seconds.
+	defaultTerminationDelay = 3 * time.Second
 )
 
 // Parse reads the behaviour from an image tag and the container's environment; the

@@ -15,7 +15,7 @@
 //	any other      as /color, so that routes by path can be tried
 //
 // The environment changes what the tag says: COLOR, ERROR_RATE (percent), LATENCY,
-// START_DELAY, CRASH_AFTER, EXIT_CODE, PORT (8080), TERMINATION_DELAY (1s).
+// START_DELAY, CRASH_AFTER, EXIT_CODE, PORT (8080), TERMINATION_DELAY (3s).
 //
 // Every answer carries X-Version (the tag) and X-Pod.
 package demoapp

@@ -29,7 +29,7 @@ func ask(h http.Handler, method, path, body string) *httptest.ResponseRecorder {
 }
 
 func TestParse(t *testing.T) {
-	base := Config{Colour: "blue", Port: 8080, ExitCode: 1, TerminationDelay: time.Second}
+	base := Config{Colour: "blue", Port: 8080, ExitCode: 1, TerminationDelay: 3 * time.Second}
 	with := func(change func(*Config)) Config {
 		c := base
 		change(&c)
