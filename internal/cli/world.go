@@ -85,7 +85,7 @@ func (w *surroundings) note(format string, a ...any) {
 // checkStrategy refuses a workload that asks that two of its revisions never run at once.
 func (w *surroundings) checkStrategy(d *appsv1.Deployment) {
 	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
-		w.refuse("spec.workload: %s", translate.TwoAtOnce(d.Name))
+		w.refuse("spec.workload: %s", preflight.TwoAtOnce(d.Name))
 	}
 }
 

@@ -32,6 +32,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/kube/bound/boundtest"
+	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -154,7 +155,7 @@ func (c *cluster) clock() time.Time { return c.now }
 func condense(t *testing.T, o client.Object) {
 	t.Helper()
 	if u, ok := o.(*unstructured.Unstructured); ok && (u.GetKind() == "Deployment" || u.GetKind() == "ReplicaSet") {
-		if _, err := deployment.Condense(u); err != nil {
+		if _, err := workload.Condense(u); err != nil {
 			t.Error(err)
 		}
 	}
@@ -500,7 +501,7 @@ func (c *cluster) runDeployments() bool {
 func (c *cluster) runDeployment(d *unstructured.Unstructured) bool {
 	c.t.Helper()
 	moved := c.setStatus(d, map[string]any{"observedGeneration": d.GetGeneration()})
-	wanted, owned := deployment.TemplateOf(d).Hash, []*unstructured.Unstructured{}
+	wanted, owned := workload.TemplateOf(d).Hash, []*unstructured.Unstructured{}
 	var current *unstructured.Unstructured
 	for _, rs := range c.sets() {
 		if metav1.GetControllerOf(&rs) == nil && len(rs.GetOwnerReferences()) > 0 {
@@ -508,9 +509,9 @@ func (c *cluster) runDeployment(d *unstructured.Unstructured) bool {
 			c.update(&rs)
 			moved = true
 		}
-		if deployment.OwnedBy(&rs, d.GetUID()) {
+		if workload.OwnedBy(&rs, d.GetUID()) {
 			owned = append(owned, &rs)
-			if deployment.TemplateOf(&rs).Hash == wanted && !deployment.TemplateOf(&rs).Former {
+			if workload.TemplateOf(&rs).Hash == wanted && !workload.TemplateOf(&rs).Former {
 				current = &rs
 			}
 		}
@@ -522,7 +523,7 @@ func (c *cluster) runDeployment(d *unstructured.Unstructured) bool {
 		yes := true
 		current = deployment.Next(d, metav1.OwnerReference{
 			APIVersion: "apps/v1", Kind: "Deployment", Name: d.GetName(), UID: d.GetUID(), Controller: &yes,
-		}, nil, deployment.Short(wanted, 0), 0)
+		}, nil, workload.Short(wanted, 0), 0)
 		current.SetName(current.GetName() + "k")
 		labels := current.GetLabels()
 		labels[v1alpha1.LabelPodTemplateHash] += "k"
@@ -600,7 +601,7 @@ func (c *cluster) runReplicaSets() bool {
 	for _, rs := range c.sets() {
 		n := int64(deployment.Replicas(&rs))
 		status := map[string]any{"replicas": n, "observedGeneration": rs.GetGeneration()}
-		if images := deployment.TemplateOf(&rs).Images; n > 0 && (len(images) == 0 || images[0].Image != broken) {
+		if images := workload.TemplateOf(&rs).Images; n > 0 && (len(images) == 0 || images[0].Image != broken) {
 			status["availableReplicas"], status["readyReplicas"] = n, n
 		}
 		moved = c.setStatus(&rs, status) || moved
@@ -672,7 +673,7 @@ func (c *cluster) sliceOf(s *corev1.Service) bool {
 func (c *cluster) setOf(image string) string {
 	c.t.Helper()
 	for _, rs := range c.sets() {
-		if images := deployment.TemplateOf(&rs).Images; len(images) > 0 && images[0].Image == image {
+		if images := workload.TemplateOf(&rs).Images; len(images) > 0 && images[0].Image == image {
 			return rs.GetName()
 		}
 	}
@@ -758,10 +759,10 @@ func (c *cluster) all() []client.Object {
 // The team's objects of most tests.
 
 func team(objects ...client.Object) []client.Object {
-	return append([]client.Object{workload("shop:v1"), ownSet("shop:v1", 4), webService(), webIngress()}, objects...)
+	return append([]client.Object{shopDeployment("shop:v1"), ownSet("shop:v1", 4), webService(), webIngress()}, objects...)
 }
 
-func workload(image string) *unstructured.Unstructured {
+func shopDeployment(image string) *unstructured.Unstructured {
 	d := untyped(deployment.Kind)
 	d.SetNamespace(namespace)
 	d.SetName(shop)
@@ -781,8 +782,8 @@ func workload(image string) *unstructured.Unstructured {
 
 // ownSet is the ReplicaSet that the Deployment controller has made of a revision.
 func ownSet(image string, replicas int) *unstructured.Unstructured {
-	d := workload(image)
-	rs := deployment.Next(d, deployment.Owner(d), nil, deployment.Short(deployment.TemplateOf(d).Hash, 0), replicas)
+	d := shopDeployment(image)
+	rs := deployment.Next(d, deployment.Owner(d), nil, workload.Short(workload.TemplateOf(d).Hash, 0), replicas)
 	rs.SetUID(types.UID("set-" + image))
 	rs.SetAnnotations(map[string]string{"deployment.kubernetes.io/revision": "1"})
 	labels := rs.GetLabels()

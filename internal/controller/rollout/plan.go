@@ -113,7 +113,7 @@ func (w *world) follows() string {
 		To        string
 		Plan      v1alpha1.ReleasePlan
 		Selectors map[string]map[string]string
-	}{w.template.Hash, w.plan, selectors})
+	}{w.seen.Template.Hash, w.plan, selectors})
 }
 
 // fingerprint is the same for what is written the same, and for nothing else.

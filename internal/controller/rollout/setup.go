@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -27,8 +28,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/registry"
 	"github.com/sluice-dev/sluice/internal/translate"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // The indexes over the cache.
@@ -37,7 +39,7 @@ const (
 	indexRollout = "rollout"
 	// indexOwner finds what an object controls by that object's UID.
 	indexOwner = "owner"
-	// indexKeeper finds ReplicaSets by the UID of the Rollout that keeps them.
+	// indexKeeper finds parts by the UID of the Rollout that keeps them.
 	indexKeeper = "keeper"
 	// indexService finds EndpointSlices by their Service.
 	indexService = "service"
@@ -71,7 +73,6 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 	r.woken = make(chan event.GenericEvent)
 	r.init()
 	m := &mapper{reader: mgr.GetClient(), looks: &r.looks, fronts: r.fronts}
-	deploy, sets := untyped(deployment.Kind), untyped(deployment.ReplicaSetKind)
 	sources := []source.Source{
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Rollout{}, &handler.EnqueueRequestForObject{}),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Release{}, by(m.ofRelease, 0)),
@@ -82,12 +83,16 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.ReleaseWindow{}, by(m.ofWindow, 0)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Decision{}, by(ofDecision, urgent)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Decision{}, ofAnswered()),
-		source.Kind[client.Object](mgr.GetCache(), deploy, by(m.ofWorkload, 0)),
-		source.Kind[client.Object](mgr.GetCache(), sets, by(m.ofReplicaSet, 0)),
 		source.Kind[client.Object](mgr.GetCache(), &corev1.Service{}, by(m.ofService, 0)),
 		source.Kind[client.Object](mgr.GetCache(), &discoveryv1.EndpointSlice{}, by(m.ofEndpoints, 0)),
 		source.Channel(changed, &handler.EnqueueRequestForObject{}),
 		source.Channel(r.woken, &handler.EnqueueRequestForObject{}),
+	}
+	for _, driver := range registry.Workloads {
+		kinds := driver.Kinds()
+		sources = append(sources,
+			source.Kind[client.Object](mgr.GetCache(), untyped(kinds.Workload), by(m.ofWorkload, 0)),
+			source.Kind[client.Object](mgr.GetCache(), untyped(kinds.Part), by(m.ofPart, 0)))
 	}
 	for _, s := range sources {
 		if err := c.Watch(s); err != nil {
@@ -121,15 +126,16 @@ func watcher(mgr manager.Manager, c controller.Controller, m *mapper) func(schem
 
 // Cache is what the manager's cache keeps of each kind.
 func Cache() cache.Options {
-	return cache.Options{
-		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject: map[client.Object]cache.ByObject{
-			untyped(deployment.Kind):           {Transform: deployment.Condense},
-			untyped(deployment.ReplicaSetKind): {Transform: deployment.Condense},
-			&discoveryv1.EndpointSlice{}:       {Transform: condenseEndpoints},
-			&v1alpha1.Release{}:                {Transform: condenseRelease},
-		},
+	kept := map[client.Object]cache.ByObject{
+		&discoveryv1.EndpointSlice{}: {Transform: condenseEndpoints},
+		&v1alpha1.Release{}:          {Transform: condenseRelease},
 	}
+	for _, driver := range registry.Workloads {
+		kinds := driver.Kinds()
+		kept[untyped(kinds.Workload)] = cache.ByObject{Transform: workload.Condense}
+		kept[untyped(kinds.Part)] = cache.ByObject{Transform: workload.Condense}
+	}
+	return cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: kept}
 }
 
 // condenseRelease leaves the templates of a release that has ended out: it measures nothing any more, and its record may be
@@ -173,24 +179,22 @@ func index(ctx context.Context, ix client.FieldIndexer) error {
 		}
 		return nil
 	}
-	for _, err := range []error{
+	errs := []error{
 		add(&v1alpha1.Release{}, indexRollout, byLabel),
 		add(&v1alpha1.Hold{}, indexRollout, byLabel),
 		add(&v1alpha1.AnalysisRun{}, indexRollout, byLabel),
 		add(&v1alpha1.Decision{}, indexRollout, func(o client.Object) []string { return one(keyOfDecision(o.(*v1alpha1.Decision))) }),
-		add(&v1alpha1.Rollout{}, indexWorkload, func(o client.Object) []string { return one(o.(*v1alpha1.Rollout).Spec.Workload.Name) }),
+		add(&v1alpha1.Rollout{}, indexWorkload, func(o client.Object) []string { return one(workloadKey(o.(*v1alpha1.Rollout).Spec.Workload)) }),
 		add(&v1alpha1.Rollout{}, indexTraffic, namesOfTraffic),
 		add(&v1alpha1.Hold{}, indexTarget, func(o client.Object) []string { return one(targetKey(o.(*v1alpha1.Hold).Spec.Target)) }),
-		add(untyped(deployment.Kind), indexRollout, byLabel),
-		add(untyped(deployment.ReplicaSetKind), indexOwner, byOwner),
-		add(untyped(deployment.ReplicaSetKind), indexKeeper, byKeeper),
 		add(&discoveryv1.EndpointSlice{}, indexService, func(o client.Object) []string { return one(o.GetLabels()[discoveryv1.LabelServiceName]) }),
-	} {
-		if err != nil {
-			return err
-		}
 	}
-	return nil
+	for _, driver := range registry.Workloads {
+		kinds := driver.Kinds()
+		errs = append(errs, add(untyped(kinds.Workload), indexRollout, byLabel),
+			add(untyped(kinds.Part), indexOwner, byOwner), add(untyped(kinds.Part), indexKeeper, byKeeper))
+	}
+	return errors.Join(errs...)
 }
 
 func byLabel(o client.Object) []string { return one(o.GetLabels()[v1alpha1.LabelRollout]) }
@@ -210,6 +214,9 @@ func namesOfTraffic(o client.Object) []string {
 	}
 	return out
 }
+
+// workloadKey is a workload in an index.
+func workloadKey(w v1alpha1.WorkloadReference) string { return w.Kind + "/" + w.Name }
 
 func targetKey(t v1alpha1.HoldTarget) string { return t.Kind + "/" + t.Name }
 
@@ -315,16 +322,16 @@ func ofHold(_ context.Context, o client.Object) []string {
 func label(_ context.Context, o client.Object) []string { return byLabel(o) }
 
 func (m *mapper) ofWorkload(ctx context.Context, o client.Object) []string {
-	return append(byLabel(o), m.rollouts(ctx, o.GetNamespace(), indexWorkload, o.GetName())...)
+	return append(byLabel(o), m.rollouts(ctx, o.GetNamespace(), indexWorkload, o.GetObjectKind().GroupVersionKind().Kind+"/"+o.GetName())...)
 }
 
-func (m *mapper) ofReplicaSet(ctx context.Context, o client.Object) []string {
+func (m *mapper) ofPart(ctx context.Context, o client.Object) []string {
 	c := metav1.GetControllerOf(o)
 	switch {
 	case c == nil:
 		return keepers(o)
-	case c.Kind == deployment.Kind.Kind:
-		return m.rollouts(ctx, o.GetNamespace(), indexWorkload, c.Name)
+	case c.Kind != "Release":
+		return m.rollouts(ctx, o.GetNamespace(), indexWorkload, c.Kind+"/"+c.Name)
 	}
 	return one(rolloutOf(c.Name)) // A release's.
 }
