@@ -23,6 +23,9 @@ type Driver interface {
 	Parts(World) []Part
 	// Read says what there is.
 	Read(World) Seen
+	// Place is where the part of a new revision of World's Object would be: the mark that its pods would bear, and its
+	// name. Another salt gives another place, for the case that one is taken.
+	Place(w World, hash string, salt int) (mark string, at Ref)
 	// Do says what an action comes to: one of release's, or one of those below. The error is ErrNoTemplate where the pod
 	// template that the action needs is kept nowhere.
 	Do(World, Action) (Doing, error)

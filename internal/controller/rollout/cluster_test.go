@@ -32,6 +32,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/kube/bound/boundtest"
+	"github.com/sluice-dev/sluice/internal/registry"
 	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
@@ -60,15 +61,26 @@ type cluster struct {
 	// failure, when set, is asked before each write of the Reconciler, with its number from 1: an error is the write's
 	// answer; with commit the write is done nevertheless.
 	failure func(n int, write string) (err error, commit bool)
-	made    int
-	words   int
+	// drivers of the Reconciler, kinds of the first one, and what the controller of these workloads does.
+	drivers     []workload.Driver
+	kinds       workload.Kinds
+	runWorkload func(*unstructured.Unstructured) bool
+	made        int
+	words       int
 	// portOf is the image whose pods alone have the Service's port; empty for all.
 	portOf string
 }
 
 func newCluster(t *testing.T, objects ...client.Object) *cluster {
 	t.Helper()
-	c := &cluster{t: t, now: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), policy: true}
+	return newClusterOf(t, registry.Workloads, objects...)
+}
+
+// newClusterOf is a cluster with these drivers. Its workload is of the first one's kind.
+func newClusterOf(t *testing.T, drivers []workload.Driver, objects ...client.Object) *cluster {
+	t.Helper()
+	c := &cluster{t: t, now: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), policy: true, drivers: drivers}
+	c.kinds, c.runWorkload = drivers[0].Kinds(), c.runDeployment
 	scheme := runtime.NewScheme()
 	// Not all kinds that there are: the store looks each of them up whenever it is made.
 	for _, add := range []func(*runtime.Scheme) error{
@@ -80,8 +92,17 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 	}
 	scheme.AddKnownTypeWithName(routeKind, &unstructured.Unstructured{})
 	scheme.AddKnownTypeWithName(routeKind.GroupVersion().WithKind("HTTPRouteList"), &unstructured.UnstructuredList{})
-	b := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.Rollout{}, &v1alpha1.Release{}, &v1alpha1.Decision{})
-	if err := index(t.Context(), indexer{b}); err != nil {
+	for _, d := range drivers {
+		for _, kind := range []schema.GroupVersionKind{d.Kinds().Workload, d.Kinds().Part} {
+			if !scheme.Recognizes(kind) {
+				scheme.AddKnownTypeWithName(kind, &unstructured.Unstructured{})
+				scheme.AddKnownTypeWithName(kind.GroupVersion().WithKind(kind.Kind+"List"), &unstructured.UnstructuredList{})
+			}
+		}
+	}
+	b := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.Rollout{}, &v1alpha1.Release{}, &v1alpha1.Decision{},
+		untyped(drivers[0].Kinds().Workload), untyped(drivers[0].Kinds().Part))
+	if err := index(t.Context(), indexer{b}, drivers); err != nil {
 		t.Fatal(err)
 	}
 	c.store = b.Build()
@@ -145,6 +166,7 @@ func (c *cluster) restart() {
 		Kube:   kube.New(cached, c.store, c.clock),
 		Events: c.events, Now: c.clock, Calendar: c.clock,
 		PolicyInForce: func() bool { return c.policy },
+		Workloads:     c.drivers,
 		Watch:         func(schema.GroupVersionKind) error { return nil },
 	}
 }
@@ -154,7 +176,7 @@ func (c *cluster) clock() time.Time { return c.now }
 // condense does what the cache does.
 func condense(t *testing.T, o client.Object) {
 	t.Helper()
-	if u, ok := o.(*unstructured.Unstructured); ok && (u.GetKind() == "Deployment" || u.GetKind() == "ReplicaSet") {
+	if u, ok := o.(*unstructured.Unstructured); ok && u.GroupVersionKind() != routeKind {
 		if _, err := workload.Condense(u); err != nil {
 			t.Error(err)
 		}
@@ -297,7 +319,7 @@ func (c *cluster) get(o client.Object, name string) bool {
 
 func (c *cluster) deployment() *unstructured.Unstructured {
 	c.t.Helper()
-	d := untyped(deployment.Kind)
+	d := untyped(c.kinds.Workload)
 	if !c.get(d, shop) {
 		return nil
 	}
@@ -449,7 +471,7 @@ func (c *cluster) settle() {
 func (c *cluster) kubernetes() bool {
 	c.t.Helper()
 	moved := false
-	for _, step := range []func() bool{c.collectGarbage, c.runDeployments, c.runReplicaSets, c.runEndpoints, c.runAnalyses} {
+	for _, step := range []func() bool{c.collectGarbage, c.runWorkloads, c.runReplicaSets, c.runEndpoints, c.runAnalyses} {
 		moved = step() || moved
 	}
 	return moved
@@ -476,24 +498,24 @@ func (c *cluster) runAnalyses() bool {
 func (c *cluster) sets() []unstructured.Unstructured {
 	c.t.Helper()
 	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(deployment.ReplicaSetKind)
+	list.SetGroupVersionKind(c.kinds.Part)
 	if err := c.store.List(c.t.Context(), list); err != nil {
 		c.t.Fatal(err)
 	}
 	return list.Items
 }
 
-// runDeployments is the Deployment controller: rolling updates are done at once, since they are not what is tested.
-func (c *cluster) runDeployments() bool {
+// runWorkloads is the Deployment controller: rolling updates are done at once, since they are not what is tested.
+func (c *cluster) runWorkloads() bool {
 	c.t.Helper()
 	moved := false
 	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(deployment.Kind)
+	list.SetGroupVersionKind(c.kinds.Workload)
 	if err := c.store.List(c.t.Context(), list); err != nil {
 		c.t.Fatal(err)
 	}
 	for i := range list.Items {
-		moved = c.runDeployment(&list.Items[i]) || moved
+		moved = c.runWorkload(&list.Items[i]) || moved
 	}
 	return moved
 }
@@ -686,6 +708,7 @@ func (c *cluster) pods(selector map[string]string) []string {
 	var out []string
 	for _, rs := range c.sets() {
 		labels, _, _ := unstructured.NestedStringMap(rs.Object, "spec", "template", "metadata", "labels")
+		labels[c.kinds.Mark] = rs.GetLabels()[c.kinds.Mark]
 		matches := true
 		for k, v := range selector {
 			matches = matches && labels[k] == v
@@ -746,7 +769,7 @@ func (c *cluster) all() []client.Object {
 		out = append(out, &rs)
 	}
 	deployments := &unstructured.UnstructuredList{}
-	deployments.SetGroupVersionKind(deployment.Kind)
+	deployments.SetGroupVersionKind(c.kinds.Workload)
 	if err := c.store.List(c.t.Context(), deployments); err != nil {
 		c.t.Fatal(err)
 	}

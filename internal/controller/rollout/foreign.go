@@ -26,7 +26,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/workload"
 )
 
-// This file sees what nobody can prevent: whoever may edit pods and ReplicaSets can have pods serve that no release
+// This file sees what nobody can prevent: whoever may edit pods and what makes them can have pods serve that no release
 // brought. Pods are in no cache. They are read when the endpoints of the workload's Services have changed, and not more
 // often than lookEvery; with a release under way every recheck, for the routes too.
 
@@ -167,7 +167,7 @@ func (r *Reconciler) serving(ctx context.Context, w *world) (map[string]bool, st
 	return pods, strings.Join(versions, " ")
 }
 
-// foreignPods finds serving pods that no ReplicaSet of the released revision or of the running release controls, by UID,
+// foreignPods finds serving pods that no part of the released revision or of the running release controls, by UID,
 // and those whose images somebody has changed since they were made.
 func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[string]bool) (reason, says string) {
 	released := map[types.UID]workload.Template{}
@@ -192,7 +192,7 @@ func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[stri
 				continue
 			}
 			seen[p.UID] = true
-			switch whose, ours := ownerOfPod(p, released); {
+			switch whose, ours := ownerOfPod(p, released, w.driver.Kinds().Part.Kind); {
 			case !ours:
 				foreign = append(foreign, whose)
 			case edited(p, released[metav1.GetControllerOf(p).UID]):
@@ -205,17 +205,17 @@ func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[stri
 		return v1alpha1.ReasonForeignPods, fmt.Sprintf("requests go to pods that no release of this Rollout brought: %s; take the Service's labels off them, or delete them",
 			strings.Join(preflight.FirstOf(sorted(foreign), toldOf), ", "))
 	case len(changed) > 0:
-		return v1alpha1.ReasonImageChanged, fmt.Sprintf("requests go to pods whose images are not those of their ReplicaSet: %s; somebody has changed them, or made them by hand with its labels: delete them, and their ReplicaSet makes them anew",
-			strings.Join(preflight.FirstOf(sorted(changed), toldOf), ", "))
+		return v1alpha1.ReasonImageChanged, fmt.Sprintf("requests go to pods whose images are not those of their %[2]s: %[1]s; somebody has changed them, or made them by hand with its labels: delete them, and their %[2]s makes them anew",
+			strings.Join(preflight.FirstOf(sorted(changed), toldOf), ", "), w.driver.Kinds().Part.Kind)
 	}
 	return "", ""
 }
 
-// ownerOfPod says whether one of the released ReplicaSets controls a pod, and otherwise which pod it is, of whom.
-func ownerOfPod(p *corev1.Pod, released map[types.UID]workload.Template) (whose string, ours bool) {
+// ownerOfPod says whether one of the released parts controls a pod, and otherwise which pod it is, of whom.
+func ownerOfPod(p *corev1.Pod, released map[types.UID]workload.Template, part string) (whose string, ours bool) {
 	owner := metav1.GetControllerOf(p)
 	if owner == nil {
-		return fmt.Sprintf("pod %s (%s, of no ReplicaSet)", p.Name, imagesOf(p)), false
+		return fmt.Sprintf("pod %s (%s, of no %s)", p.Name, imagesOf(p), part), false
 	}
 	_, ours = released[owner.UID]
 	return fmt.Sprintf("pod %s (%s, of %s %s)", p.Name, imagesOf(p), owner.Kind, owner.Name), ours
@@ -227,7 +227,7 @@ func sorted(list []string) []string {
 }
 
 // edited says whether a pod runs other images than its template says: somebody has changed them since it was made, or has
-// made it himself and had the ReplicaSet adopt it by its labels. What an admission webhook rewrites in the create, as to name
+// made it himself and had the part adopt it by its labels. What an admission webhook rewrites in the create, as to name
 // a mirror or a digest, is the same image.
 func edited(p *corev1.Pod, t workload.Template) bool {
 	for _, want := range t.Images {

@@ -11,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/workload"
 )
 
@@ -70,13 +69,13 @@ func (r *Reconciler) next(ctx context.Context, w *world) (v1alpha1.Revision, err
 		return rev, nil
 	}
 	for salt := range mostSalts {
-		short := workload.Short(rev.Hash, salt)
-		free, err := r.free(ctx, w, short)
+		mark, at := w.driver.Place(w.shown(), rev.Hash, salt)
+		free, err := r.free(ctx, w, mark, at)
 		if err != nil {
 			return rev, err
 		}
 		if free {
-			rev.PodTemplateHash = short
+			rev.PodTemplateHash = mark
 			return rev, nil
 		}
 	}
@@ -89,15 +88,15 @@ func (r *Reconciler) next(ctx context.Context, w *world) (v1alpha1.Revision, err
 const mostSalts = 100
 
 // free says whether no part has the mark, and none the name that goes with it.
-func (r *Reconciler) free(ctx context.Context, w *world, short string) (bool, error) {
-	if w.settled.PodTemplateHash == short ||
-		slices.ContainsFunc(w.seen.Parts, func(p workload.Part) bool { return p.Mark == short }) {
+func (r *Reconciler) free(ctx context.Context, w *world, mark string, at workload.Ref) (bool, error) {
+	if w.settled.PodTemplateHash == mark ||
+		slices.ContainsFunc(w.seen.Parts, func(p workload.Part) bool { return p.Mark == mark }) {
 		return false, nil
 	}
-	key := types.NamespacedName{Namespace: w.object.GetNamespace(), Name: naming.ReplicaSet(w.object.GetName(), short)}
-	err := r.Kube.Get(ctx, key, untyped(w.driver.Kinds().Part))
+	key := types.NamespacedName{Namespace: w.object.GetNamespace(), Name: at.Name}
+	err := r.Kube.Get(ctx, key, untyped(at.GroupVersionKind))
 	if err != nil && !apierrors.IsNotFound(err) {
-		return false, fmt.Errorf("read %s %s: %w", w.driver.Kinds().Part.Kind, key, err)
+		return false, fmt.Errorf("read %s %s: %w", at.Kind, key, err)
 	}
 	return err != nil, nil
 }

@@ -120,7 +120,7 @@ func (r *Reconciler) others(ctx context.Context, w *world, l *layer, running []*
 
 // backendsOf are the Services in front of another release's workload.
 func (r *Reconciler) backendsOf(ctx context.Context, rel *v1alpha1.Release) ([]traffic.Backend, error) {
-	driver := registry.Workload(rel.Spec.Plan.Workload.Kind)
+	driver := r.driver(rel.Spec.Plan.Workload.Kind)
 	d := untyped(driver.Kinds().Workload)
 	err := r.Kube.Get(ctx, types.NamespacedName{Namespace: rel.Namespace, Name: rel.Spec.Plan.Workload.Name}, d)
 	if apierrors.IsNotFound(err) {

@@ -133,7 +133,7 @@ func (r *Reconciler) standIn(ctx context.Context, key types.NamespacedName, now 
 }
 
 // forgetReplaced sees that a workload is another than the one that was taken over: it was deleted and made anew under
-// the same name. It does not bear our label, and the stable ReplicaSet went with its predecessor. To a release under
+// the same name. It does not bear our label, and the stable part went with its predecessor. To a release under
 // way its workload is gone; without one the new workload is taken over as it is.
 func (w *world) forgetReplaced() {
 	if w.object == nil || w.object.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name || w.seen.Stable != nil {
@@ -246,7 +246,7 @@ func (r *Reconciler) observeHolds(ctx context.Context, w *world) error {
 	return nil
 }
 
-// hashes are the labels that tell the pods of the two revisions apart. The record knows them even when a ReplicaSet is
+// hashes are the labels that tell the pods of the two revisions apart. The record knows them even when a part is
 // gone.
 func (w *world) hashes() (stable, canary string) {
 	stable, canary = workload.MarkOf(w.seen.Stable), workload.MarkOf(w.seen.Canary)

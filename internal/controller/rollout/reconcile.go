@@ -14,6 +14,8 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/registry"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // Reconciler looks after Rollouts and their Releases.
@@ -26,6 +28,8 @@ type Reconciler struct {
 	PolicyInForce func() bool
 	// RequestMetrics says whose metrics the builtins ask Prometheus for, as "ingress-nginx"; empty if nothing is known.
 	RequestMetrics string
+	// Workloads are the drivers of the kinds of workload; nil for registry.Workloads.
+	Workloads []workload.Driver
 	// Meter counts the requests that the gateway sends; nil if nothing is known of them.
 	Meter RequestMeter
 	// MayRunJobs says whether the controller has been let run Jobs in a namespace; nil for yes.
@@ -52,6 +56,9 @@ type Reconciler struct {
 
 func (r *Reconciler) init() {
 	r.once.Do(func() {
+		if r.Workloads == nil {
+			r.Workloads = registry.Workloads
+		}
 		r.waits, r.troubles, r.firstReady = newWaits(passing), newTroubles(), newSightings()
 		r.classes, r.shares, r.layersSeen, r.beginnings = newClasses(), newShares(), newLayersSeen(), newBeginnings()
 		r.fronts, r.still = newFronts(), newChanges()

@@ -66,7 +66,7 @@ func (r *Reconciler) rest(ctx context.Context, write *kube.Writer, w *world, sta
 	if err := r.reportOnce(ctx, write, w, record, phase, reason); err != nil {
 		return ctrl.Result{}, err
 	}
-	// What lasts a moment only is not told. What is told is looked at again when a ReplicaSet or an endpoint changes.
+	// What lasts a moment only is not told. What is told is looked at again when a part or an endpoint changes.
 	due := r.waits.due(w.rollout.UID)
 	if due.IsZero() || !again.IsZero() && again.Before(due) {
 		due = again

@@ -19,7 +19,7 @@ import (
 // of it so that one version's pods are selected and no others.
 
 // track is what tells one version's pods apart: their labels, and the hash that only they bear. The labels are nil where
-// the version has no ReplicaSet.
+// nothing runs the version.
 type track struct {
 	// mark is the label whose value is hash.
 	mark, hash string
@@ -164,7 +164,7 @@ func (s *service) selects(w *world) release.Selection {
 	return release.SelectsOther
 }
 
-// trackOf is the track of the version that a Service is to select. The record knows its hash when the ReplicaSet is gone.
+// trackOf is the track of the version that a Service is to select. The record knows its mark when its part is gone.
 func (w *world) trackOf(to release.Selection) track {
 	stable, canary := w.hashes()
 	t, hash := w.track(w.seen.Stable), stable
@@ -234,8 +234,8 @@ func (w *world) checkLeaving() string {
 		if !routed && len(w.services) > 0 {
 			continue // A Service of its own for one revision; no layer sends requests to it.
 		}
-		return fmt.Sprintf("the Service %q selects %s, which the stable pods bear and the new ones do not (%s): it would have no endpoint once the new revision is released; change spec.selector of the Service, or the labels in spec.template of the Deployment",
-			s.Name, labels.FormatLabels(s.Spec.Selector), labels.FormatLabels(w.seen.Template.Labels))
+		return fmt.Sprintf("the Service %q selects %s, which the stable pods bear and the new ones do not (%s): it would have no endpoint once the new revision is released; change spec.selector of the Service, or the labels in spec.template of the %s",
+			s.Name, labels.FormatLabels(s.Spec.Selector), labels.FormatLabels(w.seen.Template.Labels), w.kind())
 	}
 	return ""
 }

@@ -34,10 +34,10 @@ type service struct {
 	routed   bool
 	// pods and twinPods are the ready endpoints by pod, with the names of the Service's ports that lead there.
 	pods, twinPods map[string][]string
-	// ready endpoints by ReplicaSet name, foreign those of other workloads.
+	// ready endpoints by the name of the part, foreign those of other workloads.
 	ready     map[string]int
 	twinReady map[string]int
-	// portless are the ports that lead to some ready pods only, by ReplicaSet name.
+	// portless are the ports that lead to some ready pods only, by the name of the part.
 	portless map[string]string
 	// readySince is when the twin was first seen to have a ready endpoint.
 	readySince time.Time
@@ -197,7 +197,7 @@ func (r *Reconciler) endpoints(ctx context.Context, w *world, name string) (map[
 	return pods, nil
 }
 
-// countEndpoints counts a Service's ready endpoints by ReplicaSet, and names those that are of no ReplicaSet of ours. A
+// countEndpoints counts a Service's ready endpoints by part, and names those that are of no part of ours. A
 // pod counts only if the ports that requests are sent to lead to it.
 func (r *Reconciler) countEndpoints(w *world, s *service) {
 	asked := w.portsAsked(s)

@@ -60,7 +60,8 @@ const urgent = 100
 
 // Setup wires the Reconciler to a manager. Changed is a channel of names to look at again.
 func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-chan event.GenericEvent) error {
-	if err := index(ctx, mgr.GetFieldIndexer()); err != nil {
+	r.init()
+	if err := index(ctx, mgr.GetFieldIndexer(), r.Workloads); err != nil {
 		return err
 	}
 	c, err := controller.New("rollout", mgr, controller.Options{
@@ -71,7 +72,6 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 		return fmt.Errorf("make controller: %w", err)
 	}
 	r.woken = make(chan event.GenericEvent)
-	r.init()
 	m := &mapper{reader: mgr.GetClient(), looks: &r.looks, fronts: r.fronts}
 	sources := []source.Source{
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Rollout{}, &handler.EnqueueRequestForObject{}),
@@ -88,7 +88,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 		source.Channel(changed, &handler.EnqueueRequestForObject{}),
 		source.Channel(r.woken, &handler.EnqueueRequestForObject{}),
 	}
-	for _, driver := range registry.Workloads {
+	for _, driver := range r.Workloads {
 		kinds := driver.Kinds()
 		sources = append(sources,
 			source.Kind[client.Object](mgr.GetCache(), untyped(kinds.Workload), by(m.ofWorkload, 0)),
@@ -172,7 +172,7 @@ func condenseEndpoints(in any) (any, error) {
 	return s, nil
 }
 
-func index(ctx context.Context, ix client.FieldIndexer) error {
+func index(ctx context.Context, ix client.FieldIndexer, drivers []workload.Driver) error {
 	add := func(obj client.Object, name string, of func(client.Object) []string) error {
 		if err := ix.IndexField(ctx, obj, name, of); err != nil {
 			return fmt.Errorf("index %T by %s: %w", obj, name, err)
@@ -189,7 +189,7 @@ func index(ctx context.Context, ix client.FieldIndexer) error {
 		add(&v1alpha1.Hold{}, indexTarget, func(o client.Object) []string { return one(targetKey(o.(*v1alpha1.Hold).Spec.Target)) }),
 		add(&discoveryv1.EndpointSlice{}, indexService, func(o client.Object) []string { return one(o.GetLabels()[discoveryv1.LabelServiceName]) }),
 	}
-	for _, driver := range registry.Workloads {
+	for _, driver := range drivers {
 		kinds := driver.Kinds()
 		errs = append(errs, add(untyped(kinds.Workload), indexRollout, byLabel),
 			add(untyped(kinds.Part), indexOwner, byOwner), add(untyped(kinds.Part), indexKeeper, byKeeper))

@@ -201,8 +201,8 @@ func (w *world) servicesAtRest() (v1alpha1.RolloutPhase, release.Reason) {
 	for _, s := range w.lost {
 		return v1alpha1.RolloutDegraded, release.Reason{
 			Code: ReasonServiceLost, Who: "anyone who may change the Service or the workload",
-			Message: fmt.Sprintf("the Service %q selects %s, and no pod: the pods of Deployment %q bear %s; apply the Deployment that goes with it, or give the Service its former selector",
-				s.Name, labels.FormatLabels(s.Spec.Selector), w.object.GetName(), labels.FormatLabels(w.seen.Template.Labels)),
+			Message: fmt.Sprintf("the Service %[1]q selects %[2]s, and no pod: the pods of %[3]s %[4]q bear %[5]s; apply the %[3]s that goes with it, or give the Service its former selector",
+				s.Name, labels.FormatLabels(s.Spec.Selector), w.kind(), w.object.GetName(), labels.FormatLabels(w.seen.Template.Labels)),
 		}
 	}
 	for _, s := range w.services {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,6 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
-	"github.com/sluice-dev/sluice/internal/registry"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/workload"
 )
@@ -28,7 +28,7 @@ import (
 
 // observeWorkload reads the workload, and the parts that run its revisions' pods.
 func (r *Reconciler) observeWorkload(ctx context.Context, w *world) error {
-	w.driver = registry.Workload(w.rollout.Spec.Workload.Kind)
+	w.driver = r.driver(w.rollout.Spec.Workload.Kind)
 	kinds := w.driver.Kinds()
 	d := untyped(kinds.Workload)
 	key := types.NamespacedName{Namespace: w.rollout.Namespace, Name: w.rollout.Spec.Workload.Name}
@@ -59,6 +59,13 @@ func (r *Reconciler) observeWorkload(ctx context.Context, w *world) error {
 	w.look()
 	w.trouble = w.seen.Refusal
 	return nil
+}
+
+// driver is that of a kind of workload. The API server takes no other kinds; the first stands for what it has stored of
+// kinds that a newer Sluice knew.
+func (r *Reconciler) driver(kind string) workload.Driver {
+	i := slices.IndexFunc(r.Workloads, func(d workload.Driver) bool { return d.Kinds().Workload.Kind == kind })
+	return r.Workloads[max(i, 0)]
 }
 
 // parts lists those with this owner.
@@ -237,7 +244,7 @@ func (r *Reconciler) gone(ctx context.Context, write *kube.Writer, w *world) (bo
 // freeStrays takes our mark off workloads that bear a Rollout's name and are not its workload: copies of its manifest, or
 // what is left after a Rollout was removed by force. People cannot, since the admission policy keeps the mark where it is.
 func (r *Reconciler) freeStrays(ctx context.Context, write *kube.Writer, key types.NamespacedName, w *world) error {
-	for _, driver := range registry.Workloads {
+	for _, driver := range r.Workloads {
 		kind := driver.Kinds().Workload
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(kind)

@@ -24,6 +24,12 @@ func (Driver) Kinds() workload.Kinds {
 	return workload.Kinds{Workload: Kind, Part: ReplicaSetKind, Mark: v1alpha1.LabelPodTemplateHash}
 }
 
+// Place implements workload.Driver: the ReplicaSet is labelled and named as the Deployment controller would do it.
+func (Driver) Place(w workload.World, hash string, salt int) (mark string, at workload.Ref) {
+	mark = workload.Short(hash, salt)
+	return mark, workload.Ref{GroupVersionKind: ReplicaSetKind, Name: NameOf(w.Object, mark)}
+}
+
 // Parts are the ReplicaSets. Anybody may write a second owner, so of those that a Deployment has left behind only the
 // one with the released template counts.
 func (Driver) Parts(w workload.World) []workload.Part {
