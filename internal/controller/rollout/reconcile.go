@@ -41,6 +41,7 @@ type Reconciler struct {
 	// woken has Rollouts looked at again of which something has come in.
 	woken chan event.GenericEvent
 
+	queue      queueClasses
 	looks      looks
 	once       sync.Once
 	shares     *shares
@@ -97,7 +98,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return r.drive(ctx, write, w, rel)
 	}
-	return r.idle(ctx, write, w)
+	r.queue.note(key, resting)
+	result, err := r.idle(ctx, write, w)
+	result.Priority = new(int(r.queue.of(key)))
+	return result, err
 }
 
 // wakeUp has a Rollout looked at again.
