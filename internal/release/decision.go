@@ -56,8 +56,8 @@ type Unroute struct{ Layer string }
 // repeated.
 type HandOver struct{}
 
-// HoldWorkload pauses the workload: somebody has resumed it although its new revision is being released.
-type HoldWorkload struct{}
+// PauseWorkload pauses the workload: somebody has resumed it although its new revision is being released.
+type PauseWorkload struct{}
 
 // TakeBack takes from the workload what it must not have: the canary's ReplicaSet (an edit or a change of scale crossed
 // the hand-over), and those that it has made while it was resumed.
@@ -66,10 +66,10 @@ type TakeBack struct{}
 // RemoveLoose removes the ReplicaSets that were taken from the workload beside the canary's.
 type RemoveLoose struct{}
 
-// ReleaseHold lets the workload go: it is no longer kept paused.
-type ReleaseHold struct{}
+// ResumeWorkload ends the pause of the workload, so that it is what its template says.
+type ResumeWorkload struct{}
 
-// RevertTemplate writes the stable template back to the workload, and lets it go in the same write.
+// RevertTemplate writes the stable template back to the workload, and resumes it in the same write.
 type RevertTemplate struct{}
 
 // RemoveCanary removes the canary's ReplicaSet, which has no pods, also one in the workload's history.
@@ -78,7 +78,7 @@ type RemoveCanary struct{}
 // Analyse begins an analysis. Once begun it is not begun again.
 type Analyse struct{ ID AnalysisID }
 
-// ConcludeAnalysis has an analysis come to an end: what has no number of measurements of its own is measured no more.
+// ConcludeAnalysis has an analysis come to an end: metrics without a count stop being measured.
 type ConcludeAnalysis struct{ ID AnalysisID }
 
 func (SelectService) action()       {}
@@ -88,10 +88,10 @@ func (RemoveCanaryService) action() {}
 func (Route) action()               {}
 func (Unroute) action()             {}
 func (HandOver) action()            {}
-func (HoldWorkload) action()        {}
+func (PauseWorkload) action()       {}
 func (RemoveLoose) action()         {}
 func (TakeBack) action()            {}
-func (ReleaseHold) action()         {}
+func (ResumeWorkload) action()      {}
 func (RevertTemplate) action()      {}
 func (RemoveCanary) action()        {}
 func (Analyse) action()             {}

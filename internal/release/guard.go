@@ -13,7 +13,7 @@ import "fmt"
 //	S8   An abort never raises the canary, in weight or in pods (but for a Service that still leads to it).
 //	S11  A revision that the workload no longer names gets nothing more, and is never handed over.
 //	S14  The ready pods never fall below what the workload is to have; one disruption at a time.
-//	S21  The workload is let go only with a template that was released, unless the Rollout itself goes.
+//	S21  The workload is resumed only with a template that was released, unless the Rollout itself goes.
 //	S22  A release that has ended holds nothing of the team's.
 
 // Violation is a rule that an action would break.
@@ -83,15 +83,15 @@ func (g *guard) checkWorkload(a Action) {
 	switch a.(type) {
 	case HandOver:
 		g.checkHandOver()
-	case HoldWorkload:
+	case PauseWorkload:
 		g.must(w.Exists && !g.m.HandedOver && w.Desired != g.s.From, "S21", "a workload would be paused that runs what was released")
 	case TakeBack:
 		g.must((g.o.Canary.Adopted || w.Loose > 0) && w.Exists, "S14", "there is nothing to take back")
 	case RemoveLoose:
 		g.must(loosePodsIdle(g.o), "S1", "pods would go that the stable ones, of which %d of %d are ready, do not replace yet",
 			g.o.Stable.Ready, g.o.demand())
-	case ReleaseHold:
-		g.checkRelease()
+	case ResumeWorkload:
+		g.checkResume()
 	case RevertTemplate:
 		g.must(g.m.Phase == Aborting && w.Desired == g.s.To && g.o.Canary.Pods == 0, "S21",
 			"the template would be written back although it is not the released one, or new pods are left")
@@ -169,7 +169,7 @@ func (g *guard) checkSelect(a SelectService) {
 	case SelectsAll:
 		c := g.o.Canary
 		w := g.o.Workload
-		alone := c.Adopted && (!w.Exists || g.m.HandedOver && w.Settled || g.m.Phase == Aborting && !w.Held)
+		alone := c.Adopted && (!w.Exists || g.m.HandedOver && w.Alone || g.m.Phase == Aborting && !w.Held)
 		g.must(alone || c.Pods == 0 && c.Desired == 0, "S5", "Service %s would select both versions' pods (%d of them new)", sv.Name, c.Pods)
 		g.must(!keeps(g.o, g.m, sv), "S2", "Service %s would select no pod (%s)", sv.Name, sv.Own)
 	default:
@@ -179,7 +179,7 @@ func (g *guard) checkSelect(a SelectService) {
 
 func (g *guard) checkToCanary(sv *Service) {
 	c := g.o.Canary
-	after := g.m.HandedOver && c.Adopted && (c.Ready > 0 || g.o.Workload.Settled) // The old pods are ending, or gone.
+	after := g.m.HandedOver && c.Adopted && (c.Ready > 0 || g.o.Workload.Alone) // The old pods are ending, or gone.
 	instead := g.o.demand() > 0 && g.o.Stable.Ready == 0 && c.Ready > 0
 	g.must(sv.Selects == SelectsCanary || c.Ready >= g.o.demand() || after || instead, "S4",
 		"Service %s would select the new pods, of which %d of %d are ready", sv.Name, c.Ready, g.o.demand())
@@ -339,18 +339,18 @@ func (g *guard) checkHandOver() {
 	}
 }
 
-// checkRelease: S21.
-func (g *guard) checkRelease() {
+// checkResume: S21.
+func (g *guard) checkResume() {
 	w := g.o.Workload
 	switch g.m.Phase {
 	case Completing:
-		g.must(g.m.HandedOver && g.o.Canary.Adopted && w.Settled && w.Desired == g.s.To, "S21",
-			"the workload would be let go although it does not run the released revision alone")
+		g.must(g.m.HandedOver && g.o.Canary.Adopted && w.Alone && w.Desired == g.s.To, "S21",
+			"the workload would be resumed although it does not run the released revision alone")
 	case Aborting:
 		g.must(w.Desired == g.s.From || g.o.Removing || g.m.End == RolloutRemoved, "S21",
-			"the workload would be let go with a template that was not released")
+			"the workload would be resumed with a template that was not released")
 	default:
-		g.must(false, "S21", "the workload would be let go in the middle of a release")
+		g.must(false, "S21", "the workload would be resumed in the middle of a release")
 	}
 }
 

@@ -78,7 +78,7 @@ func drawObserved(t *rapid.T, s Spec) Observed {
 		Workload: Workload{
 			Exists:   rapid.IntRange(0, 9).Draw(t, "workload") > 0,
 			Desired:  rapid.SampledFrom([]string{"green", "green", "green", "green", "blue", "yellow"}).Draw(t, "desired"),
-			Replicas: rapid.IntRange(0, 5).Draw(t, "replicas"), Held: rapid.Bool().Draw(t, "held"), Settled: rapid.Bool().Draw(t, "settled"),
+			Replicas: rapid.IntRange(0, 5).Draw(t, "replicas"), Held: rapid.Bool().Draw(t, "held"), Alone: rapid.Bool().Draw(t, "alone"),
 		},
 		Stable: drawTrack(t, "stable"), Canary: drawTrack(t, "canary"),
 		PlanChanged: rapid.IntRange(0, 3).Draw(t, "planChanged") == 0,

@@ -89,35 +89,35 @@ func awaiting(code, who, format string, args ...any) Reason {
 }
 
 // until is a wait with an end of its own.
-func (t *turn) until(code, message, who string, since, end time.Time) Reason {
-	t.wake(end)
+func (p *pass) until(code, message, who string, since, end time.Time) Reason {
+	p.wake(end)
 	return Reason{Code: code, Message: message, Since: since, Until: end, Who: who}
 }
 
 // bounded fills in the progress deadline where a wait has no end of its own, and says whether it has passed.
-func (t *turn) bounded(r Reason) (_ Reason, passed bool) {
+func (p *pass) bounded(r Reason) (_ Reason, passed bool) {
 	if !r.Until.IsZero() {
 		return r, false
 	}
-	if t.o.Trouble != "" {
-		r.Code, r.Message, r.Who = ReasonTrouble, t.o.Trouble, "whoever can mend it"
+	if p.o.Trouble != "" {
+		r.Code, r.Message, r.Who = ReasonTrouble, p.o.Trouble, "whoever can mend it"
 	}
-	r.Since = t.clock()
-	r.Until = r.Since.Add(t.s.ProgressDeadline)
-	t.wake(r.Until)
-	t.wake(t.releaseDeadline())
-	return r, !t.now.Before(r.Until)
+	r.Since = p.clock()
+	r.Until = r.Since.Add(p.s.ProgressDeadline)
+	p.wake(r.Until)
+	p.wake(p.releaseDeadline())
+	return r, !p.now.Before(r.Until)
 }
 
 // clock is when the wait began that the progress deadline bounds. A drain is no such wait.
-func (t *turn) clock() time.Time {
-	if drained := t.m.DrainFrom.Add(t.drainDelay()); !t.m.DrainFrom.IsZero() && drained.After(t.m.StepStartedAt) {
+func (p *pass) clock() time.Time {
+	if drained := p.m.DrainFrom.Add(p.drainDelay()); !p.m.DrainFrom.IsZero() && drained.After(p.m.StepStartedAt) {
 		return drained
 	}
-	return t.m.StepStartedAt
+	return p.m.StepStartedAt
 }
 
-func (t *turn) releaseDeadline() time.Time { return t.m.StartedAt.Add(t.s.ReleaseDeadline) }
+func (p *pass) releaseDeadline() time.Time { return p.m.StartedAt.Add(p.s.ReleaseDeadline) }
 
 // problemOf adds a known cause to a sentence.
 func problemOf(p string) string {

@@ -86,7 +86,7 @@ func (w *world) deployment() {
 	default:
 		st.Desired, c.Desired = d.Replicas/2, d.Replicas-d.Replicas/2
 	}
-	d.Settled = c.Adopted && st.Pods == 0 && st.Desired == 0 && c.Ready >= d.Replicas
+	d.Alone = c.Adopted && st.Pods == 0 && st.Desired == 0 && c.Ready >= d.Replicas
 }
 
 // kubelet starts and ends pods. What it started in the last tick gets ready in this one.
@@ -155,7 +155,7 @@ func (w *world) carryOut(a Action) {
 		*l = Layer{Name: l.Name}
 	case HandOver:
 		w.o.Canary.Adopted = true
-	case HoldWorkload:
+	case PauseWorkload:
 		w.o.Workload.Held = true
 	case RemoveLoose:
 		w.o.Workload.Taken = 0
@@ -163,7 +163,7 @@ func (w *world) carryOut(a Action) {
 		w.o.Canary.Adopted = false
 		w.o.Workload.Taken += w.o.Workload.Loose
 		w.o.Workload.Loose = 0
-	case ReleaseHold:
+	case ResumeWorkload:
 		w.o.Workload.Held = false
 	case RevertTemplate:
 		w.o.Workload.Held, w.o.Workload.Desired = false, w.spec.From
@@ -227,16 +227,16 @@ func describeAction(a Action) string {
 		return a.Layer + ": give back"
 	case HandOver:
 		return "hand the new ReplicaSet over to the workload"
-	case HoldWorkload:
+	case PauseWorkload:
 		return "pause the workload again"
 	case RemoveLoose:
 		return "remove what the resumed workload has started"
 	case TakeBack:
 		return "take the new ReplicaSet back from the workload"
-	case ReleaseHold:
-		return "let the workload go"
+	case ResumeWorkload:
+		return "resume the workload"
 	case RevertTemplate:
-		return "write the stable template back, and let the workload go"
+		return "write the stable template back, and resume the workload"
 	case RemoveCanary:
 		return "remove the new ReplicaSet"
 	case Analyse:

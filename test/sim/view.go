@@ -175,7 +175,7 @@ func (w *World) observeWorkload(v *view, to Version) release.Workload {
 	rollout, managed := at[Rollout](&v.table, rolloutKey)
 	kept := !w.Policy && managed && !rollout.Removing
 	return release.Workload{
-		Exists: true, Desired: w.seen(d.Template).String(), Replicas: d.Replicas, Settled: v.runsAlone(to),
+		Exists: true, Desired: w.seen(d.Template).String(), Replicas: d.Replicas, Alone: v.runsAlone(to),
 		Held: d.Paused, Kept: kept,
 	}
 }

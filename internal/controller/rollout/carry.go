@@ -54,13 +54,13 @@ func (c *carrier) do(ctx context.Context, a release.Action) error {
 		return c.unroute(ctx, a.Layer)
 	case release.HandOver:
 		return c.handOver(ctx)
-	case release.HoldWorkload:
+	case release.PauseWorkload:
 		return c.r.holdAgain(ctx, c.write, c.w)
 	case release.TakeBack:
 		return c.takeBack(ctx)
 	case release.RemoveLoose:
 		return c.removeLoose(ctx)
-	case release.ReleaseHold:
+	case release.ResumeWorkload:
 		return c.r.letGo(ctx, c.write, c.w)
 	case release.RevertTemplate:
 		return c.r.revertTemplate(ctx, c.write, c.w)

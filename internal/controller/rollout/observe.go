@@ -328,7 +328,7 @@ func (w *world) observedWorkload(rel *v1alpha1.Release, o *release.Observed) {
 			o.Stable.Ready = 0 // No request reaches them.
 		}
 		o.Canary = deployment.ReadTrack(canary, w.deploy.GetUID())
-		o.Workload.Settled = o.Canary.Adopted && w.alone(canary)
+		o.Workload.Alone = o.Canary.Adopted && w.alone(canary)
 	}
 	if canary != nil && canary.GetDeletionTimestamp() != nil && deployment.Idle(canary) {
 		o.Canary = release.Track{} // Somebody's finalizer keeps it, which harms nobody.
