@@ -4,24 +4,14 @@ import "time"
 
 // The way back: requests to stable as fast as it can carry them, the new pods drained and ended, everything of
 // the team's given back, and the workload resumed where its template may run.
-var (
-	layeredAbort = []gate{
-		(*pass).takeBack, (*pass).keepServing, (*pass).servicesBack, (*pass).requestsBack, (*pass).routesBack,
-		(*pass).canaryDrained, (*pass).canaryGone, (*pass).putBack, (*pass).endHold,
-	}
-	splitAbort = []gate{(*pass).takeBack, (*pass).shrink, (*pass).canaryGone, (*pass).putBack, (*pass).endHold}
-)
 
+// abort leads a release back to the stable revision.
 func (p *pass) abort() (again bool) {
 	p.m.HandedOver = p.m.HandedOver && p.o.Canary.Adopted // until it is seen to be taken back
 	if c := p.o.Canary; !p.m.DrainFrom.IsZero() && (c.Pods > 0 || c.Desired > 0) && !p.canaryIdle() {
 		p.m.DrainFrom = time.Time{}
 	}
-	gates := layeredAbort
-	if p.split() {
-		gates = splitAbort
-	}
-	r := p.first(gates)
+	r := p.first(p.way.back)
 	if r.Code == "" {
 		return p.ended()
 	}

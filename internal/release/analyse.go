@@ -20,9 +20,9 @@ func (p *pass) measure() {
 }
 
 func (p *pass) begin(id AnalysisID) {
-	begun := p.analysis(id) != nil || slices.ContainsFunc(p.out.Actions, func(a Action) bool { return a == Action(Analyse{ID: id}) })
-	if !begun {
-		p.do(Analyse{ID: id})
+	analyse := Action(Analyse{ID: id})
+	if p.analysis(id) == nil && !slices.ContainsFunc(p.out.Actions, func(a Action) bool { return a == analyse }) {
+		p.do(analyse)
 	}
 }
 
@@ -107,7 +107,7 @@ func (p *pass) analysed() Reason {
 	}
 	a := p.analysis(p.stepAnalysis())
 	if a == nil {
-		return p.until(ReasonAnalysing, "the analysis of "+p.stepLabel()+" begins", byAnalysis, p.m.StepReachedAt, p.releaseDeadline())
+		return p.untilDeadline(ReasonAnalysing, "the analysis of "+p.stepLabel()+" begins", byAnalysis, p.m.StepReachedAt)
 	}
 	if a.Verdict == Good {
 		return Reason{}
@@ -115,7 +115,8 @@ func (p *pass) analysed() Reason {
 	if !a.Concluding {
 		p.do(ConcludeAnalysis{ID: a.ID})
 	}
-	return p.until(ReasonAnalysing, "the analysis of "+p.stepLabel()+" goes on"+problemOf(a.Message), byAnalysis, p.m.StepReachedAt, p.releaseDeadline())
+	return p.untilDeadline(ReasonAnalysing, "the analysis of "+p.stepLabel()+" goes on"+problemOf(a.Message), byAnalysis,
+		p.m.StepReachedAt)
 }
 
 // crosses says whether a word was spoken before the release was paused, by a person or to ask one: it is not an answer

@@ -7,13 +7,12 @@ import (
 	"time"
 )
 
-// This file has what people must say before a release goes on: approvals, and windows in which it may.
+// This file has what people must say before a release goes on: approvals.
 
-// Further codes of an Answer.
+// The codes of an Answer to what is said about an approval.
 const (
-	AnswerApproved   = "Approved"
-	AnswerRejected   = "Rejected"
-	AnswerOverridden = "Overridden"
+	AnswerApproved = "Approved"
+	AnswerRejected = "Rejected"
 
 	RefusedNoApprovalAsked   = "NoApprovalAsked"
 	RefusedStepMissing       = "StepMissing"
@@ -24,9 +23,6 @@ const (
 	RefusedAlreadyApproved   = "AlreadyApproved"
 	RefusedApprovalExpired   = "ApprovalExpired"
 	RefusedApprovalNeeded    = "ApprovalNeeded"
-	RefusedAlreadyOverridden = "AlreadyOverridden"
-	RefusedWindowShut        = "WindowShut"
-	RefusedNothingShut       = "NothingShut"
 )
 
 // approved waits until as many people as the step requires have approved. The question is put when everything else is
@@ -42,8 +38,9 @@ func (p *pass) approved() Reason {
 			a.who(), p.m.AskedAt.Add(a.ExpiresAfter).Format(time.RFC3339))
 	}
 	p.remind(a)
-	return p.until(ReasonAwaitingApproval, fmt.Sprintf("%s waits for approval: %d of %d given%s", p.stepLabel(), len(p.m.Approvals), a.Required, p.by()),
-		a.who(), p.askedSince(), p.m.AskedAt.Add(a.ExpiresAfter))
+	message := fmt.Sprintf("%s waits for approval: %d of %d given%s",
+		p.stepLabel(), len(p.m.Approvals), a.Required, p.by())
+	return p.until(ReasonAwaitingApproval, message, a.who(), p.askedSince(), p.m.AskedAt.Add(a.ExpiresAfter))
 }
 
 // askedSince is since when there is something to approve: the question was put, and the step is in force. A step that has
@@ -64,7 +61,8 @@ func (p *pass) remind(a *Approval) {
 		p.wake(at)
 	default:
 		p.m.Reminded = true
-		p.happened("ApprovalReminder", "", "%s still waits for %d of %s by %s", p.stepLabel(), a.Required-len(p.m.Approvals), plural(a.Required, "approval"), a.who())
+		p.happened("ApprovalReminder", "", "%s still waits for %d of %s by %s",
+			p.stepLabel(), a.Required-len(p.m.Approvals), plural(a.Required, "approval"), a.who())
 	}
 }
 
@@ -135,13 +133,17 @@ func (p *pass) refuseWord(d Decision) refusal {
 	case p.asks() && d.Verb == Approve && p.m.StepReachedAt.IsZero():
 		return p.refuseEarly(d) // What was asked about has gone; whoever says no is heard all the same.
 	case !p.asks() || d.Verb == Approve && d.unseen(p.askedSince()):
-		return refusal{RefusedNoApprovalAsked, p.placeLabel() + " asks for no approval now; sluice get tells what it waits for"}
+		return refusal{
+			RefusedNoApprovalAsked, p.placeLabel() + " asks for no approval now; sluice get tells what it waits for",
+		}
 	case d.Step == "" || !d.PlanNamed:
 		return refuseVague(d)
 	case !p.now.Before(p.m.AskedAt.Add(a.ExpiresAfter)):
-		return refusal{RefusedApprovalExpired, fmt.Sprintf("the approval of %s expired at %s", p.stepLabel(), p.m.AskedAt.Add(a.ExpiresAfter).Format(time.RFC3339))}
+		return refusal{RefusedApprovalExpired, fmt.Sprintf("the approval of %s expired at %s",
+			p.stepLabel(), p.m.AskedAt.Add(a.ExpiresAfter).Format(time.RFC3339))}
 	case !a.may(d):
-		return refusal{RefusedNotAnApprover, fmt.Sprintf("%s is not among those who may approve %s: %s", d.User, p.stepLabel(), a.who())}
+		return refusal{RefusedNotAnApprover, fmt.Sprintf("%s is not among those who may approve %s: %s",
+			d.User, p.stepLabel(), a.who())}
 	case a.CommentRequired && strings.TrimSpace(d.Comment) == "":
 		return refusal{RefusedCommentMissing, "spec.comment is missing; this step wants a reason"}
 	}
@@ -164,9 +166,11 @@ func (p *pass) refuseApproval(d Decision, a *Approval) refusal {
 	case a.SeparationOfDuty && p.notSeparate(d, a) != "":
 		return refusal{RefusedSeparationOfDuty, p.notSeparate(d, a)}
 	case slices.ContainsFunc(p.m.Approvals, func(x Approved) bool { return x.User == d.User }):
-		return refusal{RefusedAlreadyApproved, fmt.Sprintf("%s has approved %s already; it needs %d different people", d.User, p.stepLabel(), a.Required)}
+		return refusal{RefusedAlreadyApproved, fmt.Sprintf("%s has approved %s already; it needs %d different people",
+			d.User, p.stepLabel(), a.Required)}
 	case len(p.m.Approvals) >= a.Required:
-		return refusal{RefusedAlreadyApproved, fmt.Sprintf("%s has all of its %s%s", p.stepLabel(), plural(a.Required, "approval"), p.by())}
+		return refusal{RefusedAlreadyApproved, fmt.Sprintf("%s has all of its %s%s",
+			p.stepLabel(), plural(a.Required, "approval"), p.by())}
 	}
 	return refusal{}
 }
@@ -180,13 +184,16 @@ func (p *pass) notSeparate(d Decision, a *Approval) string {
 		return "not all who changed the pod template are known (spec.authors of the release is empty), so that separation of duty cannot be kept; reject it, or take approval.separationOfDuty out of the Rollout"
 	case slices.ContainsFunc(p.s.Authors, p.s.shared):
 		i := slices.IndexFunc(p.s.Authors, p.s.shared)
-		return fmt.Sprintf("%s changed the pod template, and whoever may edit the namespace can act as this ServiceAccount, so that the author is not known; have the change made by a person, or by a ServiceAccount of another namespace", p.s.Authors[i])
+		return fmt.Sprintf("%s changed the pod template, and whoever may edit the namespace can act as this ServiceAccount, "+
+			"so that the author is not known; have the change made by a person, or by a ServiceAccount of another namespace",
+			p.s.Authors[i])
 	case slices.Contains(p.s.Authors, d.User):
 		return fmt.Sprintf("%s made this change, and %s wants somebody else's approval", d.User, p.stepLabel())
 	case p.s.shared(d.User):
 		return fmt.Sprintf("%s is a ServiceAccount of the workload's namespace: whoever may edit it, as an author may, can act as this account", d.User)
 	case isAccount(d.User) && !slices.Contains(a.Users, d.User):
-		return fmt.Sprintf("%s is a ServiceAccount, which %s does not name: under separation of duty its groups do not count", d.User, p.stepLabel())
+		return fmt.Sprintf("%s is a ServiceAccount, which %s does not name: under separation of duty its groups do not count",
+			d.User, p.stepLabel())
 	}
 	return ""
 }
@@ -213,35 +220,4 @@ func (p *pass) approvalNeeded() (name string, needed bool) {
 		}
 	}
 	return "", false
-}
-
-func (p *pass) refuseOverride(d Decision) refusal {
-	switch {
-	case strings.TrimSpace(d.Comment) == "":
-		return refusal{RefusedCommentMissing, "spec.comment is missing; say why the release goes on outside its windows"}
-	case p.o.Shut.Window == "":
-		return refusal{RefusedNothingShut, "no release window is shut now; override it when one is"}
-	case p.m.OverriddenBy != "":
-		return refusal{RefusedAlreadyOverridden, p.m.OverriddenBy + " has overridden the windows of this release already"}
-	}
-	return refusal{}
-}
-
-func (p *pass) shut() bool { return p.o.Shut.Window != "" && p.m.OverriddenBy == "" }
-
-// window waits while a release window is shut: nothing is raised, and no step is left. A release that is being completed
-// goes on to its end, and an abort never waits.
-func (p *pass) window() Reason {
-	if !p.shut() {
-		return Reason{}
-	}
-	until := p.releaseDeadline()
-	if opens := p.o.Shut.Opens; !opens.IsZero() && opens.Before(until) {
-		until = opens
-	}
-	since := p.m.StepReachedAt
-	if since.IsZero() {
-		since = p.m.StartedAt
-	}
-	return p.until(ReasonWindowShut, p.o.Shut.Message, byOverrider, since, until)
 }

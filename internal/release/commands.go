@@ -65,7 +65,8 @@ func (p *pass) refuse(d Decision) refusal {
 		return p.refuseFull(d)
 	case PauseNow:
 		if p.m.PausedBy != "" {
-			return refusal{RefusedAlreadyPaused, fmt.Sprintf("the release is paused already, by %s since %s", p.m.PausedBy, p.m.PausedAt.Format(time.RFC3339))}
+			return refusal{RefusedAlreadyPaused, fmt.Sprintf("the release is paused already, by %s since %s",
+				p.m.PausedBy, p.m.PausedAt.Format(time.RFC3339))}
 		}
 		return refusal{}
 	case Resume:
@@ -114,11 +115,17 @@ func (p *pass) refusePromote(d Decision) refusal {
 	case p.m.PausedBy != "" && !p.crosses(d):
 		return refusal{}
 	case p.m.Promoted:
-		return refusal{RefusedAlreadyPromoted, p.stepLabel() + " is promoted already and goes on as soon as nothing else holds it"}
+		return refusal{
+			RefusedAlreadyPromoted, p.stepLabel() + " is promoted already and goes on as soon as nothing else holds it",
+		}
 	case p.approval() != nil && !p.m.AskedAt.IsZero():
-		return refusal{RefusedApprovalNeeded, fmt.Sprintf("%s waits for approval by %s; promote ends pauses only", p.stepLabel(), p.approval().who())}
+		return refusal{RefusedApprovalNeeded, fmt.Sprintf("%s waits for approval by %s; promote ends pauses only",
+			p.stepLabel(), p.approval().who())}
 	case len(p.s.Steps) == 0 || p.current().Pause.Kind == PauseNone:
-		return refusal{RefusedNothingToPromote, p.stepLabel() + " has no pause and goes on by itself; promote --full skips the steps to come"}
+		return refusal{
+			RefusedNothingToPromote,
+			p.stepLabel() + " has no pause and goes on by itself; promote --full skips the steps to come",
+		}
 	}
 	return refusal{}
 }
@@ -129,7 +136,8 @@ func (p *pass) refuseEarly(d Decision) refusal {
 	reached := p.m.StepReachedAt
 	switch {
 	case reached.IsZero():
-		return refusal{RefusedStepNotInForce, fmt.Sprintf("%s is not in force yet%s; decide again when it is", p.stepLabel(), problemOf(p.onItsWay()))}
+		return refusal{RefusedStepNotInForce, fmt.Sprintf("%s is not in force yet%s; decide again when it is",
+			p.stepLabel(), problemOf(p.onItsWay()))}
 	case p.m.PausedBy != "" && !p.crosses(d): // The release was paused after that.
 		return refusal{}
 	case d.unseen(reached):
@@ -155,7 +163,7 @@ func (p *pass) onItsWay() string {
 	}
 	look := *p // Asked without a trace: nothing of this pass changes by the question.
 	look.out = Outcome{}
-	return look.first(p.gates()).Message
+	return look.first(p.way.into).Message
 }
 
 // refuseUnseen refuses what was said before the release was paused, or stopped to ask a person.
@@ -164,9 +172,13 @@ func (p *pass) refuseUnseen(d Decision) refusal {
 	case !p.crosses(d):
 		return refusal{}
 	case p.m.PausedBy == pausedByFailure:
-		return refusal{RefusedNotPaused, "the release has stopped since you decided: " + p.m.EndMessage + "; look, and decide again"}
+		return refusal{
+			RefusedNotPaused, "the release has stopped since you decided: " + p.m.EndMessage + "; look, and decide again",
+		}
 	}
-	return refusal{RefusedNotPaused, fmt.Sprintf("%s paused the release after you decided; look, and decide again", p.m.PausedBy)}
+	return refusal{
+		RefusedNotPaused, p.m.PausedBy + " paused the release after you decided; look, and decide again",
+	}
 }
 
 func (p *pass) refuseFull(d Decision) refusal {

@@ -7,15 +7,6 @@ import (
 
 // The way through completion: all requests to the new pods by the Services themselves, every layer given back,
 // the old pods drained, the ReplicaSet handed over, the workload resumed, and what Sluice added removed.
-var (
-	layeredCompletion = []gate{
-		(*pass).ours, together((*pass).protect, (*pass).pointServices), (*pass).scaleFull, (*pass).servicesTurned, (*pass).unroute,
-		(*pass).routesInForce, (*pass).untroubled, (*pass).stableDrained, (*pass).scaleExactly, (*pass).handOver,
-	}
-	splitCompletion  = []gate{(*pass).ours, (*pass).scaleFull, (*pass).untroubled, (*pass).scaleExactly, (*pass).handOver}
-	pausedCompletion = []gate{(*pass).ours, together((*pass).protect, (*pass).pointServices), (*pass).follow}
-	afterHandOver    = []gate{(*pass).keepTurned, (*pass).alone, (*pass).resume, (*pass).putBack}
-)
 
 // startCompleting begins completion.
 func (p *pass) startCompleting() {
@@ -46,16 +37,12 @@ func (p *pass) complete() (again bool) {
 		if p.o.demand() == 0 {
 			p.empty()
 		} else {
-			p.first(pausedCompletion)
+			p.first(p.way.finishHeld)
 		}
 		p.out.Reason = p.handPause()
 		return false
 	}
-	gates := layeredCompletion
-	if p.split() {
-		gates = splitCompletion
-	}
-	r, passed := p.bounded(p.first(gates))
+	r, passed := p.bounded(p.first(p.way.finish))
 	if passed {
 		return p.overdue(r)
 	}
@@ -79,7 +66,7 @@ func (p *pass) scaleExactly() Reason {
 // finish is the rest, after the hand-over. A template that was edited since stays held for a release of its
 // own.
 func (p *pass) finish() (again bool) {
-	if r := p.first(afterHandOver); r.Code != "" {
+	if r := p.first(p.way.after); r.Code != "" {
 		p.out.Reason = p.handOverWaits(r)
 		return false
 	}
@@ -94,7 +81,8 @@ func (p *pass) handOverWaits(r Reason) Reason {
 	r, passed := p.bounded(r)
 	if passed && r.Code == ReasonHandingOver {
 		r.Code, r.Who = ReasonHandOverOverdue, "whoever runs the cluster's controllers"
-		r.Message += fmt.Sprintf("; this has taken longer than %s: look whether the Deployment controller runs, and at the events of the workload", p.s.ProgressDeadline)
+		r.Message += fmt.Sprintf("; this has taken longer than %s: look whether the Deployment controller runs, "+
+			"and at the events of the workload", p.s.ProgressDeadline)
 	}
 	return r
 }
@@ -217,7 +205,8 @@ func (p *pass) drain(version string) Reason {
 func (p *pass) handOver() Reason {
 	if !p.m.HandedOver {
 		p.m.HandedOver = true
-		p.happened("HandedOver", "", "the workload takes over the new ReplicaSet with %s", plural(p.o.Canary.Ready, "ready pod"))
+		p.happened("HandedOver", "", "the workload takes over the new ReplicaSet with %s",
+			plural(p.o.Canary.Ready, "ready pod"))
 	}
 	p.do(HandOver{})
 	return awaiting(ReasonHandingOver, byKubernetes, "the workload is taking over the new ReplicaSet")

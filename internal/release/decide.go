@@ -26,6 +26,7 @@ type pass struct {
 	o   Observed
 	m   Memory
 	now time.Time
+	way *Way
 	// broken says what is wrong with the memory, if anything.
 	broken string
 	out    Outcome
@@ -37,7 +38,7 @@ type gate func(*pass) Reason
 
 func newPass(s Spec, o Observed, m Memory, now time.Time) *pass {
 	// The API server keeps microseconds: a time must be the same before and after it was stored.
-	p := &pass{s: s, o: o.lasting(), m: m, now: now.UTC().Truncate(time.Microsecond)}
+	p := &pass{s: s, way: s.way(), o: o.lasting(), m: m, now: now.UTC().Truncate(time.Microsecond)}
 	p.broken = m.problem(s)
 	p.m = m.sane(s, p.now)
 	p.lookAtLayers()
@@ -72,11 +73,11 @@ func (p *pass) forward() (again bool) {
 	if p.broken != "" {
 		// Nothing is remembered, so a layer would settle for ever: only a person or the deadline ends this.
 		p.out.Wake = time.Time{}
-		p.out.Reason = p.until(ReasonMemoryInvalid, p.broken, "anyone who may abort", p.m.StartedAt, p.releaseDeadline())
+		p.out.Reason = p.untilDeadline(ReasonMemoryInvalid, p.broken, byAborter, p.m.StartedAt)
 		return false
 	}
 	if problems := Validate(p.s); len(problems) > 0 {
-		p.out.Reason = p.until(ReasonSpecInvalid, problems[0].String(), "anyone who may abort", p.m.StartedAt, p.releaseDeadline())
+		p.out.Reason = p.untilDeadline(ReasonSpecInvalid, problems[0].String(), byAborter, p.m.StartedAt)
 		return false
 	}
 	if p.m.Phase == Completing {
@@ -151,9 +152,6 @@ func (p *pass) wake(at time.Time) {
 		p.out.Wake = at
 	}
 }
-
-// split says that requests are divided by the number of pods alone.
-func (p *pass) split() bool { return len(p.s.Layers) == 0 }
 
 // current is the step that the release is in.
 func (p *pass) current() Step { return p.s.Steps[p.m.Step] }

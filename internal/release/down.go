@@ -46,7 +46,7 @@ func (p *pass) watchStable() {
 // standsIn says that the new pods answer in the place of stable ones: none of these has been ready for a while, and a
 // narrowed Service would lead to nobody although there are pods that can answer.
 func (p *pass) standsIn() bool {
-	if p.split() || !p.stableDown() || p.o.Canary.Ready == 0 || p.m.DownSince.IsZero() {
+	if !p.stableDown() || p.o.Canary.Ready == 0 || p.m.DownSince.IsZero() {
 		return false
 	}
 	end := p.m.DownSince.Add(standInAfter)
@@ -85,7 +85,8 @@ func (p *pass) leaveDown() (again bool) {
 	if p.o.Canary.Ready == 0 || p.m.PausedBy != "" || p.refuseFull(Decision{}).code != "" {
 		return false
 	}
-	p.happened("StableDown", "", "the stable revision has had no ready pod since %s, so the new one takes over without the steps to come",
+	p.happened("StableDown", "",
+		"the stable revision has had no ready pod since %s, so the new one takes over without the steps to come",
 		p.m.DownSince.Format(time.RFC3339))
 	p.promoteFull()
 	return true

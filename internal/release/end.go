@@ -38,9 +38,11 @@ func (p *pass) dueEnd() (EndReason, string) {
 	case p.o.PlanChanged && p.nothingSent():
 		return PlanChanged, "the steps, or what they measure, were changed before any request was sent to the new pods; a release with the new plan follows"
 	case p.approvalExpired():
-		return ApprovalExpired, fmt.Sprintf("%s was not approved within %s, which counts as a rejection", p.stepLabel(), p.approval().ExpiresAfter)
+		return ApprovalExpired, fmt.Sprintf("%s was not approved within %s, which counts as a rejection",
+			p.stepLabel(), p.approval().ExpiresAfter)
 	case !p.now.Before(p.releaseDeadline()):
-		return DeadlinePassed, fmt.Sprintf("the release did not end within %s; it was at %s", p.s.ReleaseDeadline, p.stepLabel())
+		return DeadlinePassed, fmt.Sprintf("the release did not end within %s; it was at %s",
+			p.s.ReleaseDeadline, p.stepLabel())
 	}
 	return NotEnding, ""
 }
@@ -107,7 +109,7 @@ func (p *pass) beforeFirstStep() bool {
 // layers a pod gets requests as soon as it is ready.
 func (p *pass) nothingSent() bool {
 	routed := slices.ContainsFunc(p.o.Layers, func(l Layer) bool { return l.Routed })
-	led := p.m.StoodIn || p.anyHeld() || routed || !p.servicesLeaveCanary() || p.split() && p.o.Canary.Ready > 0
+	led := p.m.StoodIn || p.anyHeld() || routed || !p.servicesLeaveCanary() || !p.way.layered && p.o.Canary.Ready > 0
 	return p.beforeFirstStep() && !led && p.m.End == NotEnding && p.m.PausedBy != pausedByFailure
 }
 

@@ -14,15 +14,14 @@ func (p *pass) handPause() Reason {
 	case "":
 		return Reason{}
 	case pausedByFailure:
-		return p.until(p.failureCode(),
-			p.m.EndMessage+p.wayOn(), byResumer, p.m.PausedAt, p.releaseDeadline())
+		return p.untilDeadline(p.failureCode(), p.m.EndMessage+p.wayOn(), byResumer, p.m.PausedAt)
 	}
 	who := byResumer
 	if p.m.StepReachedAt.IsZero() && p.m.Phase != Completing {
 		who = byResumerAlone
 	}
-	return p.until(ReasonPausedByHand, fmt.Sprintf("paused by %s at %s", p.m.PausedBy, p.placeLabel()),
-		who, p.m.PausedAt, p.releaseDeadline())
+	message := fmt.Sprintf("paused by %s at %s", p.m.PausedBy, p.placeLabel())
+	return p.untilDeadline(ReasonPausedByHand, message, who, p.m.PausedAt)
 }
 
 // stepPause waits for the step's own pause, unless somebody ended it.
@@ -35,7 +34,7 @@ func (p *pass) stepPause() Reason {
 	case PauseNone:
 		return Reason{}
 	case PauseManual:
-		return p.until(ReasonPausedForPerson, p.stepLabel()+" waits to be promoted", byPromoter, p.m.StepReachedAt, p.releaseDeadline())
+		return p.untilDeadline(ReasonPausedForPerson, p.stepLabel()+" waits to be promoted", byPromoter, p.m.StepReachedAt)
 	case PauseTimed:
 	}
 	end := p.m.StepReachedAt.Add(pause.Duration - p.m.Stood)

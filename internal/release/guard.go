@@ -31,7 +31,7 @@ func (v Violation) String() string { return v.Invariant + " (" + v.Message + ")"
 // it writes, and the simulation checks all along. It shares no code with the decisions but the arithmetic.
 func Check(s Spec, o Observed, m Memory, actions []Action) []Violation {
 	o = o.lasting()
-	g := &guard{s: &s, o: &o, m: &m}
+	g := &guard{s: &s, way: s.way(), o: &o, m: &m}
 	for _, a := range actions {
 		g.check(a)
 	}
@@ -42,6 +42,7 @@ func Check(s Spec, o Observed, m Memory, actions []Action) []Violation {
 
 type guard struct {
 	s     *Spec
+	way   *Way
 	o     *Observed
 	m     *Memory
 	found []Violation
@@ -202,7 +203,7 @@ func (g *guard) checkScale(a ScaleCanary) {
 	g.must(a.Replicas >= 0, "S6", "%d pods", a.Replicas)
 	switch {
 	case a.Replicas < c.Desired:
-		g.checkShrink(a.Replicas)
+		g.way.mayShrink(g, a.Replicas)
 	case a.Replicas > c.Desired:
 		g.must(c.Pods > 0 || c.Desired > 0 || g.narrowed(), "S5", "the first new pods would start before every Service is narrowed")
 		g.must(g.m.Phase != Aborting || g.servesByService(), "S8", "new pods would start during an abort")
@@ -228,14 +229,15 @@ func (g *guard) servesByService() bool {
 	return false
 }
 
-// checkShrink: what still gets requests keeps its pods; by pods alone, the whole must stay served.
-func (g *guard) checkShrink(to int) {
-	if len(g.s.Layers) == 0 {
-		enough := to >= g.o.Canary.Ready || g.o.Stable.Ready+to >= g.o.demand()
-		g.must(enough || g.stableFor(100, g.o.Stable.Ready, false), "S14", "%d stable and %d new ready pods would be left of %d",
-			g.o.Stable.Ready, to, g.o.demand())
-		return
-	}
+// mayShrinkServed: where the number of pods divides the requests, the whole must stay served.
+func (g *guard) mayShrinkServed(to int) {
+	enough := to >= g.o.Canary.Ready || g.o.Stable.Ready+to >= g.o.demand()
+	g.must(enough || g.stableFor(100, g.o.Stable.Ready, false), "S14",
+		"%d stable and %d new ready pods would be left of %d", g.o.Stable.Ready, to, g.o.demand())
+}
+
+// mayShrinkUnled: where layers divide the requests, what still gets some keeps its pods.
+func (g *guard) mayShrinkUnled(to int) {
 	if g.o.demand() == 0 && g.m.Phase != Aborting && g.weightless() && !g.m.DrainFrom.IsZero() {
 		return // The team wants no pods, and no layer leads to these.
 	}
@@ -333,7 +335,7 @@ func (g *guard) checkHandOver() {
 	g.must(g.m.Phase == Completing && g.m.HandedOver, "S11", "the hand-over would not be remembered")
 	g.must(g.o.Workload.Desired == g.s.To, "S11", "the workload names another revision than the one handed over")
 	g.must(g.o.Canary.Ready >= g.o.demand(), "S14", "the workload would be left with %d of %d ready pods", g.o.Canary.Ready, g.o.demand())
-	if len(g.s.Layers) > 0 {
+	if g.way.drains {
 		g.must(g.turned() && g.unrouted(), "S3", "the old pods would end while requests may reach them")
 		g.must(!g.m.DrainFrom.IsZero(), "S3", "the old pods would end before they have drained")
 	}

@@ -7,7 +7,7 @@ import (
 
 // sound is a world at a step of 50%, of which each case of TestGuard spoils something.
 func sound() (Spec, Observed, Memory) {
-	s := Spec{From: "blue", To: "green", Layers: []string{"Ingress"}, Steps: []Step{{Weight: 50}}}
+	s := layered(Spec{From: "blue", To: "green", Steps: []Step{{Weight: 50}}}, "Ingress")
 	o := Observed{
 		Workload: Workload{Exists: true, Desired: "green", Replicas: 4, Held: true},
 		Stable:   Track{Exists: true, Adopted: true, Desired: 4, Pods: 4, Ready: 4},
@@ -117,14 +117,19 @@ func TestGuard(t *testing.T) {
 		}, []Action{HandOver{}}, "S14"},
 		{"two disruptions at once", turned, nil, []Action{HandOver{}, Unroute{Layer: "Ingress"}}, "S14"},
 		{"fewer pods than needed, by pods alone", aborting, func(s *Spec, o *Observed, _ *Memory) {
-			s.Layers, o.Layers, o.Services, o.Stable.Ready = nil, nil, nil, 3
+			*s = layered(*s)
+			o.Layers, o.Services, o.Stable.Ready = nil, nil, 3
 		}, []Action{ScaleCanary{}}, "S14"},
 		{"the layer is given back before the Service leads to the new pods", sound, func(_ *Spec, _ *Observed, m *Memory) {
 			m.Phase = Completing
 		}, []Action{Unroute{Layer: "Ingress"}}, "S1"},
 		{"the workload is resumed with a rejected template", aborting, nil, []Action{ResumeWorkload{}}, "S21"},
-		{"a workload that was resumed in a step is paused", sound, func(_ *Spec, o *Observed, _ *Memory) { o.Workload.Held = false }, []Action{PauseWorkload{}}, ""},
-		{"a workload is paused that runs the stable revision", sound, func(_ *Spec, o *Observed, _ *Memory) { o.Workload.Desired = "blue" }, []Action{PauseWorkload{}}, "S21"},
+		{"a workload that was resumed in a step is paused", sound, func(_ *Spec, o *Observed, _ *Memory) {
+			o.Workload.Held = false
+		}, []Action{PauseWorkload{}}, ""},
+		{"a workload is paused that runs the stable revision", sound, func(_ *Spec, o *Observed, _ *Memory) {
+			o.Workload.Desired = "blue"
+		}, []Action{PauseWorkload{}}, "S21"},
 		{"a workload is paused after the hand-over", turned, nil, []Action{PauseWorkload{}}, "S21"},
 		{"pods go that a Service leads to and nobody replaces", sound, func(_ *Spec, o *Observed, _ *Memory) {
 			o.Workload.Taken, o.Stable.Ready, o.Services[0].Selects = 1, 0, SelectsAll

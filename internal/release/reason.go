@@ -5,6 +5,18 @@ import (
 	"time"
 )
 
+// Reason says why a release is where it is: the same words go to status, event, log and command line.
+type Reason struct {
+	// Code is a stable word for programs.
+	Code string
+	// Message is a sentence for people, with the numbers that were compared.
+	Message string
+	// Since and Until bound the wait; zero where nothing is waited for.
+	Since, Until time.Time
+	// Who can end the wait.
+	Who string
+}
+
 // The codes of a Reason. They are stable: programs may rely on them. A release that has ended has its phase
 // as code.
 const (
@@ -81,6 +93,7 @@ const (
 	byOverrider    = "time, or anyone who may override"
 	byAnalysis     = "the analysis"
 	byScaler       = "anyone who may scale the workload"
+	byAborter      = "anyone who may abort"
 )
 
 // awaiting is a wait that the progress deadline bounds: Since and Until are filled in from the phase's clock.
@@ -92,6 +105,11 @@ func awaiting(code, who, format string, args ...any) Reason {
 func (p *pass) until(code, message, who string, since, end time.Time) Reason {
 	p.wake(end)
 	return Reason{Code: code, Message: message, Since: since, Until: end, Who: who}
+}
+
+// untilDeadline is a wait that only the release's own deadline ends by itself.
+func (p *pass) untilDeadline(code, message, who string, since time.Time) Reason {
+	return p.until(code, message, who, since, p.releaseDeadline())
 }
 
 // bounded fills in the progress deadline where a wait has no end of its own, and says whether it has passed.

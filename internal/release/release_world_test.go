@@ -32,11 +32,20 @@ type world struct {
 
 var began = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
+// layered is a spec for a Deployment with these layers; without any, the number of pods divides the requests.
+func layered(s Spec, layers ...string) Spec {
+	s.Divide, s.Layers, s.Traits = ByPods, layers, Traits{Beside: true, Finish: ByHandOver, Apart: ByLabel}
+	if len(layers) > 0 {
+		s.Divide = ByLayers
+	}
+	return s
+}
+
 func newWorld(s Spec, replicas int) *world {
 	w := &world{spec: s, now: began, broken: map[string]bool{}, hung: map[string]bool{}, limit: map[string]int{}}
 	w.o.Workload = Workload{Exists: true, Desired: s.To, Replicas: replicas, Held: true}
 	w.o.Stable = Track{Exists: true, Adopted: true, Desired: replicas, Pods: replicas, Ready: replicas}
-	if len(s.Layers) > 0 {
+	if s.Divide == ByLayers {
 		w.o.Services = []Service{{Name: "shop", Selects: SelectsAll, Routed: true}}
 	}
 	for _, l := range s.Layers {

@@ -32,7 +32,7 @@ func (p *pass) stableServes() Reason {
 		return awaiting(ReasonStableNotReady, byKubernetes,
 			"Service %s shows %d of the %d stable endpoints that %d%% of the requests need (%d of %d stable pods are ready), and %d of %d new ones%s",
 			sv.Name, sv.ReadyStable, need, 100-step.Weight, p.o.Stable.Ready, p.o.demand(),
-			sv.CanaryReady, stepPods(step, p.o.demand(), false), problemOf(why))
+			sv.CanaryReady, p.podsNeeded(), problemOf(why))
 	}
 	return Reason{}
 }

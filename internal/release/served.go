@@ -75,7 +75,8 @@ func (p *pass) served() Reason {
 }
 
 func (p *pass) shareQuestion() ShareQuestion {
-	q := ShareQuestion{Step: p.m.Step, Weight: p.current().Weight, AtLeast: len(p.current().Matches) > 0, Since: p.m.StepStartedAt}
+	step := p.current()
+	q := ShareQuestion{Step: p.m.Step, Weight: step.Weight, AtLeast: len(step.Matches) > 0, Since: p.m.StepStartedAt}
 	if p.m.Step > 0 {
 		q.Before = p.s.Steps[p.m.Step-1].Weight
 	}

@@ -23,8 +23,8 @@ func (p *pass) ours() Reason {
 	return p.takenBack()
 }
 
-// keepPaused pauses the workload again when somebody has resumed it, which only an admission policy can prevent. Its own
-// controller would bring a revision to everybody that is not released.
+// keepPaused pauses the workload again when somebody has resumed it, which only an admission policy can prevent. Its
+// own controller would bring a revision to everybody that is not released.
 func (p *pass) keepPaused() Reason {
 	w := &p.o.Workload
 	free := p.m.HandedOver || w.Desired == p.s.From || p.leaving() && w.Desired != p.s.To
@@ -102,21 +102,17 @@ func (p *pass) canPointToStable(sv *Service) bool {
 	return false
 }
 
-// scale gets the step's pods ready. Their number follows the workload's upwards; it never falls while a layer
-// divides the requests, since a falling number would have to wait for a drain.
+// scale gets the step's pods ready. Their number does not fall while stable has not all of its own ready.
 func (p *pass) scale() Reason {
-	need := stepPods(p.current(), p.o.demand(), p.split())
-	want := need
-	switch {
-	case !p.split():
-		want = max(podsAhead(&p.s, p.m.Step, p.o.demand()), p.o.Canary.Desired)
-	case p.standsIn():
-		want = max(need, p.o.demand(), p.o.Canary.Desired)
-	case p.o.Stable.Ready < p.o.demand():
-		want = max(need, p.o.Canary.Desired)
+	want := p.way.asked(&p.s, p.m.Step, p.o.demand(), p.o.Canary.Desired)
+	if p.o.Stable.Ready < p.o.demand() {
+		want = max(want, p.o.Canary.Desired)
 	}
-	return p.scaleTo(want, need)
+	return p.scaleTo(want, p.podsNeeded())
 }
+
+// podsNeeded is how many new pods the current step needs.
+func (p *pass) podsNeeded() int { return p.way.pods(p.current(), p.o.demand()) }
 
 // scaleTo asks for a number of canary pods and waits until as many as are needed are ready.
 func (p *pass) scaleTo(want, need int) Reason {
@@ -150,7 +146,7 @@ func (p *pass) twins() Reason {
 
 // endpoints waits until every canary Service shows the pods that the step needs.
 func (p *pass) endpoints() Reason {
-	need := stepPods(p.current(), p.o.demand(), false)
+	need := p.podsNeeded()
 	routed := false
 	for i := range p.o.Services {
 		sv := &p.o.Services[i]

@@ -5,20 +5,9 @@ import (
 	"time"
 )
 
-// The way into a step, in order. Each gate is looked at again in every pass as long as the step lasts, so that
-// what somebody else undid is put right.
-var (
-	layeredStep = []gate{
-		(*pass).ours, together((*pass).protect, (*pass).narrow), together((*pass).twins, (*pass).scale), (*pass).endpoints,
-		(*pass).routes, (*pass).routesInForce, (*pass).stableServes, (*pass).served, (*pass).untroubled,
-	}
-	splitStep = []gate{(*pass).ours, (*pass).scale, (*pass).untroubled}
-
-	// pausedStep keeps what serves able to serve.
-	pausedStep = []gate{(*pass).ours, together((*pass).protect, (*pass).narrow), (*pass).follow}
-)
-
-// step brings the release into its current step, keeps it there, and leaves it when its gates are open.
+// step brings the release into its current step, keeps it there, and leaves it when its gates are open. The gates of
+// the way into the step are looked at again in every pass as long as the step lasts, so that what somebody else undid
+// is put right.
 func (p *pass) step() (again bool) {
 	if again, judged := p.judged(); judged {
 		return again
@@ -40,7 +29,7 @@ func (p *pass) step() (again bool) {
 		return p.standStill(p.handPause())
 	}
 	reached := !p.m.StepReachedAt.IsZero()
-	if r := p.first(p.gates()); r.Code != "" {
+	if r := p.first(p.way.into); r.Code != "" {
 		if reached && p.m.StepReachedAt.IsZero() && p.shut() {
 			p.out.Actions = nil // It has to be reached again, which the window does not let it.
 			return true
@@ -58,14 +47,6 @@ func (p *pass) step() (again bool) {
 	return true
 }
 
-// gates are the way into a step.
-func (p *pass) gates() []gate {
-	if p.split() {
-		return splitStep
-	}
-	return layeredStep
-}
-
 // startClock begins the step, or its time anew after the workload had no pods.
 func (p *pass) startClock() {
 	if !p.m.StepStartedAt.IsZero() {
@@ -77,7 +58,7 @@ func (p *pass) startClock() {
 	}
 	if p.m.StepReachedAt.IsZero() {
 		p.happened("StepStarted", "", "%s began: weight %d%%, %s", p.stepLabel(), p.current().Weight,
-			plural(stepPods(p.current(), p.o.demand(), p.split()), "new pod"))
+			plural(p.podsNeeded(), "new pod"))
 	}
 }
 
@@ -114,10 +95,7 @@ func (p *pass) reach() {
 
 // weight is the share of requests that the step gives to the new pods, as it comes out.
 func (p *pass) weight() int {
-	if p.split() {
-		return nearestPercent(p.o.Canary.Ready, p.o.Stable.Ready)
-	}
-	return p.current().Weight
+	return p.way.weight(p.current(), p.o.Canary.Ready, p.o.Stable.Ready)
 }
 
 // advance goes on to the next step, or after the last one to completion.
@@ -179,20 +157,23 @@ const holdsFor = 4
 // lowered notes that a step has to be reached again, and why.
 func (p *pass) lowered(dead bool) Reason {
 	if !dead {
-		return awaiting(ReasonRouteNotInForce, byGateway, "a weight above the step's %d%% is being put right", p.current().Weight)
+		return awaiting(ReasonRouteNotInForce, byGateway, "a weight above the step's %d%% is being put right",
+			p.current().Weight)
 	}
 	if !p.m.StepReachedAt.IsZero() {
 		if p.now.Sub(p.m.StepReachedAt) >= p.s.ProgressDeadline/holdsFor {
 			p.m.StepStartedAt = p.now
 		}
 		p.lose()
-		p.happened(ReasonCanaryNotReady, "", "%s lost its last ready new pod; its requests go to stable until one is ready again%s",
+		p.happened(ReasonCanaryNotReady, "",
+			"%s lost its last ready new pod; its requests go to stable until one is ready again%s",
 			p.stepLabel(), problemOf(p.o.Canary.Problem))
 		if p.m.Phase == Paused && p.m.PausedBy == "" {
 			p.m.Phase = Progressing
 		}
 	}
-	return awaiting(ReasonCanaryNotReady, byKubernetes, "no new pod is ready, so their requests go to stable%s", problemOf(p.o.Canary.Problem))
+	return awaiting(ReasonCanaryNotReady, byKubernetes, "no new pod is ready, so their requests go to stable%s",
+		problemOf(p.o.Canary.Problem))
 }
 
 // routes writes the step's weight and matches to every layer. A weight of 0 without matches needs no route.
@@ -247,7 +228,7 @@ func (p *pass) untroubled() Reason {
 // what serves stays able to serve.
 func (p *pass) standStill(r Reason) (again bool) {
 	if p.o.Canary.Exists {
-		p.first(pausedStep)
+		p.first(p.way.held)
 	} else {
 		p.keepPaused()
 		p.keepStableServed()

@@ -5,12 +5,6 @@ import "time"
 // A workload that is scaled to zero while it is released: the team's scale counts for both versions. The new pods end,
 // too, in the safe order: first no layer sends them requests, then they drain, then they go. Scaling up goes on with the
 // step that the release is in.
-var (
-	layeredZero = []gate{
-		(*pass).ours, together((*pass).protect, (*pass).narrow), (*pass).weightless, (*pass).routesInForce, (*pass).emptied,
-	}
-	splitZero = []gate{(*pass).ours, (*pass).emptied}
-)
 
 // atZero keeps a release waiting while the workload is to have no pods.
 func (p *pass) atZero() (again bool) {
@@ -31,7 +25,8 @@ func (p *pass) atZero() (again bool) {
 	if refused.code != "" {
 		message = "the workload has no pods; scale it up to go on: " + refused.message
 	}
-	p.out.Reason = p.until(ReasonScaledToZero, message+problemOf(p.empty().Message), byScaler, p.m.StartedAt, p.releaseDeadline())
+	message += problemOf(p.empty().Message)
+	p.out.Reason = p.untilDeadline(ReasonScaledToZero, message, byScaler, p.m.StartedAt)
 	return false
 }
 
@@ -48,10 +43,7 @@ func (p *pass) empty() Reason {
 	if !c.Exists || c.Adopted && c.Desired == 0 && c.Pods == 0 {
 		return Reason{} // The release has none, but perhaps one of the workload's history.
 	}
-	if p.split() {
-		return p.first(splitZero)
-	}
-	return p.first(layeredZero)
+	return p.first(p.way.zero)
 }
 
 // weightless takes every request away from the new pods.
@@ -70,16 +62,19 @@ func (p *pass) weightless() Reason {
 	return awaiting(ReasonRouteNotInForce, byGateway, "%s is being set to 0%%", waits)
 }
 
-// emptied ends the new pods once they have drained.
+// unledDrained gives the new pods, to which no layer leads any more, the time to finish the requests under way.
+func (p *pass) unledDrained() Reason {
+	if c := p.o.Canary; c.Desired == 0 && c.Pods == 0 {
+		return Reason{}
+	}
+	return p.drain("the new revision")
+}
+
+// emptied ends the new pods.
 func (p *pass) emptied() Reason {
 	c := p.o.Canary
 	if c.Desired == 0 && c.Pods == 0 {
 		return Reason{}
-	}
-	if !p.split() {
-		if r := p.drain("the new revision"); r.Code != "" {
-			return r
-		}
 	}
 	if c.Desired > 0 {
 		p.do(ScaleCanary{Replicas: 0})
