@@ -127,13 +127,14 @@ func servicesOf(ctx context.Context, c client.Reader, d *appsv1.Deployment) ([]c
 }
 
 func (w *surroundings) checkServices(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment, services, left []corev1.Service) {
+	layered := translate.Divide(r.Spec.Traffic) == release.ByLayers
 	switch {
 	case len(services) > 0:
-	case len(r.Spec.Traffic) > 0 && len(left) > 0:
+	case layered && len(left) > 0:
 		w.refuse("%s", preflight.AllLeft(d.Name, serviceNames(left)))
 	case len(left) > 0:
-	case len(r.Spec.Traffic) > 0 && w.leadToOld(ctx, c, d):
-	case len(r.Spec.Traffic) > 0:
+	case layered && w.leadToOld(ctx, c, d):
+	case layered:
 		w.refuse("%s", preflight.NoService(r.Namespace, d.Name, d.Spec.Template.Labels))
 	default:
 		w.note("no Service selects the pods of deployment/%s, so what requests they get is not known", d.Name)
@@ -166,7 +167,7 @@ func (w *surroundings) leadToOld(ctx context.Context, c client.Client, d *appsv1
 
 // checkBehind looks for pods of other workloads behind the Services, and for Services that have the names of canary ones.
 func (w *surroundings) checkBehind(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment, services []corev1.Service) {
-	if len(r.Spec.Traffic) == 0 {
+	if translate.Divide(r.Spec.Traffic) != release.ByLayers {
 		return
 	}
 	sets, err := setsOf(ctx, c, r, d)

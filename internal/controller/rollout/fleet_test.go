@@ -81,7 +81,7 @@ func (f fleet) Read(w workload.World) workload.Seen {
 		alone = alone && (p.Is(s.Canary) || !p.Track.Adopted || p.Track.Desired == 0 && p.Track.Pods == 0)
 	}
 	s.Workload = release.Workload{
-		Exists: true, Desired: s.Template.Hash, Replicas: int(replicas), Held: paused, Kept: w.KeepPaused, Settled: alone,
+		Exists: true, Desired: s.Template.Hash, Replicas: int(replicas), Held: paused, Kept: w.KeepPaused, Alone: alone,
 	}
 	return s
 }
@@ -124,12 +124,12 @@ func (f fleet) Do(w workload.World, a workload.Action) (out workload.Doing, err 
 		if s.Canary != nil {
 			out.Writes = append(out.Writes, workload.Write{Verb: workload.Delete, Before: s.Canary.Object})
 		}
-	case release.HoldWorkload:
+	case release.PauseWorkload:
 		patch(w.Object, func(o *unstructured.Unstructured) {
 			_ = unstructured.SetNestedField(o.Object, true, "spec", "paused")
 			workload.Annotate(o, workload.AnnotationKept, "true")
 		})
-	case release.ReleaseHold:
+	case release.ResumeWorkload:
 		patch(w.Object, resume)
 	case release.RevertTemplate:
 		return fleetTemplate(w, s, w.Stable, resume)

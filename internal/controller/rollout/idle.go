@@ -308,7 +308,7 @@ func (r *Reconciler) startOrRest(ctx context.Context, write *kube.Writer, w *wor
 // restOnStable looks after a workload that names the stable revision.
 func (r *Reconciler) restOnStable(ctx context.Context, write *kube.Writer, w *world, stable *v1alpha1.Revision) (ctrl.Result, error) {
 	if w.seen.Held && !r.keepsPaused() || w.object.GetAnnotations()[v1alpha1.AnnotationHeld] != "" {
-		if _, err := r.do(ctx, write, w, release.ReleaseHold{}); err != nil {
+		if _, err := r.do(ctx, write, w, release.ResumeWorkload{}); err != nil {
 			return ctrl.Result{}, err
 		}
 	}

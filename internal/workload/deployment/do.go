@@ -20,13 +20,13 @@ func (Driver) Do(w workload.World, a workload.Action) (workload.Doing, error) {
 		return v.scale(a.Replicas), nil
 	case release.HandOver:
 		return v.handOver(), nil
-	case release.HoldWorkload:
+	case release.PauseWorkload:
 		return v.pause(), nil
 	case release.TakeBack:
 		return v.takeBack(), nil
 	case release.RemoveLoose:
 		return remove(v.taken), nil
-	case release.ReleaseHold:
+	case release.ResumeWorkload:
 		return v.resume(), nil
 	case release.RevertTemplate:
 		return v.revert()

@@ -113,7 +113,7 @@ func read(w workload.World) view {
 	}
 	v.Workload = release.Workload{
 		Exists: true, Desired: v.Template.Hash, Replicas: Replicas(w.Object), Held: Paused(w.Object), Kept: w.KeepPaused,
-		Settled: v.Canary.Now().Adopted && v.alone(), Loose: len(v.loose), Taken: len(v.taken),
+		Alone: v.Canary.Now().Adopted && v.alone(), Loose: len(v.loose), Taken: len(v.taken),
 	}
 	return v
 }

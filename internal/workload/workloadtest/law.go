@@ -273,7 +273,7 @@ func through(b *bench) {
 	if seen := b.read(); !seen.Canary.Now().Adopted || seen.Template.Hash != b.world.Release.Spec.To.Hash {
 		b.Fatalf("handed over: %+v", seen.Canary)
 	}
-	b.do(release.ReleaseHold{})
+	b.do(release.ResumeWorkload{})
 	if seen := b.read(); seen.Workload.Held || seen.Held {
 		b.Errorf("resumed, and still held: %+v", seen.Workload)
 	}
@@ -373,8 +373,8 @@ func gone(b *bench) {
 	for _, a := range []workload.Action{
 		release.ScaleCanary{Replicas: 0},
 		release.HandOver{},
-		release.HoldWorkload{},
-		release.ReleaseHold{},
+		release.PauseWorkload{},
+		release.ResumeWorkload{},
 		release.RevertTemplate{},
 		release.RemoveLoose{},
 		release.RemoveCanary{},
