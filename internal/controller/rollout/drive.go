@@ -25,7 +25,10 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	if err := r.observeTraffic(ctx, w); err != nil {
 		return retry(err)
 	}
-	if err := (&carrier{r: r, write: write, w: w, rel: rel}).apart(ctx); err != nil {
+	switch err := (&carrier{r: r, write: write, w: w, rel: rel}).apart(ctx); {
+	case isObstacle(err):
+		w.trouble = err.Error()
+	case err != nil:
 		return retry(err)
 	}
 	spec := translate.Spec(rel.Spec.Plan, rel.Spec.From.Hash, rel.Spec.To.Hash)
@@ -56,6 +59,15 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 		rel = after
 	}
 	c := &carrier{r: r, write: write, w: w, rel: rel}
+	guard := func(actions []release.Action) error {
+		if v := release.Check(spec, observed, out.Memory, actions); len(v) > 0 {
+			return &obstacle{release.GuardMessage(v[0])}
+		}
+		return nil
+	}
+	if err := guard(out.Actions); err != nil {
+		return r.failed(ctx, write, w, rel, out, err)
+	}
 	for _, a := range out.Actions {
 		log.FromContext(ctx).Info("carry out", "release", rel.Name, "action", fmt.Sprintf("%T", a)[len("release."):], "with", fmt.Sprintf("%+v", a))
 		if err := c.do(ctx, a); err != nil {
@@ -63,7 +75,7 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 		}
 	}
 	if !out.Memory.Phase.Terminal() {
-		if err := c.restore(ctx, out.Actions); err != nil {
+		if err := c.restore(ctx, out.Actions, guard); err != nil {
 			return r.failed(ctx, write, w, rel, out, err)
 		}
 	}
