@@ -65,19 +65,8 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 		}
 		return nil
 	}
-	if err := guard(out.Actions); err != nil {
+	if err := c.carryOut(ctx, out, guard); err != nil {
 		return r.failed(ctx, write, w, rel, out, err)
-	}
-	for _, a := range out.Actions {
-		log.FromContext(ctx).Info("carry out", "release", rel.Name, "action", fmt.Sprintf("%T", a)[len("release."):], "with", fmt.Sprintf("%+v", a))
-		if err := c.do(ctx, a); err != nil {
-			return r.failed(ctx, write, w, rel, out, err)
-		}
-	}
-	if !out.Memory.Phase.Terminal() {
-		if err := c.restore(ctx, out.Actions, guard); err != nil {
-			return r.failed(ctx, write, w, rel, out, err)
-		}
 	}
 	r.troubles.clear(rel.UID)
 	if err := r.answerAll(ctx, write, w, rel); err != nil {
@@ -93,6 +82,25 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 		is = telling
 	}
 	return ctrl.Result{RequeueAfter: after, Priority: new(int(is))}, nil
+}
+
+// carryOut carries out one barrier of actions, and then sets right what others have changed. The guard is asked about
+// all that is about to be written.
+func (c *carrier) carryOut(ctx context.Context, out release.Outcome, guard func([]release.Action) error) error {
+	if err := guard(out.Actions); err != nil {
+		return err
+	}
+	for _, a := range out.Actions {
+		log.FromContext(ctx).Info("carry out", "release", c.rel.Name,
+			"action", fmt.Sprintf("%T", a)[len("release."):], "with", fmt.Sprintf("%+v", a))
+		if err := c.do(ctx, a); err != nil {
+			return err
+		}
+	}
+	if out.Memory.Phase.Terminal() {
+		return nil
+	}
+	return c.restore(ctx, out.Actions, guard)
 }
 
 // storeStatus writes the release's status and returns the release as it is then. If the API server finds the status too
