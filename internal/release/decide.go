@@ -109,7 +109,7 @@ func (p *pass) refused(before Memory, violations []Violation) Outcome {
 			Message: GuardMessage(violations[0]),
 			Since:   p.now,
 			Until:   p.releaseDeadline(),
-			Who:     "the maintainers of Sluice",
+			Who:     byMaintainers,
 		},
 		Wake: p.now.Add(guardRetry),
 	}
