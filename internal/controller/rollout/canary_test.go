@@ -10,7 +10,6 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/naming"
-	"github.com/sluice-dev/sluice/internal/traffic/ingress"
 )
 
 const keptBy = "example.com/keeps"
@@ -61,7 +60,7 @@ func TestFaultA4CanaryTakenAway(t *testing.T) {
 				if !slices.Contains(in.Finalizers, keptBy) {
 					t.Errorf("the canary Ingress is left: %+v", in.ObjectMeta)
 				}
-				if w := in.Annotations["nginx.ingress.kubernetes.io/canary-weight"]; w != "0" || !ingress.IsCanary(in.Annotations) {
+				if w := in.Annotations["nginx.ingress.kubernetes.io/canary-weight"]; w != "0" || in.Annotations["nginx.ingress.kubernetes.io/canary"] != "true" {
 					t.Errorf("the canary Ingress is left with %v", in.Annotations)
 				}
 			})

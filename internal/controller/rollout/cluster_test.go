@@ -32,6 +32,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/kube/bound/boundtest"
+	"github.com/sluice-dev/sluice/internal/registry"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -80,7 +81,7 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 	scheme.AddKnownTypeWithName(routeKind, &unstructured.Unstructured{})
 	scheme.AddKnownTypeWithName(routeKind.GroupVersion().WithKind("HTTPRouteList"), &unstructured.UnstructuredList{})
 	b := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.Rollout{}, &v1alpha1.Release{}, &v1alpha1.Decision{})
-	if err := index(t.Context(), indexer{b}); err != nil {
+	if err := index(t.Context(), indexer{b}, registry.Layers); err != nil {
 		t.Fatal(err)
 	}
 	c.store = b.Build()

@@ -14,6 +14,8 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/registry"
+	"github.com/sluice-dev/sluice/internal/translate"
 )
 
 // Reconciler looks after Rollouts and their Releases.
@@ -30,6 +32,8 @@ type Reconciler struct {
 	Meter RequestMeter
 	// MayRunJobs says whether the controller has been let run Jobs in a namespace; nil for yes.
 	MayRunJobs func(ctx context.Context, namespace string) (bool, error)
+	// Layers are the kinds of traffic layers. Default: those that are built in.
+	Layers translate.LayerKinds
 	// Watch has a kind of traffic object watched from then on; a kind that the cluster does not serve gives a
 	// NoMatch error. It is called again and again.
 	Watch func(schema.GroupVersionKind) error
@@ -52,6 +56,9 @@ type Reconciler struct {
 
 func (r *Reconciler) init() {
 	r.once.Do(func() {
+		if r.Layers == nil {
+			r.Layers = registry.Layers
+		}
 		r.waits, r.troubles, r.firstReady = newWaits(passing), newTroubles(), newSightings()
 		r.classes, r.shares, r.layersSeen, r.beginnings = newClasses(), newShares(), newLayersSeen(), newBeginnings()
 		r.fronts, r.still = newFronts(), newChanges()

@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
@@ -58,7 +59,8 @@ const urgent = 100
 
 // Setup wires the Reconciler to a manager. Changed is a channel of names to look at again.
 func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-chan event.GenericEvent) error {
-	if err := index(ctx, mgr.GetFieldIndexer()); err != nil {
+	r.init()
+	if err := index(ctx, mgr.GetFieldIndexer(), r.Layers); err != nil {
 		return err
 	}
 	c, err := controller.New("rollout", mgr, controller.Options{
@@ -69,8 +71,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 		return fmt.Errorf("make controller: %w", err)
 	}
 	r.woken = make(chan event.GenericEvent)
-	r.init()
-	m := &mapper{reader: mgr.GetClient(), looks: &r.looks, fronts: r.fronts}
+	m := &mapper{reader: mgr.GetClient(), looks: &r.looks, fronts: r.fronts, layers: r.Layers}
 	deploy, sets := untyped(deployment.Kind), untyped(deployment.ReplicaSetKind)
 	sources := []source.Source{
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Rollout{}, &handler.EnqueueRequestForObject{}),
@@ -166,7 +167,7 @@ func condenseEndpoints(in any) (any, error) {
 	return s, nil
 }
 
-func index(ctx context.Context, ix client.FieldIndexer) error {
+func index(ctx context.Context, ix client.FieldIndexer, layers translate.LayerKinds) error {
 	add := func(obj client.Object, name string, of func(client.Object) []string) error {
 		if err := ix.IndexField(ctx, obj, name, of); err != nil {
 			return fmt.Errorf("index %T by %s: %w", obj, name, err)
@@ -179,7 +180,7 @@ func index(ctx context.Context, ix client.FieldIndexer) error {
 		add(&v1alpha1.AnalysisRun{}, indexRollout, byLabel),
 		add(&v1alpha1.Decision{}, indexRollout, func(o client.Object) []string { return one(keyOfDecision(o.(*v1alpha1.Decision))) }),
 		add(&v1alpha1.Rollout{}, indexWorkload, func(o client.Object) []string { return one(o.(*v1alpha1.Rollout).Spec.Workload.Name) }),
-		add(&v1alpha1.Rollout{}, indexTraffic, namesOfTraffic),
+		add(&v1alpha1.Rollout{}, indexTraffic, func(o client.Object) []string { return namesOfTraffic(layers, o.(*v1alpha1.Rollout)) }),
 		add(&v1alpha1.Hold{}, indexTarget, func(o client.Object) []string { return one(targetKey(o.(*v1alpha1.Hold).Spec.Target)) }),
 		add(untyped(deployment.Kind), indexRollout, byLabel),
 		add(untyped(deployment.ReplicaSetKind), indexOwner, byOwner),
@@ -202,11 +203,20 @@ func byOwner(o client.Object) []string {
 	return nil
 }
 
-func namesOfTraffic(o client.Object) []string {
+// namesOfTraffic are the team's objects that a Rollout names. Those that are named in others are found through their Holds,
+// and otherwise with the next look.
+func namesOfTraffic(layers translate.LayerKinds, ro *v1alpha1.Rollout) []string {
 	var out []string
-	for _, t := range o.(*v1alpha1.Rollout).Spec.Traffic {
-		l := translate.LayerOf(t)
-		out = append(out, l.Kind+"/"+l.Name)
+	for _, t := range ro.Spec.Traffic {
+		p := layers.Of(t)
+		if p == nil {
+			continue
+		}
+		for _, o := range p.Objects(traffic.World{}) {
+			if key := targetKey(translate.Target(o.Ref)); o.Name != "" && o.Part != traffic.Makes && !slices.Contains(out, key) {
+				out = append(out, key)
+			}
+		}
 	}
 	return out
 }
@@ -231,6 +241,7 @@ type mapper struct {
 	reader client.Reader
 	looks  *looks
 	fronts *fronts
+	layers translate.LayerKinds
 }
 
 // names of Rollouts in the object's namespace.
@@ -341,7 +352,7 @@ func (m *mapper) ofEndpoints(ctx context.Context, o client.Object) []string {
 }
 
 func (m *mapper) ofRoute(ctx context.Context, o client.Object) []string {
-	if contends(o) {
+	if contends(m.layers, o) {
 		return namesOf(m.all(ctx, o.GetNamespace(), func(ro *v1alpha1.Rollout) bool { return len(ro.Spec.Traffic) > 0 }))
 	}
 	key := o.GetObjectKind().GroupVersionKind().Kind + "/" + o.GetName()
