@@ -19,9 +19,11 @@ import (
 // everything else from the World.
 type Provider interface {
 	// Objects are all objects that the layer reads or writes, the team's and Sluice's, in the order in which they are
-	// looked at. Some may be named in others: those are known only once the World has the others. An object whose
-	// name is not known yet is listed without one and is not looked at, so that the kinds are known in any World, also
-	// in an empty one: the rights, the watches and the admission policies are held against them.
+	// looked at. What it writes follows from the names in the Rollout alone: whatever becomes of the other objects, it is
+	// found again and given back, and the Rollout's author is asked for his right on each of them by its name. What it
+	// only reads may be named in other objects, and is known once the World has those. Until then it is listed without a
+	// name and is not looked at, so that the kinds are known in any World, also in an empty one: the rights, the watches
+	// and the admission policies are held against them.
 	Objects(w World) []Object
 	// Targets are the Services that an object of one of the layer's kinds sends requests to, in the object's order. One
 	// that it names several times is there as often. It need not be an object of this layer: routes of others that lead
@@ -54,7 +56,9 @@ type Ref struct {
 func (r Ref) String() string { return r.Kind + " " + r.Name }
 
 // MarshalText lets maps by object be written as JSON.
-func (r Ref) MarshalText() ([]byte, error) { return []byte(r.GroupVersionKind.String() + " " + r.Name), nil }
+func (r Ref) MarshalText() ([]byte, error) {
+	return []byte(r.GroupVersionKind.String() + " " + r.Name), nil
+}
 
 // RefOf names an object.
 func RefOf(u *unstructured.Unstructured) Ref { return Ref{u.GroupVersionKind(), u.GetName()} }
@@ -63,6 +67,8 @@ func RefOf(u *unstructured.Unstructured) Ref { return Ref{u.GroupVersionKind(), 
 type Object struct {
 	Ref
 	Part Part
+	// Optional: the object is the team's, and need not be there.
+	Optional bool
 }
 
 // Part is what a layer does with an object.

@@ -117,11 +117,11 @@ func Team(p Provider, w World) []*unstructured.Unstructured {
 	return out
 }
 
-// Missing are the team's objects that are not there.
+// Missing are the team's objects that are not there and have to be.
 func Missing(p Provider, w World) []Ref {
 	var out []Ref
 	for _, o := range p.Objects(w) {
-		if o.Name != "" && o.Part != Makes && w.Objects[o.Ref] == nil {
+		if o.Name != "" && o.Part != Makes && !o.Optional && w.Objects[o.Ref] == nil {
 			out = append(out, o.Ref)
 		}
 	}
@@ -151,7 +151,7 @@ func LeadsTo(p Provider, w World, service string) bool {
 func Kinds(p Provider) []Object {
 	var out []Object
 	for _, o := range p.Objects(World{}) {
-		if o.Name = ""; !slices.Contains(out, o) {
+		if o.Name, o.Optional = "", false; !slices.Contains(out, o) {
 			out = append(out, o)
 		}
 	}

@@ -97,12 +97,16 @@ func scribble(v any) {
 	}
 }
 
-// checkObjects demands that the layer's kinds are known before anything was looked at, that no object is named twice, and
-// that what the team has written is not among what Sluice makes.
+// checkObjects demands that the layer's kinds are known before anything was looked at, and so is what it writes; that no
+// object is named twice, and that what the team has written is not among what Sluice makes.
 func (c *cluster) checkObjects(t TB) {
 	t.Helper()
 	kinds, seen := traffic.Kinds(c.layer.New("")), map[traffic.Ref]bool{}
+	named := c.provider.Objects(traffic.World{Rollout: "shop"})
 	for _, o := range c.provider.Objects(c.world()) {
+		if o.Part != traffic.Reads && !slices.Contains(named, o) {
+			t.Fatalf("Objects: %s, which it %s, does not follow from the Rollout alone", o.Ref, o.Part)
+		}
 		if kind := (traffic.Object{Ref: traffic.Ref{GroupVersionKind: o.GroupVersionKind}, Part: o.Part}); !slices.Contains(kinds, kind) {
 			t.Fatalf("Objects: %s, which it %s, is of a kind that it does not name without a World", o.Ref, o.Part)
 		}
