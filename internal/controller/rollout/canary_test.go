@@ -14,7 +14,7 @@ import (
 
 const keptBy = "example.com/keeps"
 
-var canaryIngress = naming.CanaryIngress("web", shop)
+var canaryIngress = naming.CanaryObject("web", shop)
 
 // TestFaultA4CanaryTakenAway: whoever may edit Ingresses and Services puts a finalizer on those of a release, or takes their
 // owner off. The release still knows them: an abort, and a deletion of the Rollout, take every request off the new version.

@@ -33,6 +33,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/kube/bound/boundtest"
 	"github.com/sluice-dev/sluice/internal/registry"
+	"github.com/sluice-dev/sluice/internal/translate"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -64,11 +65,20 @@ type cluster struct {
 	words   int
 	// portOf is the image whose pods alone have the Service's port; empty for all.
 	portOf string
+	// layers are the kinds of traffic layers; routes are those of their objects that have no Go type here.
+	layers translate.LayerKinds
+	routes []schema.GroupVersionKind
 }
 
 func newCluster(t *testing.T, objects ...client.Object) *cluster {
 	t.Helper()
-	c := &cluster{t: t, now: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), policy: true}
+	return newClusterOf(t, registry.Layers, objects...)
+}
+
+// newClusterOf is a cluster with other kinds of traffic layers than those that are built in.
+func newClusterOf(t *testing.T, layers translate.LayerKinds, objects ...client.Object) *cluster {
+	t.Helper()
+	c := &cluster{t: t, now: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), policy: true, layers: layers}
 	scheme := runtime.NewScheme()
 	// Not all kinds that there are: the store looks each of them up whenever it is made.
 	for _, add := range []func(*runtime.Scheme) error{
@@ -78,10 +88,15 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 			t.Fatal(err)
 		}
 	}
-	scheme.AddKnownTypeWithName(routeKind, &unstructured.Unstructured{})
-	scheme.AddKnownTypeWithName(routeKind.GroupVersion().WithKind("HTTPRouteList"), &unstructured.UnstructuredList{})
+	for _, kind := range layers.Objects() {
+		if !scheme.Recognizes(kind) {
+			scheme.AddKnownTypeWithName(kind, &unstructured.Unstructured{})
+			scheme.AddKnownTypeWithName(kind.GroupVersion().WithKind(kind.Kind+"List"), &unstructured.UnstructuredList{})
+			c.routes = append(c.routes, kind)
+		}
+	}
 	b := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.Rollout{}, &v1alpha1.Release{}, &v1alpha1.Decision{})
-	if err := index(t.Context(), indexer{b}, registry.Layers); err != nil {
+	if err := index(t.Context(), indexer{b}, layers); err != nil {
 		t.Fatal(err)
 	}
 	c.store = b.Build()
@@ -145,6 +160,7 @@ func (c *cluster) restart() {
 		Kube:   kube.New(cached, c.store, c.clock),
 		Events: c.events, Now: c.clock, Calendar: c.clock,
 		PolicyInForce: func() bool { return c.policy },
+		Layers:        c.layers,
 		Watch:         func(schema.GroupVersionKind) error { return nil },
 	}
 }
@@ -745,13 +761,15 @@ func (c *cluster) all() []client.Object {
 	for _, rs := range c.sets() {
 		out = append(out, &rs)
 	}
-	deployments := &unstructured.UnstructuredList{}
-	deployments.SetGroupVersionKind(deployment.Kind)
-	if err := c.store.List(c.t.Context(), deployments); err != nil {
-		c.t.Fatal(err)
-	}
-	for i := range deployments.Items {
-		out = append(out, &deployments.Items[i])
+	for _, kind := range append([]schema.GroupVersionKind{deployment.Kind}, c.routes...) {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(kind)
+		if err := c.store.List(c.t.Context(), list); err != nil {
+			c.t.Fatal(err)
+		}
+		for i := range list.Items {
+			out = append(out, &list.Items[i])
+		}
 	}
 	return out
 }

@@ -58,7 +58,7 @@ func (Provider) Needs() traffic.Needs { return traffic.Needs{Settle: settle} }
 func (p Provider) route() traffic.Ref { return traffic.Ref{GroupVersionKind: kind, Name: p.name} }
 
 func (p Provider) beside(w traffic.World) traffic.Ref {
-	return traffic.Ref{GroupVersionKind: kind, Name: naming.CanaryIngress(p.name, w.Rollout)}
+	return traffic.Ref{GroupVersionKind: kind, Name: naming.CanaryObject(p.name, w.Rollout)}
 }
 
 // view is the World as this layer sees it: the team's Ingress, and the canary Ingress beside it. Each may be nil.
@@ -144,7 +144,7 @@ func canary(v view, s traffic.Split) *unstructured.Unstructured {
 		"kind":       "Ingress",
 		"spec":       canarySpec(spec(v.route), services(v.Backends)),
 	}}
-	u.SetName(naming.CanaryIngress(v.route.GetName(), v.Rollout))
+	u.SetName(naming.CanaryObject(v.route.GetName(), v.Rollout))
 	u.SetNamespace(v.route.GetNamespace())
 	u.SetAnnotations(annotations)
 	return u

@@ -102,7 +102,7 @@ func locations(s map[string]any, services map[string]bool) []location {
 // isOurs says whether it is the canary Ingress of the layer itself, which may be made this very moment.
 func isOurs(v view, u *unstructured.Unstructured) bool {
 	return isSame(u, v.beside) ||
-		u.GetNamespace() == v.route.GetNamespace() && u.GetName() == naming.CanaryIngress(v.route.GetName(), v.Rollout)
+		u.GetNamespace() == v.route.GetNamespace() && u.GetName() == naming.CanaryObject(v.route.GetName(), v.Rollout)
 }
 
 func isSame(a, b *unstructured.Unstructured) bool {

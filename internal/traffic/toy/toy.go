@@ -147,7 +147,7 @@ func (p Provider) view(w traffic.World) view {
 		World:     w,
 		routerRef: traffic.Ref{GroupVersionKind: Router, Name: p.name},
 		rulesRef:  traffic.Ref{GroupVersionKind: RuleSet, Name: p.name},
-		poolRef:   traffic.Ref{GroupVersionKind: Pool, Name: naming.Fit(p.name, "-canary", naming.MaxObject)},
+		poolRef:   traffic.Ref{GroupVersionKind: Pool, Name: naming.CanaryObject(p.name, w.Rollout)},
 	}
 	v.router, v.rules, v.pool = w.Objects[v.routerRef], w.Objects[v.rulesRef], w.Objects[v.poolRef]
 	return v

@@ -98,11 +98,12 @@ func scribble(v any) {
 }
 
 // checkObjects demands that the layer's kinds are known before anything was looked at, and so is what it writes; that no
-// object is named twice, and that what the team has written is not among what Sluice makes.
+// object is named twice, that what the team has written is not among what Sluice makes, and that no two Rollouts make one
+// object.
 func (c *cluster) checkObjects(t TB) {
 	t.Helper()
 	kinds, seen := traffic.Kinds(c.layer.New("")), map[traffic.Ref]bool{}
-	named := c.provider.Objects(traffic.World{Rollout: "shop"})
+	named, others := c.provider.Objects(traffic.World{Rollout: "shop"}), c.provider.Objects(traffic.World{Rollout: "other"})
 	for _, o := range c.provider.Objects(c.world()) {
 		if o.Part != traffic.Reads && !slices.Contains(named, o) {
 			t.Fatalf("Objects: %s, which it %s, does not follow from the Rollout alone", o.Ref, o.Part)
@@ -119,6 +120,9 @@ func (c *cluster) checkObjects(t TB) {
 		seen[o.Ref] = true
 		if c.team[o.Ref] != nil && o.Part == traffic.Makes {
 			t.Fatalf("Objects: makes %s, which is the team's", o.Ref)
+		}
+		if o.Part == traffic.Makes && slices.Contains(others, o) {
+			t.Fatalf("Objects: makes %s for another Rollout too", o.Ref)
 		}
 	}
 }

@@ -79,6 +79,10 @@ func TestTheLawIsEnforced(t *testing.T) {
 			}
 			return all
 		}},
+		"makes Pool shop-canary for another Rollout too": {objects: func(_ traffic.World, all []traffic.Object) []traffic.Object {
+			all[2].Name = "shop-canary"
+			return all
+		}},
 		"of a kind that it does not name without a World": {objects: func(w traffic.World, all []traffic.Object) []traffic.Object {
 			if len(w.Objects) == 0 {
 				return all
