@@ -323,3 +323,31 @@ func TestToyLayerShared(t *testing.T) {
 	c.settleBoth()
 	c.wantEnded("shop-1", "cart-1")
 }
+
+// TestToyLayerOrder: an object's Hold stands before the object is touched, and goes after it is back; the Pool is there
+// before anything leads to it, and goes after.
+func TestToyLayerOrder(t *testing.T) {
+	t.Parallel()
+	c := toyUnderWay(t)
+	c.settle()
+	for range 2 {
+		c.decide(v1alpha1.VerbPromote, "shop-1")
+		c.settle()
+	}
+	var order []string
+	for _, w := range c.writes {
+		for _, of := range []string{"Pool", "Router", "RuleSet", "Hold router", "Hold ruleset"} {
+			if words := strings.Fields(w); strings.HasPrefix(words[1]+" "+words[2], of) {
+				order = append(order, words[0]+" "+of)
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{
+		"create Pool", "create Hold ruleset", "patch RuleSet", "create Hold router", // The smoke step.
+		"patch RuleSet", "delete Hold ruleset", "patch Router", // 25%
+		"patch Router", // 50%
+		"patch Router", "delete Hold router", "delete Pool",
+	}, order); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
