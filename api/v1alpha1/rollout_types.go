@@ -139,8 +139,8 @@ type WorkloadReference struct {
 //
 // +kubebuilder:validation:ExactlyOneOf=ingress;httpRoute
 type TrafficLayer struct {
-	// Each kind of layer is a field: a struct with the name of the team's object and LayerOptions. CONTRIBUTING.md says how
-	// to add one.
+	// Each kind of layer is a field: a struct with the name of the team's object and LayerOptions. CONTRIBUTING.md says
+	// how to add one.
 
 	// ingress is an Ingress of a controller that reads ingress-nginx's canary annotations. Sluice adds a
 	// canary Ingress beside it and leaves this one as it is.

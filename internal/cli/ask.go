@@ -42,12 +42,15 @@ func (w *surroundings) observeReaders(ctx context.Context, c client.Client, prov
 }
 
 // observeOthers adds the objects of a kind that may divide the same requests.
-func (w *surroundings) observeOthers(ctx context.Context, c client.Client, kind schema.GroupVersionKind, namespace string, world *traffic.World) {
+func (w *surroundings) observeOthers(
+	ctx context.Context, c client.Client, kind schema.GroupVersionKind, namespace string, world *traffic.World,
+) {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(kind)
 	err := c.List(ctx, list)
 	if apierrors.IsForbidden(err) {
-		w.note("only %ss of namespace %s were looked at: one of another namespace could divide the same requests", kind.Kind, namespace)
+		w.note("only %ss of namespace %s were looked at: one of another namespace could divide the same requests",
+			kind.Kind, namespace)
 		err = c.List(ctx, list, client.InNamespace(namespace))
 	}
 	if err != nil {

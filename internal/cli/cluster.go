@@ -114,10 +114,12 @@ func newMapper(layers translate.LayerKinds) meta.RESTMapper {
 		m.Add(kind, meta.RESTScopeNamespace)
 	}
 	for gv, kinds := range map[schema.GroupVersion][]string{
-		v1alpha1.GroupVersion:           {"Rollout", "Release", "Hold", "Decision", "AnalysisRun", "AnalysisTemplate", "ReleaseWindow"},
-		appsv1.SchemeGroupVersion:       {"Deployment", "ReplicaSet"},
-		corev1.SchemeGroupVersion:       {"Pod", "Service"},
-		discoveryv1.SchemeGroupVersion:  {"EndpointSlice"},
+		v1alpha1.GroupVersion: {
+			"Rollout", "Release", "Hold", "Decision", "AnalysisRun", "AnalysisTemplate", "ReleaseWindow",
+		},
+		appsv1.SchemeGroupVersion:      {"Deployment", "ReplicaSet"},
+		corev1.SchemeGroupVersion:      {"Pod", "Service"},
+		discoveryv1.SchemeGroupVersion: {"EndpointSlice"},
 	} {
 		for _, k := range kinds {
 			m.Add(gv.WithKind(k), meta.RESTScopeNamespace)

@@ -55,7 +55,9 @@ func (s sources) readLayer(ctx context.Context, v *view, t v1alpha1.TrafficLayer
 		return nil
 	}
 	w := traffic.World{Rollout: v.rollout.Name, Now: s.now(), Holds: map[traffic.Ref]traffic.Hold{}}
-	w, err := traffic.Look(provider, w, func(o traffic.Object) (*unstructured.Unstructured, error) { return s.readObject(ctx, v, o) })
+	w, err := traffic.Look(provider, w, func(o traffic.Object) (*unstructured.Unstructured, error) {
+		return s.readObject(ctx, v, o)
+	})
 	if err != nil {
 		return err
 	}

@@ -28,8 +28,8 @@ type Options struct {
 	Version string
 	// Now is the clock.
 	Now func() time.Time
-	// Layers are the kinds of traffic layers, so that what the controller would ask of them can be asked here. Without them
-	// the layers are not looked at.
+	// Layers are the kinds of traffic layers, so that what the controller would ask of them can be asked here. Without
+	// them the layers are not looked at.
 	Layers translate.LayerKinds
 	// Controller runs the controller until ctx ends. Without it there is no such command.
 	Controller func(ctx context.Context, cfg *rest.Config, o ControllerOptions) error

@@ -297,14 +297,18 @@ func (w *surroundings) checkFound(of traffic.Ref, namespace string, err error) e
 	return err
 }
 
-func objectOf(ctx context.Context, c client.Reader, namespace string, of traffic.Ref) (*unstructured.Unstructured, error) {
+func objectOf(
+	ctx context.Context, c client.Reader, namespace string, of traffic.Ref,
+) (*unstructured.Unstructured, error) {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(of.GroupVersionKind)
 	return u, c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: of.Name}, u)
 }
 
 // originalsOf are what releases under way have changed in a layer's objects, as it was before.
-func originalsOf(ctx context.Context, c client.Client, r *v1alpha1.Rollout, p traffic.Provider, w traffic.World) map[traffic.Ref]traffic.Hold {
+func originalsOf(
+	ctx context.Context, c client.Client, r *v1alpha1.Rollout, p traffic.Provider, w traffic.World,
+) map[traffic.Ref]traffic.Hold {
 	out := map[traffic.Ref]traffic.Hold{}
 	var holds v1alpha1.HoldList
 	if c.List(ctx, &holds, client.InNamespace(r.Namespace)) != nil {
@@ -323,8 +327,8 @@ func originalsOf(ctx context.Context, c client.Client, r *v1alpha1.Rollout, p tr
 	return out
 }
 
-// backendsOf are Services with the canary Services beside them, as a release's suffix names these. What a canary Service
-// selects is known where it is among all.
+// backendsOf are Services with the canary Services beside them, as a release's suffix names these. What a canary
+// Service selects is known where it is among all.
 func backendsOf(services []corev1.Service, suffix string, all []corev1.Service) []traffic.Backend {
 	var out []traffic.Backend
 	for _, s := range services {

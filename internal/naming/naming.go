@@ -73,8 +73,8 @@ func CanaryService(service, suffix string) string {
 }
 
 // CanaryObject is the name of an object of a traffic layer beside one of the team's, an Ingress say, for a Rollout:
-// "shop-canary" where both have one name, and otherwise, since several Rollouts may share the team's object, with a hash of
-// both: "web-canary-4586ae564e". No two pairs have the same.
+// "shop-canary" where both have one name, and otherwise, since several Rollouts may share the team's object, with a
+// hash of both: "web-canary-4586ae564e". No two pairs have the same.
 func CanaryObject(object, rollout string) string {
 	if object == rollout {
 		return Fit(object, canary, MaxObject)

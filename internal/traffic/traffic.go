@@ -150,8 +150,8 @@ func (b *Busy) Error() string {
 	return fmt.Sprintf("waits until release %s has ended: %s", b.Release, b.Why)
 }
 
-// Change is what is to be done with one object, in the order of the fields. Changes are carried out in their order, each
-// on condition that nobody has written the object since it was read.
+// Change is what is to be done with one object, in the order of the fields. Changes are carried out in their order,
+// each on condition that nobody has written the object since it was read.
 type Change struct {
 	// Ref is the object, one of Provider.Objects.
 	Ref Ref

@@ -24,8 +24,8 @@ type LayerKind struct {
 	New func(v1alpha1.TrafficLayer) traffic.Provider
 }
 
-// LayerKinds are all that there are. Those that are built in are in internal/registry, which few may import; the others are
-// given the list.
+// LayerKinds are all that there are. Those that are built in are in internal/registry, which few may import; the others
+// are given the list.
 type LayerKinds []LayerKind
 
 // Of is the provider for an entry of spec.traffic; nil if it sets no field that is known here.
@@ -61,8 +61,8 @@ func (k LayerKinds) Objects() []schema.GroupVersionKind {
 	return out
 }
 
-// fillSettle writes down in a plan how long its layers are given to follow, where the Rollout does not say and the layer
-// does whatever its objects are.
+// fillSettle writes down in a plan how long its layers are given to follow, where the Rollout does not say and the
+// layer does whatever its objects are.
 func (k LayerKinds) fillSettle(layers []v1alpha1.TrafficLayer) {
 	for i := range layers {
 		o, p := optionsOf(&layers[i]), k.Of(layers[i])
@@ -93,8 +93,8 @@ func (l Layer) String() string {
 	return strings.ToLower(l.Field) + "/" + l.Name
 }
 
-// LayerOf reads an entry of spec.traffic; it is zero for one that sets no field. Every kind of layer is a field with a name
-// and LayerOptions, so none is known by its own name here.
+// LayerOf reads an entry of spec.traffic; it is zero for one that sets no field. Every kind of layer is a field with a
+// name and LayerOptions, so none is known by its own name here.
 func LayerOf(l v1alpha1.TrafficLayer) Layer {
 	field, of := set(&l)
 	if field == "" {

@@ -159,8 +159,8 @@ func TestLayerName(t *testing.T) {
 	}
 }
 
-// TestEveryLayerIsRead: whichever kind of layer an entry names, its field, its name and what is said of it are read, and a
-// plan is filled in with what the layer needs. New kinds need nothing here.
+// TestEveryLayerIsRead: whichever kind of layer an entry names, its field, its name and what is said of it are read,
+// and a plan is filled in with what the layer needs. New kinds need nothing here.
 func TestEveryLayerIsRead(t *testing.T) {
 	fields := reflect.TypeFor[v1alpha1.TrafficLayer]()
 	for i := range fields.NumField() {

@@ -64,8 +64,8 @@ func (r *Report) Finish() {
 	}
 }
 
-// checkLeft refuses to leave a Service as it is that a layer leads to, where the layer's objects are in the files. A Service
-// that is in the files and of another workload is not in front of this one.
+// checkLeft refuses to leave a Service as it is that a layer leads to, where the layer's objects are in the files. A
+// Service that is in the files and of another workload is not in front of this one.
 func (r *Report) checkLeft(i int) {
 	ro := &r.Rollouts[i]
 	for _, rule := range ro.Spec.Services {
@@ -84,7 +84,8 @@ func (r *Report) leads(ro *v1alpha1.Rollout, l v1alpha1.TrafficLayer, service st
 	if provider == nil {
 		return false
 	}
-	seen, _ := traffic.Look(provider, traffic.World{Rollout: ro.Name}, func(o traffic.Object) (*unstructured.Unstructured, error) {
+	seen := traffic.World{Rollout: ro.Name}
+	seen, _ = traffic.Look(provider, seen, func(o traffic.Object) (*unstructured.Unstructured, error) {
 		return r.object(ro, o.Ref), nil
 	})
 	return traffic.LeadsTo(provider, seen, service)

@@ -60,7 +60,8 @@ func TestFaultA4CanaryTakenAway(t *testing.T) {
 				if !slices.Contains(in.Finalizers, keptBy) {
 					t.Errorf("the canary Ingress is left: %+v", in.ObjectMeta)
 				}
-				if w := in.Annotations["nginx.ingress.kubernetes.io/canary-weight"]; w != "0" || in.Annotations["nginx.ingress.kubernetes.io/canary"] != "true" {
+				const canary = "nginx.ingress.kubernetes.io/canary"
+				if in.Annotations[canary+"-weight"] != "0" || in.Annotations[canary] != "true" {
 					t.Errorf("the canary Ingress is left with %v", in.Annotations)
 				}
 			})

@@ -296,26 +296,38 @@ func (c *carrier) change(ctx context.Context, l *layer, changes []traffic.Change
 	return nil
 }
 
-// changeOne carries the change of one object out: the Hold stands before the object is touched, and goes after it is back.
+// changeOne carries the change of one object out: the Hold stands before the object is touched, and goes after it is
+// back.
 func (c *carrier) changeOne(ctx context.Context, l *layer, ch traffic.Change) error {
-	part, now := l.part(ch.Ref), l.world.Objects[ch.Ref]
-	if ch.Hold != nil && part == traffic.Changes && now != nil {
+	now := l.world.Objects[ch.Ref]
+	switch part := l.part(ch.Ref); {
+	case part == traffic.Changes:
+		return c.changeTeams(ctx, l, ch, now)
+	case part == traffic.Makes && ch.After != nil:
+		return c.beside(ctx, now, ch.After)
+	case part == traffic.Makes && ch.Remove && now != nil:
+		return c.write.Delete(ctx, now)
+	case part != traffic.Makes: // A fault in the provider, from which nothing of the team's may suffer.
+		return fmt.Errorf("change %s by layer %s: it is none of the layer's to change", ch.Ref, l.name)
+	}
+	return nil
+}
+
+// changeTeams carries the change of one of the team's objects out. now is nil if there is no such object any more.
+func (c *carrier) changeTeams(ctx context.Context, l *layer, ch traffic.Change, now *unstructured.Unstructured) error {
+	if ch.Hold != nil && now != nil {
 		if err := c.holdShared(ctx, l, ch.Ref, ch.Hold); err != nil {
 			return err
 		}
 	}
-	switch {
-	case ch.After != nil && part == traffic.Makes:
-		return c.beside(ctx, now, ch.After)
-	case ch.After != nil && part == traffic.Changes && now != nil && l.holds[ch.Ref] != nil:
+	if ch.After != nil {
+		if now == nil || l.holds[ch.Ref] == nil { // As above.
+			return fmt.Errorf("change %s by layer %s: it is not held", ch.Ref, l.name)
+		}
 		if err := c.write.Patch(ctx, now, ch.After); err != nil {
 			return err
 		}
 		now = ch.After
-	case ch.After != nil: // A fault in the provider, from which nothing of the team's may suffer.
-		return fmt.Errorf("change %s by layer %s: it is not held, or none of the layer's to change", ch.Ref, l.name)
-	case ch.Remove && part == traffic.Makes && now != nil:
-		return c.write.Delete(ctx, now)
 	}
 	if ch.ReleaseHold && l.holds[ch.Ref] != nil {
 		return c.leave(ctx, l, ch.Ref, now)

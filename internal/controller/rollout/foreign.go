@@ -316,8 +316,8 @@ func (r *Reconciler) foreignRoutes(ctx context.Context, w *world) (reason, says 
 			}
 			for i := range list.Items {
 				if twin := w.leadsPast(provider, &list.Items[i], rel); twin != "" {
-					return v1alpha1.ReasonForeignRoute, fmt.Sprintf("%[1]s %[2]s leads to Service %[3]s, which is Sluice's, so requests get "+
-						"the new revision past the weight of the step: delete the %[1]s, or change its backend",
+					return v1alpha1.ReasonForeignRoute, fmt.Sprintf("%[1]s %[2]s leads to Service %[3]s, which is Sluice's, "+
+						"so requests get the new revision past the weight of the step: delete the %[1]s, or change its backend",
 						kind.Kind, list.Items[i].GetName(), twin)
 				}
 			}

@@ -93,8 +93,8 @@ func (r *Reconciler) observeObjects(ctx context.Context, w *world, l *layer) (er
 	return err
 }
 
-// madeBeside says whether a release of this Rollout made an object beside the team's: it controls it, or somebody has taken
-// that off one that leads to the new pods of the release under way, which nobody else's does.
+// madeBeside says whether a release of this Rollout made an object beside the team's: it controls it, or somebody has
+// taken that off one that leads to the new pods of the release under way, which nobody else's does.
 func (w *world) madeBeside(p traffic.Provider, b *unstructured.Unstructured) bool {
 	if w.ours(b) || w.active() == nil || metav1.GetControllerOf(b) != nil {
 		return w.ours(b)

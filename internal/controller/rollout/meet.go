@@ -89,8 +89,8 @@ func (r *Reconciler) busy(ctx context.Context, w *world) (*traffic.Busy, error) 
 	return nil, nil
 }
 
-// others are the releases that work on a layer of the same kind: those that the Holds of its objects name, and those that
-// may have their part in them yet.
+// others are the releases that work on a layer of the same kind: those that the Holds of its objects name, and those
+// that may have their part in them yet.
 func (r *Reconciler) others(ctx context.Context, w *world, l *layer, running []*v1alpha1.Release) ([]traffic.Party, error) {
 	out := slices.Clone(l.world.Parties)
 	for _, rel := range running {
@@ -120,7 +120,9 @@ func (r *Reconciler) others(ctx context.Context, w *world, l *layer, running []*
 }
 
 // teamOf are the team's objects of a layer.
-func (r *Reconciler) teamOf(ctx context.Context, namespace string, p traffic.Provider) ([]*unstructured.Unstructured, error) {
+func (r *Reconciler) teamOf(
+	ctx context.Context, namespace string, p traffic.Provider,
+) ([]*unstructured.Unstructured, error) {
 	seen, err := traffic.Look(p, traffic.World{}, func(o traffic.Object) (*unstructured.Unstructured, error) {
 		if o.Part == traffic.Makes {
 			return nil, nil

@@ -33,6 +33,18 @@ func (r *Reconciler) observeReaders(ctx context.Context, w *world, l *layer) err
 	if rel := w.active(); !ok || rel != nil && !divides(rel.Status.Phase) {
 		return nil // Where the layer is being given back, nobody else is in the way.
 	}
+	if err := r.observeOthers(ctx, w, l, c); err != nil {
+		return err
+	}
+	if problem := c.Contention(l.world); problem != "" && w.trouble == "" {
+		w.trouble = problem
+	}
+	return nil
+}
+
+// observeOthers shows a layer all objects of its kinds.
+func (r *Reconciler) observeOthers(ctx context.Context, w *world, l *layer, c traffic.Contended) error {
+	rel := w.active()
 	for _, kind := range kindsOf(l.provider) {
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(kind)
@@ -42,14 +54,11 @@ func (r *Reconciler) observeReaders(ctx context.Context, w *world, l *layer) err
 		}
 		for i := range list.Items {
 			o := &list.Items[i]
-			if rel := w.active(); rel == nil && c.Divides(o) && r.madeInRelease(ctx, o) || rel != nil && metav1.IsControlledBy(o, rel) {
+			if rel == nil && c.Divides(o) && r.madeInRelease(ctx, o) || rel != nil && metav1.IsControlledBy(o, rel) {
 				continue // startInTurn waits for that release; or it is this release's own, also in another layer.
 			}
 			l.world.Others = append(l.world.Others, o)
 		}
-	}
-	if problem := c.Contention(l.world); problem != "" && w.trouble == "" {
-		w.trouble = problem
 	}
 	return nil
 }

@@ -180,7 +180,9 @@ func index(ctx context.Context, ix client.FieldIndexer, layers translate.LayerKi
 		add(&v1alpha1.AnalysisRun{}, indexRollout, byLabel),
 		add(&v1alpha1.Decision{}, indexRollout, func(o client.Object) []string { return one(keyOfDecision(o.(*v1alpha1.Decision))) }),
 		add(&v1alpha1.Rollout{}, indexWorkload, func(o client.Object) []string { return one(o.(*v1alpha1.Rollout).Spec.Workload.Name) }),
-		add(&v1alpha1.Rollout{}, indexTraffic, func(o client.Object) []string { return namesOfTraffic(layers, o.(*v1alpha1.Rollout)) }),
+		add(&v1alpha1.Rollout{}, indexTraffic, func(o client.Object) []string {
+			return namesOfTraffic(layers, o.(*v1alpha1.Rollout))
+		}),
 		add(&v1alpha1.Hold{}, indexTarget, func(o client.Object) []string { return one(targetKey(o.(*v1alpha1.Hold).Spec.Target)) }),
 		add(untyped(deployment.Kind), indexRollout, byLabel),
 		add(untyped(deployment.ReplicaSetKind), indexOwner, byOwner),
@@ -203,8 +205,8 @@ func byOwner(o client.Object) []string {
 	return nil
 }
 
-// namesOfTraffic are the team's objects that a Rollout names. Those that are named in others are found through their Holds,
-// and otherwise with the next look.
+// namesOfTraffic are the team's objects that a Rollout names. Those that are named in others are found through their
+// Holds, and otherwise with the next look.
 func namesOfTraffic(layers translate.LayerKinds, ro *v1alpha1.Rollout) []string {
 	var out []string
 	for _, t := range ro.Spec.Traffic {

@@ -88,8 +88,11 @@ func (r *Reconciler) sharedHold(ctx context.Context, namespace string, target v1
 	return nil, nil
 }
 
-// party is another release that has a share in the Hold of an object. One whose record is gone has nothing in it any more.
-func (r *Reconciler) party(ctx context.Context, namespace string, s v1alpha1.HoldShare, of traffic.Ref) (traffic.Party, error) {
+// party is another release that has a share in the Hold of an object. One whose record is gone has nothing in it any
+// more.
+func (r *Reconciler) party(
+	ctx context.Context, namespace string, s v1alpha1.HoldShare, of traffic.Ref,
+) (traffic.Party, error) {
 	p := translate.Party(s, of)
 	rel, err := r.releaseOf(ctx, r.Kube.Client, namespace, s)
 	if err == nil && rel == nil {
@@ -123,8 +126,8 @@ func planned(rel *v1alpha1.Release) []traffic.Split {
 	return traffic.Splits(translate.Spec(rel.Spec.Plan, rel.Spec.From.Hash, rel.Spec.To.Hash))
 }
 
-// upToDate demands an object that is at least as new as what its Hold is about. Where the API server itself has an older
-// one, it was restored from a backup, and is as good as edited.
+// upToDate demands an object that is at least as new as what its Hold is about. Where the API server itself has an
+// older one, it was restored from a backup, and is as good as edited.
 func (r *Reconciler) upToDate(ctx context.Context, object *unstructured.Unstructured, h *v1alpha1.Hold) error {
 	if object == nil || string(object.GetUID()) != h.Spec.TargetUID || object.GetGeneration() >= h.Spec.Generation {
 		return nil
@@ -142,8 +145,8 @@ func (r *Reconciler) upToDate(ctx context.Context, object *unstructured.Unstruct
 		schema.GroupResource{Group: of.Group, Resource: of.Kind}, of.Name, errRouteBehind))
 }
 
-// holdShared records the original of an object and this release's share in it, before the object is changed. A Hold that
-// another release has written since it was read makes the write fail, and the object is looked at again.
+// holdShared records the original of an object and this release's share in it, before the object is changed. A Hold
+// that another release has written since it was read makes the write fail, and the object is looked at again.
 func (c *carrier) holdShared(ctx context.Context, l *layer, of traffic.Ref, record *traffic.Record) error {
 	raw, err := json.Marshal(record.Original)
 	if err != nil {
@@ -213,8 +216,8 @@ func ownersOf(shares []v1alpha1.HoldShare) []metav1.OwnerReference {
 	return out
 }
 
-// leave takes the Rollout's share off the Hold of an object, and the Hold away with the last share. now is the state of the
-// object from which the split has been removed, nil if there is no such object any more.
+// leave takes the Rollout's share off the Hold of an object, and the Hold away with the last share. now is the state of
+// the object from which the split has been removed, nil if there is no such object any more.
 func (c *carrier) leave(ctx context.Context, l *layer, of traffic.Ref, now *unstructured.Unstructured) error {
 	before := l.holds[of]
 	after := before.DeepCopy()

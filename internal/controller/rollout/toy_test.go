@@ -22,9 +22,9 @@ import (
 )
 
 // This file adds a traffic layer by the recipe in CONTRIBUTING, "Add a traffic layer", and releases through it. Step 1 is
-// internal/traffic/toy, step 2 its testdata and toy_test.go there, step 3 the row below. It borrows the field httpRoute,
-// since a toy has none of its own in the API; TestRecipeIsTold in internal/registry holds the toy against the rest of
-// step 3. Nothing else in the controller knows of it.
+// internal/traffic/toy, step 2 its testdata and its test there. Of step 3 the row is below; it borrows the field
+// httpRoute, since a toy has none of its own in the API. TestRecipeIsTold in internal/registry is step 4, and the rest of
+// this file step 5. Nothing else knows of the toy.
 
 // toyPool is what the layer makes.
 var toyPool = naming.CanaryObject("web", shop)
@@ -57,7 +57,9 @@ func toyObject(kind schema.GroupVersionKind, spec string) *unstructured.Unstruct
 func toyTeam(objects ...client.Object) []client.Object {
 	return append([]client.Object{
 		workload("shop:v1"), ownSet("shop:v1", 4), webService(),
-		toyObject(toy.Router, `{"spec": {"routes": [{"path": "/", "service": "web"}, {"path": "/old", "service": "legacy"}]}}`),
+		toyObject(toy.Router, `{"spec": {"routes": [
+			{"path": "/", "service": "web"}, {"path": "/old", "service": "legacy"}
+		]}}`),
 		toyObject(toy.RuleSet, `{"spec": {"rules": [{"header": "X-Old", "value": "1", "service": "legacy"}]}}`),
 	}, objects...)
 }
@@ -244,13 +246,15 @@ func TestToyLayerRefused(t *testing.T) {
 		given func(*cluster)
 		says  string
 	}{
-		"no Router":  {func(c *cluster) { c.delete(toyObject(toy.Router, `{}`)) }, `the Router "web", which is not in namespace demo`},
+		"no Router": {
+			func(c *cluster) { c.delete(toyObject(toy.Router, `{}`)) }, `the Router "web", which is not in namespace demo`,
+		},
 		"no RuleSet": {func(c *cluster) { c.delete(toyObject(toy.RuleSet, `{}`)) }, "a RuleSet of the name web"},
 		"the Pool is another's": {func(c *cluster) {
 			pool := toyObject(toy.Pool, `{"spec": {}}`)
 			pool.SetName(toyPool)
 			c.add(pool)
-		}, `the Pool "`+toyPool+`", which this release needs, exists already`},
+		}, `the Pool "` + toyPool + `", which this release needs, exists already`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -259,15 +263,16 @@ func TestToyLayerRefused(t *testing.T) {
 			test.given(c)
 			c.setImage("shop:v2")
 			c.settle()
-			if ro := c.rollout(); ro.Status.Phase != v1alpha1.RolloutStalled || !strings.Contains(c.tells(), test.says) || c.release("shop-1") != nil {
-				t.Errorf("want it refused with %q: %s", test.says, c.tells())
+			phase, says := c.rollout().Status.Phase, c.tells()
+			if phase != v1alpha1.RolloutStalled || !strings.Contains(says, test.says) || c.release("shop-1") != nil {
+				t.Errorf("want it refused with %q: %s", test.says, says)
 			}
 		})
 	}
 }
 
-// TestToyLayerCrashAtEveryWrite: the process dies after any one write, and everything ends as it should: a crash costs a
-// repetition only.
+// TestToyLayerCrashAtEveryWrite: the process dies after any one write, and everything ends as it should: a crash costs
+// a repetition only.
 func TestToyLayerCrashAtEveryWrite(t *testing.T) {
 	t.Parallel()
 	every := 1
@@ -305,7 +310,9 @@ func TestToyLayerCrashAtEveryWrite(t *testing.T) {
 // TestToyLayerShared: of two releases that a layer cannot have at once the second waits for the first.
 func TestToyLayerShared(t *testing.T) {
 	t.Parallel()
-	router := toyObject(toy.Router, `{"spec": {"routes": [{"path": "/shop", "service": "shop"}, {"path": "/cart", "service": "cart"}]}}`)
+	router := toyObject(toy.Router, `{"spec": {"routes": [
+		{"path": "/shop", "service": "shop"}, {"path": "/cart", "service": "cart"}
+	]}}`)
 	c := &crowd{cluster: newClusterOf(t, toyLayers, both(onRoute(), router)...)}
 	c.settleBoth()
 	c.release2(shop)
@@ -314,7 +321,8 @@ func TestToyLayerShared(t *testing.T) {
 	c.settleBoth()
 	ro := &v1alpha1.Rollout{}
 	c.get(ro, cart)
-	if w := ro.Status.WaitingFor; w == nil || w.Reason != ReasonLayerBusy || !strings.Contains(w.Message, "release shop-1 has ended: it divides the requests of Router web") {
+	const says = "release shop-1 has ended: it divides the requests of Router web"
+	if w := ro.Status.WaitingFor; w == nil || w.Reason != ReasonLayerBusy || !strings.Contains(w.Message, says) {
 		t.Fatalf("cart should wait for shop-1: %s", c.tells())
 	}
 	c.decide(v1alpha1.VerbPromote, "shop-1")

@@ -89,7 +89,8 @@ func (r *Reconciler) removeOrphans(ctx context.Context, write *kube.Writer, w *w
 // Service, each release has a Service of its own: else whoever was sent to the new version of an earlier release would go
 // straight to this one's, whatever its weight.
 func (w *world) suffixOf(number int64) string {
-	if slices.ContainsFunc(w.layers, func(l *layer) bool { return l.state.Sticky }) || slices.ContainsFunc(w.services, (*service).sticky) {
+	byLayer := slices.ContainsFunc(w.layers, func(l *layer) bool { return l.state.Sticky })
+	if byLayer || slices.ContainsFunc(w.services, (*service).sticky) {
 		return fmt.Sprintf("%s-%d", naming.PlainSuffix, number)
 	}
 	return naming.PlainSuffix

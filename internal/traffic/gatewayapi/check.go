@@ -240,7 +240,8 @@ func crowded(v view, others []traffic.Party, team []any, splits []traffic.Split)
 	combinations := 1
 	for _, plan := range plans {
 		if combinations *= len(plan); combinations > manyPlans {
-			return fmt.Sprintf("the releases on HTTPRoute %s have too many different matches in their steps to be under way at once", v.route.GetName())
+			return fmt.Sprintf("the releases on HTTPRoute %s have too many different matches in their steps "+
+				"to be under way at once", v.route.GetName())
 		}
 	}
 	for n := range combinations {
@@ -251,7 +252,8 @@ func crowded(v view, others []traffic.Party, team []any, splits []traffic.Split)
 		}
 		rules, exact := p.splitRules(team, now)
 		if !exact {
-			return fmt.Sprintf("the shares of both in one rule of HTTPRoute %s cannot be expressed exactly, as no weight may be over %d", v.route.GetName(), maxWeight)
+			return fmt.Sprintf("the shares of both in one rule of HTTPRoute %s cannot be expressed exactly, "+
+				"as no weight may be over %d", v.route.GetName(), maxWeight)
 		}
 		if l := exceeded(rules); l.what != "" {
 			return "with both of them " + l.in(v.route.GetName())

@@ -77,7 +77,8 @@ func TestHoldDecodedOtherwise(t *testing.T) {
 	}
 	p := gatewayapi.New("web")
 	ref := p.Objects(traffic.World{})[0].Ref
-	route := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": rules(int64(80), int64(1))}}}
+	spec := map[string]any{"rules": rules(int64(80), int64(1))}
+	route := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
 	w := traffic.World{
 		Objects:  traffictest.Objects{ref: route},
 		Holds:    map[traffic.Ref]traffic.Hold{ref: {Original: map[string]any{"rules": rules(80.0, 1.0)}, Held: true}},

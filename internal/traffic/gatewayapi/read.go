@@ -15,7 +15,8 @@ func (provider Provider) Read(w traffic.World) traffic.State {
 	}
 	p, rules := newParties(v), rulesOf(v.route)
 	state := traffic.State{
-		Routed: v.hold.Held || p.anyOf(rules, canary, p.own), Version: version(v.route), Settle: settle(v.route), Sticky: sticky(rules),
+		Routed: v.hold.Held || p.anyOf(rules, canary, p.own), Version: version(v.route),
+		Settle: settle(v.route), Sticky: sticky(rules),
 	}
 	weight, problem := p.weight(rules)
 	state.Split = traffic.Split{Weight: int(weight), Matches: v.hold.Matches}

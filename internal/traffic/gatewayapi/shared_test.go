@@ -38,7 +38,8 @@ func TestFaultB4ProportionsComeBack(t *testing.T) {
 	p := gatewayapi.New("web")
 	ref := p.Objects(traffic.World{})[0].Ref
 	route := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": rules}}}
-	first := one(t, p.Apply(traffic.World{Objects: traffictest.Objects{ref: route}, Backends: shop}, traffic.Split{Weight: 33}))
+	alone := traffic.World{Objects: traffictest.Objects{ref: route}, Backends: shop}
+	first := one(t, p.Apply(alone, traffic.Split{Weight: 33}))
 	seen := func(route *unstructured.Unstructured, held bool, own, others []traffic.Backend) traffic.World {
 		return traffic.World{
 			Objects: traffictest.Objects{ref: route}, Backends: own,
@@ -95,7 +96,9 @@ func TestFaultB4NoRoom(t *testing.T) {
 	testers := func(header string) []traffic.Split {
 		return []traffic.Split{{Matches: []release.Match{{Headers: []release.HeaderMatch{{Name: header, Value: "1"}}}}}, {Weight: 50}}
 	}
-	w := traffic.World{Objects: traffictest.Objects{ref: route}, Backends: []traffic.Backend{traffic.Twins("shop", "shop-canary")}}
+	w := traffic.World{
+		Objects: traffictest.Objects{ref: route}, Backends: []traffic.Backend{traffic.Twins("shop", "shop-canary")},
+	}
 	if err := p.Check(w, testers("X-Shop")); err != nil {
 		t.Fatalf("alone: %v", err)
 	}

@@ -64,7 +64,8 @@ func checkOthers(v view) error {
 				case !slices.Contains(own, at):
 				case o.Release == "":
 					return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s and Ingress %s both serve %s, "+
-						"and ingress-nginx takes one canary for a host and path; name one of the two", v.route.GetName(), route.GetName(), at)
+						"and ingress-nginx takes one canary for a host and path; name one of the two",
+						v.route.GetName(), route.GetName(), at)
 				default:
 					return &traffic.Busy{Release: o.Release, Why: fmt.Sprintf("it may have a canary for %s (Ingress %s), "+
 						"and ingress-nginx takes one for a host and path", at, route.GetName())}
@@ -85,11 +86,13 @@ func checkRoute(v view) error {
 	}
 	for _, b := range v.Backends {
 		if b.Canary.Service != "" && slices.Contains(backendNames(spec(v.route)), b.Canary.Service) {
-			return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s already has a backend of Service %s, which Sluice makes for the canary alone; remove that backend", name, b.Canary.Service)
+			return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s already has a backend of Service %s, "+
+				"which Sluice makes for the canary alone; remove that backend", name, b.Canary.Service)
 		}
 	}
 	if v.beside != nil && v.beside.GetAnnotations()[ChangedAt] == "" {
-		return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s exists and is not Sluice's, and a path can have only one canary Ingress; remove it", v.beside.GetName())
+		return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s exists and is not Sluice's, "+
+			"and a path can have only one canary Ingress; remove it", v.beside.GetName())
 	}
 	return nil
 }

@@ -149,7 +149,8 @@ func TestFaultC1Version(t *testing.T) {
 			t.Errorf("%s: the same version", name)
 		}
 	}
-	if got := ingress.New("shop", "").Read(world(anIngress("demo", "shop", "nginx", "a", "/", "shop"))).Version; got != "" {
+	alone := world(anIngress("demo", "shop", "nginx", "a", "/", "shop"))
+	if got := ingress.New("shop", "").Read(alone).Version; got != "" {
 		t.Errorf("without a canary Ingress: version %q", got)
 	}
 }

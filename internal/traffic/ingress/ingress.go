@@ -16,9 +16,9 @@ import (
 // ChangedAt is the annotation of the canary Ingress that says when Sluice last changed it.
 const ChangedAt = "sluice.dev/changed-at"
 
-// settle is how long an Ingress controller, which reports nothing, is given to follow a change. It is for ingress-nginx as
-// it ships: at most one sync every 3.3 s (--sync-rate-limit 0.3), up to 2.5 s for the sync itself (5.8 s at most were
-// measured from write to post), and its workers look for the result each second.
+// settle is how long an Ingress controller, which reports nothing, is given to follow a change. It is for ingress-nginx
+// as it ships: at most one sync every 3.3 s (--sync-rate-limit 0.3), up to 2.5 s for the sync itself (5.8 s at most
+// were measured from write to post), and its workers look for the result each second.
 const settle = 7 * time.Second
 
 var kind = schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"}
@@ -125,7 +125,8 @@ func (p Provider) Read(w traffic.World) traffic.State {
 		return traffic.State{Accepted: problem == "", Problem: problem, Sticky: sticky(v.route)}
 	}
 	state := traffic.State{
-		Routed: true, Split: readSplit(v.beside.GetAnnotations()), Accepted: true, Version: version(v.beside), Sticky: sticky(v.route),
+		Routed: true, Split: readSplit(v.beside.GetAnnotations()), Accepted: true,
+		Version: version(v.beside), Sticky: sticky(v.route),
 	}
 	if len(p.Apply(w, state.Split)) > 0 {
 		state.Accepted = false

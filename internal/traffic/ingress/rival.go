@@ -19,8 +19,8 @@ type rival struct {
 	host, path string
 }
 
-// rivals finds the other canaries among v.Others, of whatever name and namespace. A canary belongs to the backend of its
-// host and path, so that one of another Ingress of the same Service is a rival too.
+// rivals finds the other canaries among v.Others, of whatever name and namespace. A canary belongs to the backend of
+// its host and path, so that one of another Ingress of the same Service is a rival too.
 func rivals(v view) []rival {
 	if v.route == nil {
 		return nil

@@ -62,13 +62,14 @@ func (Provider) Targets(object *unstructured.Unstructured) (out []traffic.Target
 // Needs is the time to follow.
 func (Provider) Needs() traffic.Needs { return traffic.Needs{Settle: settle} }
 
-// Check refuses a Router that does not lead to the workload, or to several of its Services, and matches without a RuleSet.
+// Check refuses a Router that does not lead to the workload, or to several of its Services, and matches without a
+// RuleSet.
 func (p Provider) Check(w traffic.World, splits []traffic.Split) error {
 	v := p.view(w)
 	backends := v.led()
 	if len(backends) != 1 {
-		return fmt.Errorf("spec.traffic[].toy.name: Router %s leads to %d of the workload's Services; name one that leads to one",
-			p.name, len(backends))
+		return fmt.Errorf("spec.traffic[].toy.name: Router %s leads to %d of the workload's Services; "+
+			"name one that leads to one", p.name, len(backends))
 	}
 	for i, s := range splits {
 		for j, m := range s.Matches {
@@ -219,8 +220,8 @@ func (v view) teams(u *unstructured.Unstructured, name string) []any {
 	return out
 }
 
-// change has one of the team's objects have these entries, under a Hold as long as hold says. Without one it is the team's
-// again.
+// change has one of the team's objects have these entries, under a Hold as long as hold says. Without one it is the
+// team's again.
 func (v view) change(of traffic.Ref, name string, entries []any, hold bool) []traffic.Change {
 	u, held := v.Objects[of], v.Holds[of]
 	c := traffic.Change{Ref: of, ReleaseHold: held.Held && !hold}
@@ -250,7 +251,8 @@ func (v view) read() (s traffic.Split) {
 	}
 	for _, r := range list(v.rules, "rules") {
 		if text(r, "pool") == v.poolRef.Name {
-			s.Matches = append(s.Matches, release.Match{Headers: []release.HeaderMatch{{Name: text(r, "header"), Value: text(r, "value")}}})
+			header := release.HeaderMatch{Name: text(r, "header"), Value: text(r, "value")}
+			s.Matches = append(s.Matches, release.Match{Headers: []release.HeaderMatch{header}})
 		}
 	}
 	return s

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"pgregory.net/rapid"
 
 	"github.com/sluice-dev/sluice/internal/release"
@@ -42,7 +43,8 @@ func team(t *rapid.T) ([]*unstructured.Unstructured, []traffic.Backend) {
 func object(kind string, spec map[string]any) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "toy.example.com/v1", "kind": kind,
-		"metadata": map[string]any{"name": "web", "namespace": "demo", "annotations": map[string]any{"by": "the team"}}, "spec": spec,
+		"metadata": map[string]any{"name": "web", "namespace": "demo", "annotations": map[string]any{"by": "the team"}},
+		"spec":     spec,
 	}}
 }
 
@@ -58,7 +60,8 @@ func entries(t *rapid.T, what string) []any {
 
 func matches(t *rapid.T) []release.Match {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) release.Match {
-		return release.Match{Headers: []release.HeaderMatch{{Name: "X-Canary", Value: rapid.StringMatching(`[a-z]{1,3}`).Draw(t, "value")}}}
+		header := release.HeaderMatch{Name: "X-Canary", Value: rapid.StringMatching(`[a-z]{1,3}`).Draw(t, "value")}
+		return release.Match{Headers: []release.HeaderMatch{header}}
 	}), 1, 3).Draw(t, "matches")
 }
 
@@ -72,6 +75,6 @@ func edit(t *rapid.T) func(*unstructured.Unstructured) {
 			spec["beside"] = fmt.Sprint(more)
 			return
 		}
-		spec[name] = append(spec[name].([]any), (&unstructured.Unstructured{Object: map[string]any{"x": more}}).DeepCopy().Object["x"].([]any)...)
+		spec[name] = append(spec[name].([]any), runtime.DeepCopyJSONValue(more).([]any)...)
 	}
 }

@@ -70,7 +70,9 @@ func (c *cluster) first() traffic.Ref { return c.order[0] }
 
 func (c *cluster) world() traffic.World {
 	w := traffic.World{Rollout: "shop", Holds: maps.Clone(c.holds), Backends: c.backends, Now: c.now}
-	w, _ = traffic.Look(c.provider, w, func(o traffic.Object) (*unstructured.Unstructured, error) { return c.live[o.Ref], nil })
+	w, _ = traffic.Look(c.provider, w, func(o traffic.Object) (*unstructured.Unstructured, error) {
+		return c.live[o.Ref], nil
+	})
 	return w
 }
 

@@ -97,18 +97,20 @@ func scribble(v any) {
 	}
 }
 
-// checkObjects demands that the layer's kinds are known before anything was looked at, and so is what it writes; that no
-// object is named twice, that what the team has written is not among what Sluice makes, and that no two Rollouts make one
-// object.
+// checkObjects demands that the layer's kinds are known before anything was looked at, and so is what it writes; that
+// no object is named twice, that what the team has written is not among what Sluice makes, and that no two Rollouts
+// make one object.
 func (c *cluster) checkObjects(t TB) {
 	t.Helper()
 	kinds, seen := traffic.Kinds(c.layer.New("")), map[traffic.Ref]bool{}
-	named, others := c.provider.Objects(traffic.World{Rollout: "shop"}), c.provider.Objects(traffic.World{Rollout: "other"})
+	named := c.provider.Objects(traffic.World{Rollout: "shop"})
+	others := c.provider.Objects(traffic.World{Rollout: "other"})
 	for _, o := range c.provider.Objects(c.world()) {
 		if o.Part != traffic.Reads && !slices.Contains(named, o) {
 			t.Fatalf("Objects: %s, which it %s, does not follow from the Rollout alone", o.Ref, o.Part)
 		}
-		if kind := (traffic.Object{Ref: traffic.Ref{GroupVersionKind: o.GroupVersionKind}, Part: o.Part}); !slices.Contains(kinds, kind) {
+		kind := traffic.Object{Ref: traffic.Ref{GroupVersionKind: o.GroupVersionKind}, Part: o.Part}
+		if !slices.Contains(kinds, kind) {
 			t.Fatalf("Objects: %s, which it %s, is of a kind that it does not name without a World", o.Ref, o.Part)
 		}
 		if o.Name == "" {
@@ -127,9 +129,9 @@ func (c *cluster) checkObjects(t TB) {
 	}
 }
 
-// checkChanges demands that the layer writes no object but those that it names, each as it says: what it Reads stays, what
-// it Changes changes only in those fields of its spec that the Hold names, and what it Makes it makes in the team's
-// namespace.
+// checkChanges demands that the layer writes no object but those that it names, each as it says: what it Reads stays,
+// what it Changes changes only in those fields of its spec that the Hold names, and what it Makes it makes in the
+// team's namespace.
 func (c *cluster) checkChanges(t TB, changes []traffic.Change) {
 	t.Helper()
 	parts, held := c.parts(), map[traffic.Ref]map[string]any{}

@@ -13,10 +13,12 @@ import (
 	"github.com/sluice-dev/sluice/internal/traffic/toy"
 )
 
+type named = []traffic.Object
+
 // mutant is a provider with a fault.
 type mutant struct {
 	traffic.Provider
-	objects func(traffic.World, []traffic.Object) []traffic.Object
+	objects func(traffic.World, named) named
 	apply   func(traffic.World, []traffic.Change) []traffic.Change
 	restore func(traffic.World, []traffic.Change) []traffic.Change
 	read    func(*traffic.State)
@@ -72,29 +74,31 @@ func without(kind string) func(traffic.World, []traffic.Change) []traffic.Change
 // TestTheLawIsEnforced: a provider with a fault is found, whatever object of the layer it is about.
 func TestTheLawIsEnforced(t *testing.T) {
 	for says, m := range map[string]mutant{
-		"which Objects does not name": {objects: func(_ traffic.World, all []traffic.Object) []traffic.Object { return all[:2] }},
-		"does not follow from the Rollout alone": {objects: func(w traffic.World, all []traffic.Object) []traffic.Object {
+		"which Objects does not name": {objects: func(_ traffic.World, all named) named { return all[:2] }},
+		"does not follow from the Rollout alone": {objects: func(w traffic.World, all named) named {
 			if len(w.Objects) == 0 {
 				all[1].Name = ""
 			}
 			return all
 		}},
-		"makes Pool shop-canary for another Rollout too": {objects: func(_ traffic.World, all []traffic.Object) []traffic.Object {
+		"makes Pool shop-canary for another Rollout too": {objects: func(_ traffic.World, all named) named {
 			all[2].Name = "shop-canary"
 			return all
 		}},
-		"of a kind that it does not name without a World": {objects: func(w traffic.World, all []traffic.Object) []traffic.Object {
+		"of a kind that it does not name without a World": {objects: func(w traffic.World, all named) named {
 			if len(w.Objects) == 0 {
 				return all
 			}
 			return append(all, traffic.Object{Ref: traffic.Ref{Name: "more"}, Part: traffic.Reads})
 		}},
-		"names Router shop twice": {objects: func(_ traffic.World, all []traffic.Object) []traffic.Object { return append(all, all[0]) }},
-		"which is the team's": {objects: func(_ traffic.World, all []traffic.Object) []traffic.Object {
+		"names Router shop twice": {objects: func(_ traffic.World, all named) named {
+			return append(all, all[0])
+		}},
+		"which is the team's": {objects: func(_ traffic.World, all named) named {
 			all[1].Part = traffic.Makes
 			return all
 		}},
-		"which Objects says is only read": {objects: func(_ traffic.World, all []traffic.Object) []traffic.Object {
+		"which Objects says is only read": {objects: func(_ traffic.World, all named) named {
 			all[1].Part = traffic.Reads
 			return all
 		}},
@@ -108,10 +112,14 @@ func TestTheLawIsEnforced(t *testing.T) {
 		"the second time it still wants": {apply: func(_ traffic.World, all []traffic.Change) []traffic.Change {
 			return append(all, traffic.Change{Ref: traffic.Ref{GroupVersionKind: toy.Pool, Name: "shop-canary"}, Remove: true})
 		}},
-		"Read: after Apply it is":                         {apply: without("Router"), read: func(s *traffic.State) { s.Routed = false }},
-		"Read: weight 20 was applied, 19 is read":         {read: func(s *traffic.State) { s.Weight-- }},
-		"Read: accepted is true and the problem":          {read: func(s *traffic.State) { s.Problem = "none" }},
-		"Router shop would be removed, and is the team's": {restore: each("Router", func(c *traffic.Change) { c.Remove = true })},
+		"Read: after Apply it is": {
+			apply: without("Router"), read: func(s *traffic.State) { s.Routed = false },
+		},
+		"Read: weight 20 was applied, 19 is read": {read: func(s *traffic.State) { s.Weight-- }},
+		"Read: accepted is true and the problem":  {read: func(s *traffic.State) { s.Problem = "none" }},
+		"Router shop would be removed, and is the team's": {
+			restore: each("Router", func(c *traffic.Change) { c.Remove = true }),
+		},
 		"Restore: leaves Pool shop-canary behind":         {restore: without("Pool")},
 		"Restore: leaves the Hold of RuleSet shop behind": {restore: without("RuleSet")},
 		"Restore: Router shop is not as the team has it": {restore: each("Router", func(c *traffic.Change) {
@@ -161,20 +169,22 @@ func played(p traffic.Provider) (said string) {
 	}
 	team := []*unstructured.Unstructured{object("Router", "routes"), object("RuleSet", "rules")}
 	c := newCluster(Layer{New: func(string) traffic.Provider { return p }}, team, []traffic.Backend{b})
-	c.apply(judge{}, traffic.Split{Weight: 20, Matches: []release.Match{{Headers: []release.HeaderMatch{{Name: "X", Value: "1"}}}}})
+	testers := []release.Match{{Headers: []release.HeaderMatch{{Name: "X", Value: "1"}}}}
+	c.apply(judge{}, traffic.Split{Weight: 20, Matches: testers})
 	c.restore(judge{})
 	return ""
 }
 
 // TestLook: what is named in one object is read after it, and what has no name yet is not.
 func TestLook(t *testing.T) {
-	first, second := traffic.Ref{GroupVersionKind: toy.Router, Name: "first"}, traffic.Ref{GroupVersionKind: toy.RuleSet, Name: "second"}
-	p := mutant{Provider: toy.New("x"), objects: func(w traffic.World, _ []traffic.Object) []traffic.Object {
-		named := traffic.Object{Ref: traffic.Ref{GroupVersionKind: toy.RuleSet}, Part: traffic.Reads}
+	first := traffic.Ref{GroupVersionKind: toy.Router, Name: "first"}
+	second := traffic.Ref{GroupVersionKind: toy.RuleSet, Name: "second"}
+	p := mutant{Provider: toy.New("x"), objects: func(w traffic.World, _ named) named {
+		more := traffic.Object{Ref: traffic.Ref{GroupVersionKind: toy.RuleSet}, Part: traffic.Reads}
 		if u := w.Objects[first]; u != nil {
-			named.Name = u.GetAnnotations()["names"]
+			more.Name = u.GetAnnotations()["names"]
 		}
-		return []traffic.Object{named, {Ref: first, Part: traffic.Changes}}
+		return named{more, {Ref: first, Part: traffic.Changes}}
 	}}
 	var asked []string
 	w, err := traffic.Look(p, traffic.World{}, func(o traffic.Object) (*unstructured.Unstructured, error) {

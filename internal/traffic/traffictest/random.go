@@ -39,7 +39,8 @@ func sequence(rt *rapid.T, c *cluster, g Generator) {
 	c.apply(rt, current)
 	some := func(most int) int { return rapid.IntRange(0, most).Draw(rt, "writes") }
 	for range rapid.IntRange(0, 6).Draw(rt, "acts") {
-		switch rapid.SampledFrom([]string{"split", "edit", "replace", "reapply", "crash", "crash in restore"}).Draw(rt, "act") {
+		acts := []string{"split", "edit", "replace", "reapply", "crash", "crash in restore"}
+		switch rapid.SampledFrom(acts).Draw(rt, "act") {
 		case "split":
 			current = drawSplit(rt, g)
 		case "edit":

@@ -143,7 +143,8 @@ func (s *shared) edited(rt *rapid.T) {
 
 // reapply is the team's own manifest once more. While the Hold has the same, nothing comes of it.
 func (s *shared) reapply() {
-	if h := s.last(); h.exists && equal(h.original["rules"], s.stored(s.team[s.route]).Object["spec"].(map[string]any)["rules"]) {
+	written, _ := s.stored(s.team[s.route]).Object["spec"].(map[string]any)
+	if h := s.last(); h.exists && equal(h.original["rules"], written["rules"]) {
 		return
 	}
 	s.write(s.team[s.route].DeepCopy())
@@ -156,7 +157,8 @@ func (s *shared) planned(party int) traffic.World {
 	for i, split := range s.splits {
 		if i != party && split != nil {
 			w.Join(traffic.Party{
-				Release: fmt.Sprint(i), Objects: []*unstructured.Unstructured{s.current()}, Backends: s.services[i], Planned: []traffic.Split{*split},
+				Release: fmt.Sprint(i), Objects: []*unstructured.Unstructured{s.current()}, Backends: s.services[i],
+				Planned: []traffic.Split{*split},
 			})
 		}
 	}
@@ -283,6 +285,7 @@ func (s *shared) quiet(rt TB, g SharedGenerator) {
 		}
 	}
 	if err := g.Inspect(s.team[s.route], s.current(), s.services, splits); err != nil {
-		rt.Fatalf("%v\nsplits %+v\n%s\n%s", err, splits, encode(s.team[s.route].Object["spec"]), encode(s.current().Object["spec"]))
+		rt.Fatalf("%v\nsplits %+v\n%s\n%s",
+			err, splits, encode(s.team[s.route].Object["spec"]), encode(s.current().Object["spec"]))
 	}
 }
