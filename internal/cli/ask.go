@@ -14,7 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
+	"github.com/sluice-dev/sluice/internal/translate"
 )
 
 // This file asks for `plan` what the controller asks before a release, and the API server when a Rollout is applied: who
@@ -111,7 +113,7 @@ func (w *surroundings) checkRights(ctx context.Context, c client.Client, r *v1al
 		w.refuse("%s: you may not %s %s in namespace %s, and so may not have Sluice do it; ask for the RBAC verb %q on it", field, verb, what, r.Namespace, verb)
 	}
 	ask("spec.workload.name", "update", "apps", "deployments", r.Spec.Workload.Name)
-	if len(r.Spec.Traffic) == 0 {
+	if translate.Divide(r.Spec.Traffic) != release.ByLayers {
 		return
 	}
 	ask("spec.traffic", "update", "", "services", "")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/preflight"
+	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/translate"
 )
 
@@ -50,7 +51,7 @@ func kindOfService(s *corev1.Service) string {
 
 // addFronts tells of the Services that get no step, while a release is under way that has layers.
 func (s sources) addFronts(ctx context.Context, v *view) {
-	if !v.underWay() || len(v.release.Spec.Plan.Traffic) == 0 || v.workload == nil {
+	if !v.underWay() || v.workload == nil || translate.Divide(v.release.Spec.Plan.Traffic) != release.ByLayers {
 		return
 	}
 	if slices.ContainsFunc(v.layers, func(l layer) bool { return l.provider == nil }) {

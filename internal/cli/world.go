@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/preflight"
+	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
 )
@@ -83,7 +84,7 @@ func (w *surroundings) note(format string, a ...any) {
 // checkStrategy refuses a workload that asks that two of its revisions never run at once.
 func (w *surroundings) checkStrategy(d *appsv1.Deployment) {
 	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
-		w.refuse("spec.workload: %s", translate.TwoAtOnce(d.Name))
+		w.refuse("spec.workload: %s", preflight.TwoAtOnce(d.Name))
 	}
 }
 
@@ -133,13 +134,14 @@ func inFront(all []corev1.Service, d *appsv1.Deployment) []corev1.Service {
 }
 
 func (w *surroundings) checkServices(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment, services, left []corev1.Service) {
+	layered := translate.Divide(r.Spec.Traffic) == release.ByLayers
 	switch {
 	case len(services) > 0:
-	case len(r.Spec.Traffic) > 0 && len(left) > 0:
+	case layered && len(left) > 0:
 		w.refuse("%s", preflight.AllLeft(d.Name, serviceNames(left)))
 	case len(left) > 0:
-	case len(r.Spec.Traffic) > 0 && w.leadToOld(ctx, c, d):
-	case len(r.Spec.Traffic) > 0:
+	case layered && w.leadToOld(ctx, c, d):
+	case layered:
 		w.refuse("%s", preflight.NoService(r.Namespace, d.Name, d.Spec.Template.Labels))
 	default:
 		w.note("no Service selects the pods of deployment/%s, so what requests they get is not known", d.Name)
@@ -172,7 +174,7 @@ func (w *surroundings) leadToOld(ctx context.Context, c client.Client, d *appsv1
 
 // checkBehind looks for pods of other workloads behind the Services, and for Services that have the names of canary ones.
 func (w *surroundings) checkBehind(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment, services []corev1.Service) {
-	if len(r.Spec.Traffic) == 0 {
+	if translate.Divide(r.Spec.Traffic) != release.ByLayers {
 		return
 	}
 	sets, err := setsOf(ctx, c, r, d)

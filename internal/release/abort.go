@@ -3,130 +3,120 @@ package release
 import "time"
 
 // The way back: requests to stable as fast as it can carry them, the new pods drained and ended, everything of
-// the team's given back, and the workload let go where its template may run.
-var (
-	layeredAbort = []gate{
-		(*turn).takeBack, (*turn).keepServing, (*turn).servicesBack, (*turn).requestsBack, (*turn).routesBack,
-		(*turn).canaryDrained, (*turn).canaryGone, (*turn).putBack, (*turn).settleHold,
-	}
-	splitAbort = []gate{(*turn).takeBack, (*turn).shrink, (*turn).canaryGone, (*turn).putBack, (*turn).settleHold}
-)
+// the team's given back, and the workload resumed where its template may run.
 
-func (t *turn) abort() (again bool) {
-	t.m.HandedOver = t.m.HandedOver && t.o.Canary.Adopted // until it is seen to be taken back
-	if c := t.o.Canary; !t.m.DrainFrom.IsZero() && (c.Pods > 0 || c.Desired > 0) && !t.canaryIdle() {
-		t.m.DrainFrom = time.Time{}
+// abort leads a release back to the stable revision.
+func (p *pass) abort() (again bool) {
+	p.m.HandedOver = p.m.HandedOver && p.o.Canary.Adopted // until it is seen to be taken back
+	if c := p.o.Canary; !p.m.DrainFrom.IsZero() && (c.Pods > 0 || c.Desired > 0) && !p.canaryIdle() {
+		p.m.DrainFrom = time.Time{}
 	}
-	gates := layeredAbort
-	if t.split() {
-		gates = splitAbort
-	}
-	r := t.first(gates)
+	r := p.first(p.way.back)
 	if r.Code == "" {
-		return t.ended()
+		return p.ended()
 	}
-	r, passed := t.bounded(r)
-	if passed && !t.m.Overdue {
-		t.out.Actions = nil
-		t.m.Overdue, t.m.StepStartedAt = true, t.now
-		t.happened("AbortOverdue", "", "the way back has taken %s (%s) and goes on with the stable pods that are ready",
-			t.s.ProgressDeadline, r.Message)
+	r, passed := p.bounded(r)
+	if passed && !p.m.Overdue {
+		p.out.Actions = nil
+		p.m.Overdue, p.m.StepStartedAt = true, p.now
+		p.happened("AbortOverdue", "", "the way back has taken %s (%s) and goes on with the stable pods that are ready",
+			p.s.ProgressDeadline, r.Message)
 		return true
 	}
-	t.out.Reason = r
+	p.out.Reason = r
 	return false
 }
 
 // ended closes a release that was taken back.
-func (t *turn) ended() (again bool) {
-	t.m.Phase = Aborted
-	if t.m.End == NewerRevision || t.m.End == PlanChanged {
-		t.m.Phase = Superseded
+func (p *pass) ended() (again bool) {
+	p.m.Phase = Aborted
+	if p.m.End == NewerRevision || p.m.End == PlanChanged {
+		p.m.Phase = Superseded
 	}
-	t.happened(string(t.m.Phase), "", "%s", t.m.EndMessage)
+	p.happened(string(p.m.Phase), "", "%s", p.m.EndMessage)
 	return true
 }
 
 // unsettledLongEnough: a layer that has not reported for two deadlines is not going to.
-func (t *turn) unsettledLongEnough() bool {
-	return t.m.Phase == Aborting && t.m.Overdue && !t.now.Before(t.m.StepStartedAt.Add(t.s.ProgressDeadline))
+func (p *pass) unsettledLongEnough() bool {
+	return p.m.Phase == Aborting && p.m.Overdue && !p.now.Before(p.m.StepStartedAt.Add(p.s.ProgressDeadline))
 }
 
 // takeBack takes the new ReplicaSet back if an edit crossed the hand-over, also when a scale to zero crossed it as well
 // and it is empty: it would be the workload's newest, and the first to grow again. One without pods that this release
 // has not handed over is left to the workload: it belongs to its history.
-func (t *turn) takeBack() Reason {
-	if r := t.withhold(); r.Code != "" {
+func (p *pass) takeBack() Reason {
+	if r := p.withhold(); r.Code != "" {
 		return r
 	}
-	c := t.o.Canary
-	history := c.Desired == 0 && c.Pods == 0 && !t.m.HandedOver && !t.servesByService()
-	if !c.Adopted || history || t.goneItsWay() {
+	c := p.o.Canary
+	history := c.Desired == 0 && c.Pods == 0 && !p.m.HandedOver && !p.servesByService()
+	if !c.Adopted || history || p.goneItsWay() {
 		return Reason{}
 	}
-	return t.takenBack()
+	return p.takenBack()
 }
 
 // goneItsWay: the workload has the new revision's pods and is not held any more, or is itself gone. Then they are not
 // this release's to drain or to end, and the Services select whatever the team wrote.
-func (t *turn) goneItsWay() bool {
-	return t.o.Canary.Adopted && (!t.o.Workload.Exists || !t.o.Workload.Held)
+func (p *pass) goneItsWay() bool {
+	return p.o.Canary.Adopted && (!p.o.Workload.Exists || !p.o.Workload.Held)
 }
 
 // keepServing keeps the new pods at full number while a Service still leads to them and stable cannot take it
 // back (the workload may have divided its pods when an edit crossed the hand-over).
-func (t *turn) keepServing() Reason {
-	if t.o.Canary.Pods > 0 && t.o.Canary.Desired < t.o.demand() && t.servesByService() && !t.carries() {
-		t.do(ScaleCanary{Replicas: t.o.demand()})
+func (p *pass) keepServing() Reason {
+	if p.o.Canary.Pods > 0 && p.o.Canary.Desired < p.o.demand() && p.servesByService() && !p.carries() {
+		p.do(ScaleCanary{Replicas: p.o.demand()})
 	}
 	return Reason{}
 }
 
-func (t *turn) servesByService() bool {
-	for i := range t.o.Services {
-		if t.o.Services[i].Selects == SelectsCanary {
+func (p *pass) servesByService() bool {
+	for i := range p.o.Services {
+		if p.o.Services[i].Selects == SelectsCanary {
 			return true
 		}
 	}
 	return false
 }
 
-func (t *turn) carries() bool { return stableCarriesAll(&t.o, &t.m, t.o.Stable.Ready) }
+func (p *pass) carries() bool { return stableCarriesAll(&p.o, &p.m, p.o.Stable.Ready) }
 
 // servicesBack points the Services at stable again. One that was not narrowed yet has to be only if there are
 // new pods that it could select.
-func (t *turn) servicesBack() Reason {
-	if t.goneItsWay() {
+func (p *pass) servicesBack() Reason {
+	if p.goneItsWay() {
 		return Reason{}
 	}
-	if t.standsIn() {
-		t.serveByNew()
+	if p.standsIn() {
+		p.serveByNew()
 	}
 	var waits string
-	for i := range t.o.Services {
-		sv := &t.o.Services[i]
-		idle := sv.Selects == SelectsAll && t.o.Canary.Pods == 0 && t.o.Canary.Desired == 0
-		if sv.Selects == SelectsStable && !t.standsIn() || idle && !t.keeps(sv) {
+	for i := range p.o.Services {
+		sv := &p.o.Services[i]
+		idle := sv.Selects == SelectsAll && p.o.Canary.Pods == 0 && p.o.Canary.Desired == 0
+		if sv.Selects == SelectsStable && !p.standsIn() || idle && !p.keeps(sv) {
 			continue
 		}
 		waits = sv.Name
-		if !t.standsIn() && t.canPointToStable(sv) {
-			t.do(SelectService{Service: sv.Name, To: SelectsStable})
+		if !p.standsIn() && p.canPointToStable(sv) {
+			p.do(SelectService{Service: sv.Name, To: SelectsStable})
 		}
 	}
 	switch {
 	case waits == "":
 		return Reason{}
-	case !t.carries():
-		return t.stableNotReady(t.o.Stable.Ready)
+	case !p.carries():
+		return p.stableNotReady(p.o.Stable.Ready)
 	}
 	return awaiting(ReasonServicesTurning, byKubernetes, "Service %s is being pointed at the stable pods", waits)
 }
 
-func (t *turn) stableNotReady(ready int) Reason {
+func (p *pass) stableNotReady(ready int) Reason {
 	r := awaiting(ReasonStableNotReady, byKubernetes, "%d of %d stable pods are ready to take the requests back%s",
-		ready, t.o.demand(), problemOf(t.o.Stable.Problem))
-	if ready == 0 && t.m.Overdue {
+		ready, p.o.demand(), problemOf(p.o.Stable.Problem))
+	if ready == 0 && p.m.Overdue {
 		r.Message += "; the new pods serve meanwhile; mend the stable ones, or scale the workload to 0 to give up what is served"
 		r.Who = byScaler
 	}
@@ -135,27 +125,27 @@ func (t *turn) stableNotReady(ready int) Reason {
 
 // requestsBack gives back every layer as soon as stable can take its requests; until then the canary's weight
 // falls as far as stable can carry, and never rises.
-func (t *turn) requestsBack() Reason {
+func (p *pass) requestsBack() Reason {
 	written, waits := false, false
-	for i := range t.o.Layers {
-		l := &t.o.Layers[i]
+	for i := range p.o.Layers {
+		l := &p.o.Layers[i]
 		if !l.Routed && !l.Held {
 			continue
 		}
-		w := t.lowestWeight(l)
+		w := p.lowestWeight(l)
 		switch {
 		case w == 0:
-			t.do(Unroute{Layer: l.Name})
+			p.do(Unroute{Layer: l.Name})
 			written = true
 		case w < l.Weight:
-			t.do(Route{Layer: l.Name, Weight: w})
+			p.do(Route{Layer: l.Name, Weight: w})
 			written = true
 		}
 		waits = waits || w > 0
 	}
 	switch {
 	case waits:
-		return t.stableNotReady(t.o.stableReady())
+		return p.stableNotReady(p.o.stableReady())
 	case written:
 		return awaiting(ReasonRouteNotInForce, byGateway, "all requests are being sent back to stable")
 	}
@@ -163,103 +153,103 @@ func (t *turn) requestsBack() Reason {
 }
 
 // lowestWeight is how far a layer's canary weight may fall now.
-func (t *turn) lowestWeight(l *Layer) int {
-	ready := t.o.stableReady()
+func (p *pass) lowestWeight(l *Layer) int {
+	ready := p.o.stableReady()
 	switch {
-	case l.Weight == 0 || stableCarriesAll(&t.o, &t.m, ready):
+	case l.Weight == 0 || stableCarriesAll(&p.o, &p.m, ready):
 		return 0
-	case t.o.canaryReady() == 0 && ready > 0:
+	case p.o.canaryReady() == 0 && ready > 0:
 		return 0
 	}
-	return min(l.Weight, 100-carried(ready, t.o.demand()))
+	return min(l.Weight, 100-carried(ready, p.o.demand()))
 }
 
 // routesBack waits until the layers have reported that they are as the team made them.
-func (t *turn) routesBack() Reason {
-	if t.routesGone() {
+func (p *pass) routesBack() Reason {
+	if p.routesGone() {
 		return Reason{}
 	}
-	return t.routesInForce()
+	return p.routesInForce()
 }
 
 // canaryIdle says that no request reaches the new pods.
-func (t *turn) canaryIdle() bool { return t.servicesLeaveCanary() && t.routesGone() }
+func (p *pass) canaryIdle() bool { return p.servicesLeaveCanary() && p.routesGone() }
 
 // servicesLeaveCanary says that every Service leads to stable alone.
-func (t *turn) servicesLeaveCanary() bool {
-	for i := range t.o.Services {
-		if sv := &t.o.Services[i]; sv.Selects != SelectsStable || sv.ReadyCanary > 0 {
+func (p *pass) servicesLeaveCanary() bool {
+	for i := range p.o.Services {
+		if sv := &p.o.Services[i]; sv.Selects != SelectsStable || sv.ReadyCanary > 0 {
 			return false
 		}
 	}
 	return true
 }
 
-func (t *turn) canaryDrained() Reason {
-	if t.goneItsWay() || t.o.Canary.Pods == 0 && t.o.Canary.Desired == 0 {
+func (p *pass) canaryDrained() Reason {
+	if p.goneItsWay() || p.o.Canary.Pods == 0 && p.o.Canary.Desired == 0 {
 		return Reason{}
 	}
-	if !t.canaryIdle() {
+	if !p.canaryIdle() {
 		return awaiting(ReasonEndpointsPending, byKubernetes, "a Service still shows endpoints of the new revision")
 	}
-	return t.drain("the new revision")
+	return p.drain("the new revision")
 }
 
 // shrink ends the new pods where requests are divided by pods alone: all but the ready ones that stable cannot do
 // without.
-func (t *turn) shrink() Reason {
+func (p *pass) shrink() Reason {
 	keep := 0
-	if !t.carries() {
-		keep = min(t.o.demand()-t.o.Stable.Ready, t.o.Canary.Ready)
+	if !p.carries() {
+		keep = min(p.o.demand()-p.o.Stable.Ready, p.o.Canary.Ready)
 	}
-	shrinks := keep < t.o.Canary.Desired
+	shrinks := keep < p.o.Canary.Desired
 	if shrinks {
-		t.do(ScaleCanary{Replicas: keep})
+		p.do(ScaleCanary{Replicas: keep})
 	}
 	switch {
 	case keep > 0:
-		return t.stableNotReady(t.o.stableReady())
+		return p.stableNotReady(p.o.stableReady())
 	case shrinks:
-		return t.podsStopping()
+		return p.podsStopping()
 	}
 	return Reason{}
 }
 
-func (t *turn) podsStopping() Reason {
-	return awaiting(ReasonPodsStopping, byKubernetes, "pods of the new revision that have not ended: %d", t.o.Canary.Pods)
+func (p *pass) podsStopping() Reason {
+	return awaiting(ReasonPodsStopping, byKubernetes, "pods of the new revision that have not ended: %d", p.o.Canary.Pods)
 }
 
 // canaryGone waits until the last new pod has ended.
-func (t *turn) canaryGone() Reason {
-	c := t.o.Canary
+func (p *pass) canaryGone() Reason {
+	c := p.o.Canary
 	if c.Adopted || c.Pods == 0 && c.Desired == 0 {
-		if t.o.Workload.Taken > 0 {
-			return t.stableNotReady(t.o.Stable.Ready) // Until then what the resumed workload has started serves.
+		if p.o.Workload.Taken > 0 {
+			return p.stableNotReady(p.o.Stable.Ready) // Until then what the resumed workload has started serves.
 		}
 		return Reason{}
 	}
 	if c.Exists && c.Desired > 0 {
-		t.do(ScaleCanary{Replicas: 0})
+		p.do(ScaleCanary{Replicas: 0})
 	}
-	return t.podsStopping()
+	return p.podsStopping()
 }
 
 // leaving: the Rollout goes, so nothing is held any more afterwards.
-func (t *turn) leaving() bool { return t.o.Removing || t.m.End == RolloutRemoved }
+func (p *pass) leaving() bool { return p.o.Removing || p.m.End == RolloutRemoved }
 
-// settleHold ends the hold on the workload where its template may run: it is the stable one, or is made so. A
+// endHold resumes the workload where its template may run: it is the stable one, or is made so. A
 // template that was rejected, or is newer, stays held, unless the Rollout itself goes.
-func (t *turn) settleHold() Reason {
-	w := t.o.Workload
+func (p *pass) endHold() Reason {
+	w := p.o.Workload
 	switch {
-	case !w.Exists || t.goneItsWay() && t.o.Canary.Pods > 0:
+	case !w.Exists || p.goneItsWay() && p.o.Canary.Pods > 0:
 		return Reason{}
-	case w.Desired == t.s.To && (t.s.Revert || t.leaving()):
-		t.do(RevertTemplate{})
-	case t.isToLetGo() && (w.Desired == t.s.From || t.leaving()):
-		t.do(ReleaseHold{})
+	case w.Desired == p.s.To && (p.s.Revert || p.leaving()):
+		p.do(RevertTemplate{})
+	case p.isToResume() && (w.Desired == p.s.From || p.leaving()):
+		p.do(ResumeWorkload{})
 	default:
 		return Reason{}
 	}
-	return awaiting(ReasonTidyingUp, byKubernetes, "the workload is being let go")
+	return awaiting(ReasonTidyingUp, byKubernetes, "the workload is being resumed")
 }

@@ -10,35 +10,35 @@ import (
 
 // measure begins what is to be measured from here on. The background's analysis begins in a step that is in force and
 // goes on to the end.
-func (t *turn) measure() {
-	if t.m.Phase != Completing && t.current().Analysis && !t.m.Waived {
-		t.begin(t.stepAnalysis())
+func (p *pass) measure() {
+	if p.m.Phase != Completing && p.current().Analysis && !p.m.Waived {
+		p.begin(p.stepAnalysis())
 	}
-	if t.measuresBackground() {
-		t.begin(t.backgroundAnalysis())
-	}
-}
-
-func (t *turn) begin(id AnalysisID) {
-	begun := t.analysis(id) != nil || slices.ContainsFunc(t.out.Actions, func(a Action) bool { return a == Action(Analyse{ID: id}) })
-	if !begun {
-		t.do(Analyse{ID: id})
+	if p.measuresBackground() {
+		p.begin(p.backgroundAnalysis())
 	}
 }
 
-func (t *turn) measuresBackground() bool {
-	return t.s.Background && !t.m.WaivedBackground && !t.m.Full && t.m.Step >= t.s.BackgroundFrom
+func (p *pass) begin(id AnalysisID) {
+	analyse := Action(Analyse{ID: id})
+	if p.analysis(id) == nil && !slices.ContainsFunc(p.out.Actions, func(a Action) bool { return a == analyse }) {
+		p.do(analyse)
+	}
 }
 
-func (t *turn) stepAnalysis() AnalysisID { return AnalysisID{Step: t.m.Step, Attempt: t.m.Measured} }
-
-func (t *turn) backgroundAnalysis() AnalysisID {
-	return AnalysisID{Background: true, Step: t.s.BackgroundFrom, Attempt: t.m.MeasuredBackground}
+func (p *pass) measuresBackground() bool {
+	return p.s.Background && !p.m.WaivedBackground && !p.m.Full && p.m.Step >= p.s.BackgroundFrom
 }
 
-func (t *turn) analysis(id AnalysisID) *Analysis {
-	for i := range t.o.Analyses {
-		if a := &t.o.Analyses[i]; a.ID == id {
+func (p *pass) stepAnalysis() AnalysisID { return AnalysisID{Step: p.m.Step, Attempt: p.m.Measured} }
+
+func (p *pass) backgroundAnalysis() AnalysisID {
+	return AnalysisID{Background: true, Step: p.s.BackgroundFrom, Attempt: p.m.MeasuredBackground}
+}
+
+func (p *pass) analysis(id AnalysisID) *Analysis {
+	for i := range p.o.Analyses {
+		if a := &p.o.Analyses[i]; a.ID == id {
 			return a
 		}
 	}
@@ -46,82 +46,83 @@ func (t *turn) analysis(id AnalysisID) *Analysis {
 }
 
 // judged acts on a verdict that is not good, whatever the release waits for. It says whether there was one.
-func (t *turn) judged() (again, judged bool) {
-	for _, id := range t.counting() {
-		a := t.analysis(id)
+func (p *pass) judged() (again, judged bool) {
+	for _, id := range p.counting() {
+		a := p.analysis(id)
 		if a == nil {
 			continue
 		}
-		message := fmt.Sprintf("%s at %s: %s", subject(id), t.placeLabel(), a.Message)
-		switch told := t.told(a); {
-		case a.Verdict == Bad && !(told && t.s.OnFailure == FailurePauses):
-			again = t.fail(AnalysisFailed, message)
+		message := fmt.Sprintf("%s at %s: %s", subject(id), p.placeLabel(), a.Message)
+		switch told := p.told(a); {
+		case a.Verdict == Bad && !(told && p.s.OnFailure == FailurePauses):
+			again = p.fail(AnalysisFailed, message)
 		case a.Verdict == Unclear && !told:
-			t.ask(ReasonAnalysisUnclear, message)
+			p.ask(ReasonAnalysisUnclear, message)
 			again = true
 		default:
 			continue
 		}
-		t.tell(a)
+		p.tell(a)
 		return again, true
 	}
 	return false, false
 }
 
 // told says whether the release has stopped to tell a person this very verdict.
-func (t *turn) told(a *Analysis) bool {
-	verdict := t.m.Told
+func (p *pass) told(a *Analysis) bool {
+	verdict := p.m.Told
 	if a.ID.Background {
-		verdict = t.m.ToldBackground
+		verdict = p.m.ToldBackground
 	}
-	return t.m.PausedBy == pausedByFailure && verdict == a.Verdict
+	return p.m.PausedBy == pausedByFailure && verdict == a.Verdict
 }
 
 // tell remembers what a release that has stopped has told.
-func (t *turn) tell(a *Analysis) {
+func (p *pass) tell(a *Analysis) {
 	switch {
-	case t.m.PausedBy != pausedByFailure: // It is taken back.
+	case p.m.PausedBy != pausedByFailure: // It is taken back.
 	case a.ID.Background:
-		t.m.ToldBackground = a.Verdict
+		p.m.ToldBackground = a.Verdict
 	default:
-		t.m.Told = a.Verdict
+		p.m.Told = a.Verdict
 	}
 }
 
 // counting are the analyses whose verdict counts now.
-func (t *turn) counting() []AnalysisID {
+func (p *pass) counting() []AnalysisID {
 	var out []AnalysisID
-	if t.m.Phase != Completing && t.current().Analysis && !t.m.Waived {
-		out = append(out, t.stepAnalysis())
+	if p.m.Phase != Completing && p.current().Analysis && !p.m.Waived {
+		out = append(out, p.stepAnalysis())
 	}
-	if t.measuresBackground() {
-		out = append(out, t.backgroundAnalysis())
+	if p.measuresBackground() {
+		out = append(out, p.backgroundAnalysis())
 	}
 	return out
 }
 
 // analysed waits for the step's analysis. The pause is over by then, and with it what is measured all through it.
-func (t *turn) analysed() Reason {
-	if !t.current().Analysis || t.m.Waived {
+func (p *pass) analysed() Reason {
+	if !p.current().Analysis || p.m.Waived {
 		return Reason{}
 	}
-	a := t.analysis(t.stepAnalysis())
+	a := p.analysis(p.stepAnalysis())
 	if a == nil {
-		return t.until(ReasonAnalysing, "the analysis of "+t.stepLabel()+" begins", byAnalysis, t.m.StepReachedAt, t.releaseDeadline())
+		return p.untilDeadline(ReasonAnalysing, "the analysis of "+p.stepLabel()+" begins", byAnalysis, p.m.StepReachedAt)
 	}
 	if a.Verdict == Good {
 		return Reason{}
 	}
 	if !a.Concluding {
-		t.do(ConcludeAnalysis{ID: a.ID})
+		p.do(ConcludeAnalysis{ID: a.ID})
 	}
-	return t.until(ReasonAnalysing, "the analysis of "+t.stepLabel()+" goes on"+problemOf(a.Message), byAnalysis, t.m.StepReachedAt, t.releaseDeadline())
+	return p.untilDeadline(ReasonAnalysing, "the analysis of "+p.stepLabel()+" goes on"+problemOf(a.Message), byAnalysis,
+		p.m.StepReachedAt)
 }
 
 // crosses says whether a word was spoken before the release was paused, by a person or to ask one: it is not an answer
 // to that.
-func (t *turn) crosses(d Decision) bool {
-	return t.m.PausedBy != "" && d.unseen(t.m.PausedAt)
+func (p *pass) crosses(d Decision) bool {
+	return p.m.PausedBy != "" && d.unseen(p.m.PausedAt)
 }
 
 // unseen says whether whoever spoke was not shown what came at a moment: the word names another moment, or it names none
@@ -136,32 +137,32 @@ func (d Decision) unseen(at time.Time) bool {
 
 // remeasure has what came to no good verdict measured once more, since a person resumes; with waive he goes on without.
 // It counts only where he was asked: a word from before the verdict speaks of no verdict.
-func (t *turn) remeasure(waive bool) {
-	if t.m.PausedBy != pausedByFailure {
+func (p *pass) remeasure(waive bool) {
+	if p.m.PausedBy != pausedByFailure {
 		return
 	}
-	for _, id := range t.counting() {
-		a := t.analysis(id)
-		if a == nil || a.Verdict == Measuring || a.Verdict == Good || !t.told(a) {
+	for _, id := range p.counting() {
+		a := p.analysis(id)
+		if a == nil || a.Verdict == Measuring || a.Verdict == Good || !p.told(a) {
 			continue
 		}
 		switch {
 		case waive && id.Background:
-			t.m.WaivedBackground = true
+			p.m.WaivedBackground = true
 		case waive:
-			t.m.Waived = true
+			p.m.Waived = true
 		case id.Background:
-			t.m.MeasuredBackground++
+			p.m.MeasuredBackground++
 		default:
-			t.m.Measured++
+			p.m.Measured++
 		}
 	}
 }
 
 // failedVerdict is the one that paused the release, if a verdict did.
-func (t *turn) failedVerdict() Verdict {
-	for _, id := range t.counting() {
-		if a := t.analysis(id); a != nil && (a.Verdict == Unclear || a.Verdict == Bad) {
+func (p *pass) failedVerdict() Verdict {
+	for _, id := range p.counting() {
+		if a := p.analysis(id); a != nil && (a.Verdict == Unclear || a.Verdict == Bad) {
 			return a.Verdict
 		}
 	}
@@ -169,15 +170,15 @@ func (t *turn) failedVerdict() Verdict {
 }
 
 // failureCode tells why a failure paused the release, and wayOn what people can do.
-func (t *turn) failureCode() string {
-	if t.failedVerdict() == Unclear {
+func (p *pass) failureCode() string {
+	if p.failedVerdict() == Unclear {
 		return ReasonAnalysisUnclear
 	}
 	return ReasonStepFailed
 }
 
-func (t *turn) wayOn() string {
-	if t.failedVerdict() != Measuring {
+func (p *pass) wayOn() string {
+	if p.failedVerdict() != Measuring {
 		return "; resume to measure once more, promote to go on without, or abort to take the release back"
 	}
 	return "; promote or resume to go on trying, or abort to take the release back"

@@ -7,13 +7,12 @@ import (
 	"time"
 )
 
-// This file has what people must say before a release goes on: approvals, and windows in which it may.
+// This file has what people must say before a release goes on: approvals.
 
-// Further codes of an Answer.
+// The codes of an Answer to what is said about an approval.
 const (
-	AnswerApproved   = "Approved"
-	AnswerRejected   = "Rejected"
-	AnswerOverridden = "Overridden"
+	AnswerApproved = "Approved"
+	AnswerRejected = "Rejected"
 
 	RefusedNoApprovalAsked   = "NoApprovalAsked"
 	RefusedStepMissing       = "StepMissing"
@@ -24,71 +23,70 @@ const (
 	RefusedAlreadyApproved   = "AlreadyApproved"
 	RefusedApprovalExpired   = "ApprovalExpired"
 	RefusedApprovalNeeded    = "ApprovalNeeded"
-	RefusedAlreadyOverridden = "AlreadyOverridden"
-	RefusedWindowShut        = "WindowShut"
-	RefusedNothingShut       = "NothingShut"
 )
 
 // approved waits until as many people as the step requires have approved. The question is put when everything else is
 // done, so that whoever answers it can see what has come out.
-func (t *turn) approved() Reason {
-	a := t.approval()
-	if a == nil || len(t.m.Approvals) >= a.Required {
+func (p *pass) approved() Reason {
+	a := p.approval()
+	if a == nil || len(p.m.Approvals) >= a.Required {
 		return Reason{}
 	}
-	if t.m.AskedAt.IsZero() {
-		t.m.AskedAt = t.now
-		t.happened("ApprovalAsked", "", "%s waits for %s by %s, until %s", t.stepLabel(), plural(a.Required, "approval"),
-			a.who(), t.m.AskedAt.Add(a.ExpiresAfter).Format(time.RFC3339))
+	if p.m.AskedAt.IsZero() {
+		p.m.AskedAt = p.now
+		p.happened("ApprovalAsked", "", "%s waits for %s by %s, until %s", p.stepLabel(), plural(a.Required, "approval"),
+			a.who(), p.m.AskedAt.Add(a.ExpiresAfter).Format(time.RFC3339))
 	}
-	t.remind(a)
-	return t.until(ReasonAwaitingApproval, fmt.Sprintf("%s waits for approval: %d of %d given%s", t.stepLabel(), len(t.m.Approvals), a.Required, t.by()),
-		a.who(), t.askedSince(), t.m.AskedAt.Add(a.ExpiresAfter))
+	p.remind(a)
+	message := fmt.Sprintf("%s waits for approval: %d of %d given%s",
+		p.stepLabel(), len(p.m.Approvals), a.Required, p.by())
+	return p.until(ReasonAwaitingApproval, message, a.who(), p.askedSince(), p.m.AskedAt.Add(a.ExpiresAfter))
 }
 
 // askedSince is since when there is something to approve: the question was put, and the step is in force. A step that has
 // lost its pods, and is in force again, has to be looked at again.
-func (t *turn) askedSince() time.Time {
-	if t.m.StepReachedAt.After(t.m.AskedAt) {
-		return t.m.StepReachedAt
+func (p *pass) askedSince() time.Time {
+	if p.m.StepReachedAt.After(p.m.AskedAt) {
+		return p.m.StepReachedAt
 	}
-	return t.m.AskedAt
+	return p.m.AskedAt
 }
 
 // remind tells once more that somebody has to approve.
-func (t *turn) remind(a *Approval) {
-	at := t.m.AskedAt.Add(a.RemindAfter)
+func (p *pass) remind(a *Approval) {
+	at := p.m.AskedAt.Add(a.RemindAfter)
 	switch {
-	case a.RemindAfter <= 0 || t.m.Reminded:
-	case t.now.Before(at):
-		t.wake(at)
+	case a.RemindAfter <= 0 || p.m.Reminded:
+	case p.now.Before(at):
+		p.wake(at)
 	default:
-		t.m.Reminded = true
-		t.happened("ApprovalReminder", "", "%s still waits for %d of %s by %s", t.stepLabel(), a.Required-len(t.m.Approvals), plural(a.Required, "approval"), a.who())
+		p.m.Reminded = true
+		p.happened("ApprovalReminder", "", "%s still waits for %d of %s by %s",
+			p.stepLabel(), a.Required-len(p.m.Approvals), plural(a.Required, "approval"), a.who())
 	}
 }
 
 // approval that the current step asks for, if any.
-func (t *turn) approval() *Approval {
-	if t.m.Phase == Completing || t.m.Step >= len(t.s.Steps) {
+func (p *pass) approval() *Approval {
+	if p.m.Phase == Completing || p.m.Step >= len(p.s.Steps) {
 		return nil
 	}
-	return t.current().Approval
+	return p.current().Approval
 }
 
-func (t *turn) approvalExpired() bool {
-	a := t.approval()
-	return a != nil && !t.m.AskedAt.IsZero() && len(t.m.Approvals) < a.Required &&
-		!t.now.Before(t.m.AskedAt.Add(a.ExpiresAfter))
+func (p *pass) approvalExpired() bool {
+	a := p.approval()
+	return a != nil && !p.m.AskedAt.IsZero() && len(p.m.Approvals) < a.Required &&
+		!p.now.Before(p.m.AskedAt.Add(a.ExpiresAfter))
 }
 
 // by names those who have approved.
-func (t *turn) by() string {
-	if len(t.m.Approvals) == 0 {
+func (p *pass) by() string {
+	if len(p.m.Approvals) == 0 {
 		return ""
 	}
 	var names []string
-	for _, a := range t.m.Approvals {
+	for _, a := range p.m.Approvals {
 		names = append(names, a.User)
 	}
 	return " (by " + some(names) + ")"
@@ -126,29 +124,33 @@ func (a *Approval) may(d Decision) bool {
 }
 
 // asks says whether the step asks for an approval, or has asked for it.
-func (t *turn) asks() bool { return t.approval() != nil && !t.m.AskedAt.IsZero() }
+func (p *pass) asks() bool { return p.approval() != nil && !p.m.AskedAt.IsZero() }
 
 // refuseWord says why an approval or a rejection does not count.
-func (t *turn) refuseWord(d Decision) refusal {
-	a := t.approval()
+func (p *pass) refuseWord(d Decision) refusal {
+	a := p.approval()
 	switch {
-	case t.asks() && d.Verb == Approve && t.m.StepReachedAt.IsZero():
-		return t.refuseEarly(d) // What was asked about has gone; whoever says no is heard all the same.
-	case !t.asks() || d.Verb == Approve && d.unseen(t.askedSince()):
-		return refusal{RefusedNoApprovalAsked, t.placeLabel() + " asks for no approval now; sluice get tells what it waits for"}
+	case p.asks() && d.Verb == Approve && p.m.StepReachedAt.IsZero():
+		return p.refuseEarly(d) // What was asked about has gone; whoever says no is heard all the same.
+	case !p.asks() || d.Verb == Approve && d.unseen(p.askedSince()):
+		return refusal{
+			RefusedNoApprovalAsked, p.placeLabel() + " asks for no approval now; sluice get tells what it waits for",
+		}
 	case d.Step == "" || !d.PlanNamed:
 		return refuseVague(d)
-	case !t.now.Before(t.m.AskedAt.Add(a.ExpiresAfter)):
-		return refusal{RefusedApprovalExpired, fmt.Sprintf("the approval of %s expired at %s", t.stepLabel(), t.m.AskedAt.Add(a.ExpiresAfter).Format(time.RFC3339))}
+	case !p.now.Before(p.m.AskedAt.Add(a.ExpiresAfter)):
+		return refusal{RefusedApprovalExpired, fmt.Sprintf("the approval of %s expired at %s",
+			p.stepLabel(), p.m.AskedAt.Add(a.ExpiresAfter).Format(time.RFC3339))}
 	case !a.may(d):
-		return refusal{RefusedNotAnApprover, fmt.Sprintf("%s is not among those who may approve %s: %s", d.User, t.stepLabel(), a.who())}
+		return refusal{RefusedNotAnApprover, fmt.Sprintf("%s is not among those who may approve %s: %s",
+			d.User, p.stepLabel(), a.who())}
 	case a.CommentRequired && strings.TrimSpace(d.Comment) == "":
 		return refusal{RefusedCommentMissing, "spec.comment is missing; this step wants a reason"}
 	}
 	if d.Verb == Reject {
 		return refusal{} // Whoever may approve may say no, the author of the change too.
 	}
-	return t.refuseApproval(d, a)
+	return p.refuseApproval(d, a)
 }
 
 // refuseVague refuses a word that does not say what it is about.
@@ -159,14 +161,16 @@ func refuseVague(d Decision) refusal {
 	return refusal{RefusedPlanDigestMissing, "spec.planDigest is missing; copy it from the release whose plan you have seen, as sluice approve does"}
 }
 
-func (t *turn) refuseApproval(d Decision, a *Approval) refusal {
+func (p *pass) refuseApproval(d Decision, a *Approval) refusal {
 	switch {
-	case a.SeparationOfDuty && t.notSeparate(d, a) != "":
-		return refusal{RefusedSeparationOfDuty, t.notSeparate(d, a)}
-	case slices.ContainsFunc(t.m.Approvals, func(x Approved) bool { return x.User == d.User }):
-		return refusal{RefusedAlreadyApproved, fmt.Sprintf("%s has approved %s already; it needs %d different people", d.User, t.stepLabel(), a.Required)}
-	case len(t.m.Approvals) >= a.Required:
-		return refusal{RefusedAlreadyApproved, fmt.Sprintf("%s has all of its %s%s", t.stepLabel(), plural(a.Required, "approval"), t.by())}
+	case a.SeparationOfDuty && p.notSeparate(d, a) != "":
+		return refusal{RefusedSeparationOfDuty, p.notSeparate(d, a)}
+	case slices.ContainsFunc(p.m.Approvals, func(x Approved) bool { return x.User == d.User }):
+		return refusal{RefusedAlreadyApproved, fmt.Sprintf("%s has approved %s already; it needs %d different people",
+			d.User, p.stepLabel(), a.Required)}
+	case len(p.m.Approvals) >= a.Required:
+		return refusal{RefusedAlreadyApproved, fmt.Sprintf("%s has all of its %s%s",
+			p.stepLabel(), plural(a.Required, "approval"), p.by())}
 	}
 	return refusal{}
 }
@@ -174,19 +178,22 @@ func (t *turn) refuseApproval(d Decision, a *Approval) refusal {
 // notSeparate says why the user may be one of those who made the change; empty if he is not. Whoever may edit a namespace
 // can act as each of its ServiceAccounts. So such an account, as an author, may be anybody; and as an approver it may be
 // an author.
-func (t *turn) notSeparate(d Decision, a *Approval) string {
+func (p *pass) notSeparate(d Decision, a *Approval) string {
 	switch {
-	case len(t.s.Authors) == 0:
+	case len(p.s.Authors) == 0:
 		return "not all who changed the pod template are known (spec.authors of the release is empty), so that separation of duty cannot be kept; reject it, or take approval.separationOfDuty out of the Rollout"
-	case slices.ContainsFunc(t.s.Authors, t.s.shared):
-		i := slices.IndexFunc(t.s.Authors, t.s.shared)
-		return fmt.Sprintf("%s changed the pod template, and whoever may edit the namespace can act as this ServiceAccount, so that the author is not known; have the change made by a person, or by a ServiceAccount of another namespace", t.s.Authors[i])
-	case slices.Contains(t.s.Authors, d.User):
-		return fmt.Sprintf("%s made this change, and %s wants somebody else's approval", d.User, t.stepLabel())
-	case t.s.shared(d.User):
+	case slices.ContainsFunc(p.s.Authors, p.s.shared):
+		i := slices.IndexFunc(p.s.Authors, p.s.shared)
+		return fmt.Sprintf("%s changed the pod template, and whoever may edit the namespace can act as this ServiceAccount, "+
+			"so that the author is not known; have the change made by a person, or by a ServiceAccount of another namespace",
+			p.s.Authors[i])
+	case slices.Contains(p.s.Authors, d.User):
+		return fmt.Sprintf("%s made this change, and %s wants somebody else's approval", d.User, p.stepLabel())
+	case p.s.shared(d.User):
 		return fmt.Sprintf("%s is a ServiceAccount of the workload's namespace: whoever may edit it, as an author may, can act as this account", d.User)
 	case isAccount(d.User) && !slices.Contains(a.Users, d.User):
-		return fmt.Sprintf("%s is a ServiceAccount, which %s does not name: under separation of duty its groups do not count", d.User, t.stepLabel())
+		return fmt.Sprintf("%s is a ServiceAccount, which %s does not name: under separation of duty its groups do not count",
+			d.User, p.stepLabel())
 	}
 	return ""
 }
@@ -202,46 +209,15 @@ func (s *Spec) shared(user string) bool {
 }
 
 // approvalNeeded is the step from here on whose approvals are not all given: no promotion goes past it.
-func (t *turn) approvalNeeded() (name string, needed bool) {
-	if t.m.Phase == Completing {
+func (p *pass) approvalNeeded() (name string, needed bool) {
+	if p.m.Phase == Completing {
 		return "", false
 	}
-	for i := t.m.Step; i < len(t.s.Steps); i++ {
-		a := t.s.Steps[i].Approval
-		if a != nil && !(i == t.m.Step && len(t.m.Approvals) >= a.Required) {
-			return nameOf(t.s.Steps, i), true
+	for i := p.m.Step; i < len(p.s.Steps); i++ {
+		a := p.s.Steps[i].Approval
+		if a != nil && !(i == p.m.Step && len(p.m.Approvals) >= a.Required) {
+			return nameOf(p.s.Steps, i), true
 		}
 	}
 	return "", false
-}
-
-func (t *turn) refuseOverride(d Decision) refusal {
-	switch {
-	case strings.TrimSpace(d.Comment) == "":
-		return refusal{RefusedCommentMissing, "spec.comment is missing; say why the release goes on outside its windows"}
-	case t.o.Shut.Window == "":
-		return refusal{RefusedNothingShut, "no release window is shut now; override it when one is"}
-	case t.m.OverriddenBy != "":
-		return refusal{RefusedAlreadyOverridden, t.m.OverriddenBy + " has overridden the windows of this release already"}
-	}
-	return refusal{}
-}
-
-func (t *turn) shut() bool { return t.o.Shut.Window != "" && t.m.OverriddenBy == "" }
-
-// window waits while a release window is shut: nothing is raised, and no step is left. A release that is being completed
-// goes on to its end, and an abort never waits.
-func (t *turn) window() Reason {
-	if !t.shut() {
-		return Reason{}
-	}
-	until := t.releaseDeadline()
-	if opens := t.o.Shut.Opens; !opens.IsZero() && opens.Before(until) {
-		until = opens
-	}
-	since := t.m.StepReachedAt
-	if since.IsZero() {
-		since = t.m.StartedAt
-	}
-	return t.until(ReasonWindowShut, t.o.Shut.Message, byOverrider, since, until)
 }

@@ -14,16 +14,16 @@ func carried(ready, replicas int) int {
 	return 100 * max(ready, 0) / replicas
 }
 
-// besidePods is the number of canary pods that a step needs beside a stable version that keeps all of its
-// own, where a layer divides the requests.
-func besidePods(step Step, replicas int) int {
+// podsToCarry is the number of canary pods that a step needs where a layer divides the requests: those that carry its
+// weight.
+func podsToCarry(step Step, replicas int) int {
 	return max(step.Replicas, share(step.Weight, replicas), 1)
 }
 
-// splitPods is the number of canary pods that a step needs where requests are divided by pods alone: c pods
+// podsToShare is the number of canary pods that a step needs where requests are divided by pods alone: c pods
 // beside R get c/(R+c) of them. It is rounded to the nearest pod, since the division can be no finer, and is
 // at least 1.
-func splitPods(step Step, replicas int) int {
+func podsToShare(step Step, replicas int) int {
 	if step.Weight >= 100 {
 		return max(step.Replicas, replicas, 1)
 	}
@@ -31,24 +31,17 @@ func splitPods(step Step, replicas int) int {
 	return max(step.Replicas, (2*replicas*step.Weight+rest)/(2*rest), 1)
 }
 
-// stepPods is the number of canary pods that a step needs.
-func stepPods(step Step, replicas int, split bool) int {
-	if split {
-		return splitPods(step, replicas)
-	}
-	return besidePods(step, replicas)
-}
-
-// podsAhead is the number of canary pods to ask for in a step. A step that waits for nothing but its own pods and
-// routes leads at once to the next, so the pods of all the steps up to the next wait start together: no step of
-// such a chain waits for pods that an earlier one could have started. A step that names a number of pods gets that.
-func podsAhead(s *Spec, step, replicas int) int {
-	pods := besidePods(s.Steps[step], replicas)
+// podsAhead is the number of canary pods to ask for in a step where a layer divides the requests. A step that waits
+// for nothing but its own pods and routes leads at once to the next, so the pods of all the steps up to the next wait
+// start together: no step of such a chain waits for pods that an earlier one could have started. A step that names a
+// number of pods gets that. The number never falls, since a falling one would have to wait for a drain.
+func podsAhead(s *Spec, step, replicas, has int) int {
+	pods := max(podsToCarry(s.Steps[step], replicas), has)
 	for ; s.Steps[step].passes(); step++ {
 		if step+1 == len(s.Steps) {
 			return max(pods, replicas)
 		}
-		pods = max(pods, besidePods(s.Steps[step+1], replicas))
+		pods = max(pods, podsToCarry(s.Steps[step+1], replicas))
 	}
 	return pods
 }

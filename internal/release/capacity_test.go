@@ -27,27 +27,27 @@ func TestShare(t *testing.T) {
 
 func TestStepPods(t *testing.T) {
 	for _, tt := range []struct {
+		divide   Divide
 		step     Step
 		replicas int
-		split    bool
 		want     int
 	}{
-		{Step{Weight: 0}, 10, false, 1},
-		{Step{Weight: 0, Replicas: 3}, 10, false, 3},
-		{Step{Weight: 20}, 10, false, 2},
-		{Step{Weight: 21}, 10, false, 3},
-		{Step{Weight: 50, Replicas: 2}, 10, false, 5},
-		{Step{Weight: 100}, 10, false, 10},
-		{Step{Weight: 10}, 10, true, 1},
-		{Step{Weight: 20}, 10, true, 3}, // 2.5
-		{Step{Weight: 50}, 10, true, 10},
-		{Step{Weight: 75}, 4, true, 12},
-		{Step{Weight: 99}, 2, true, 198},
-		{Step{Weight: 100}, 10, true, 10},
-		{Step{Weight: 1}, 1, true, 1},
+		{ByLayers, Step{Weight: 0}, 10, 1},
+		{ByLayers, Step{Weight: 0, Replicas: 3}, 10, 3},
+		{ByLayers, Step{Weight: 20}, 10, 2},
+		{ByLayers, Step{Weight: 21}, 10, 3},
+		{ByLayers, Step{Weight: 50, Replicas: 2}, 10, 5},
+		{ByLayers, Step{Weight: 100}, 10, 10},
+		{ByPods, Step{Weight: 10}, 10, 1},
+		{ByPods, Step{Weight: 20}, 10, 3}, // 2.5
+		{ByPods, Step{Weight: 50}, 10, 10},
+		{ByPods, Step{Weight: 75}, 4, 12},
+		{ByPods, Step{Weight: 99}, 2, 198},
+		{ByPods, Step{Weight: 100}, 10, 10},
+		{ByPods, Step{Weight: 1}, 1, 1},
 	} {
-		if got := stepPods(tt.step, tt.replicas, tt.split); got != tt.want {
-			t.Errorf("stepPods(%+v, %d, split %v) = %d, want %d", tt.step, tt.replicas, tt.split, got, tt.want)
+		if got := ways[Shape{tt.divide, true, ByHandOver}].pods(tt.step, tt.replicas); got != tt.want {
+			t.Errorf("by %s, %+v of %d needs %d, want %d", tt.divide, tt.step, tt.replicas, got, tt.want)
 		}
 	}
 }
@@ -67,12 +67,12 @@ func TestCarried(t *testing.T) {
 	}
 }
 
-// TestSplitIsNearest: no other number of pods comes nearer to the weight.
-func TestSplitIsNearest(t *testing.T) {
+// TestShareIsNearest: no other number of pods comes nearer to the weight.
+func TestShareIsNearest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		replicas := rapid.IntRange(1, 200).Draw(t, "replicas")
 		weight := rapid.IntRange(1, 99).Draw(t, "weight")
-		c := splitPods(Step{Weight: weight}, replicas)
+		c := podsToShare(Step{Weight: weight}, replicas)
 		// The wanted number is R*w/(100-w): compare distances without fractions.
 		off := func(c int) int { return max(c*(100-weight)-replicas*weight, replicas*weight-c*(100-weight)) }
 		if off(c+1) < off(c) || c > 1 && off(c-1) < off(c) {

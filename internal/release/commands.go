@@ -32,184 +32,196 @@ const (
 type refusal struct{ code, message string }
 
 // answer looks at people's decisions, oldest first, each in the light of those before it.
-func (t *turn) answer() {
-	for _, d := range t.o.Decisions {
-		if r := t.refuse(d); r.code != "" {
-			t.reply(d, false, r.code, r.message)
+func (p *pass) answer() {
+	for _, d := range p.o.Decisions {
+		if r := p.refuse(d); r.code != "" {
+			p.reply(d, false, r.code, r.message)
 			continue
 		}
-		code, message := t.apply(d)
-		t.reply(d, true, code, message)
+		code, message := p.apply(d)
+		p.reply(d, true, code, message)
 	}
 }
 
-func (t *turn) reply(d Decision, applied bool, code, message string) {
-	t.out.Answers = append(t.out.Answers, Answer{ID: d.ID, Applied: applied, Code: code, Message: message})
+func (p *pass) reply(d Decision, applied bool, code, message string) {
+	p.out.Answers = append(p.out.Answers, Answer{ID: d.ID, Applied: applied, Code: code, Message: message})
 }
 
 // refuse says why a decision cannot be applied now.
-func (t *turn) refuse(d Decision) refusal {
-	if r := t.refuseAny(d); r.code != "" {
+func (p *pass) refuse(d Decision) refusal {
+	if r := p.refuseAny(d); r.code != "" {
 		return r
 	}
 	switch d.Verb {
 	case Abort:
 		return refusal{}
 	case Approve, Reject:
-		return t.refuseWord(d)
+		return p.refuseWord(d)
 	case Override:
-		return t.refuseOverride(d)
+		return p.refuseOverride(d)
 	case Promote:
-		return t.refusePromote(d)
+		return p.refusePromote(d)
 	case PromoteFull:
-		return t.refuseFull(d)
+		return p.refuseFull(d)
 	case PauseNow:
-		if t.m.PausedBy != "" {
-			return refusal{RefusedAlreadyPaused, fmt.Sprintf("the release is paused already, by %s since %s", t.m.PausedBy, t.m.PausedAt.Format(time.RFC3339))}
+		if p.m.PausedBy != "" {
+			return refusal{RefusedAlreadyPaused, fmt.Sprintf("the release is paused already, by %s since %s",
+				p.m.PausedBy, p.m.PausedAt.Format(time.RFC3339))}
 		}
 		return refusal{}
 	case Resume:
-		if t.m.PausedBy == "" {
+		if p.m.PausedBy == "" {
 			return refusal{RefusedNotPaused, "the release is not paused by hand; promote ends the pause of a step"}
 		}
-		return t.refuseUnseen(d)
+		return p.refuseUnseen(d)
 	}
 	return refusal{RefusedUnknownVerb, fmt.Sprintf("spec.verb %q is none that a running release knows; use promote, promoteFull, pause, resume, abort, approve, reject or override", d.Verb)}
 }
 
 // refuseAny holds for all verbs.
-func (t *turn) refuseAny(d Decision) refusal {
+func (p *pass) refuseAny(d Decision) refusal {
 	switch {
-	case t.m.Phase.Terminal():
-		return refusal{RefusedReleaseEnded, fmt.Sprintf("the release has ended (%s)", t.m.Phase)}
+	case p.m.Phase.Terminal():
+		return refusal{RefusedReleaseEnded, fmt.Sprintf("the release has ended (%s)", p.m.Phase)}
 	case d.PlanMismatch:
 		return refusal{RefusedPlanMismatch, "spec.planDigest is not this release's; look at the release and decide again"}
-	case t.m.Phase == Aborting:
-		return refusal{RefusedAlreadyEnding, "the release is being taken back already: " + t.m.EndMessage}
-	case t.handedOver():
+	case p.m.Phase == Aborting:
+		return refusal{RefusedAlreadyEnding, "the release is being taken back already: " + p.m.EndMessage}
+	case p.handedOver():
 		return refusal{RefusedHandedOver, "the workload has taken the new revision over; to go back, release the former one"}
-	case d.Verb != Abort && t.broken != "":
-		return refusal{RefusedMemoryInvalid, t.broken}
-	case d.Verb != Abort && d.Step != "" && d.Step != t.stepName():
-		return refusal{RefusedWrongStep, fmt.Sprintf("spec.step is %q, but the release is at %s", d.Step, t.stepLabel())}
+	case d.Verb != Abort && p.broken != "":
+		return refusal{RefusedMemoryInvalid, p.broken}
+	case d.Verb != Abort && d.Step != "" && d.Step != p.stepName():
+		return refusal{RefusedWrongStep, fmt.Sprintf("spec.step is %q, but the release is at %s", d.Step, p.stepLabel())}
 	}
 	return refusal{}
 }
 
 // refusePromote: a promotion ends the pause of a step that is in force, and that its speaker has seen in force. Where a
 // failure has paused the release, it is the answer to that.
-func (t *turn) refusePromote(d Decision) refusal {
+func (p *pass) refusePromote(d Decision) refusal {
 	switch {
-	case t.m.PausedBy == pausedByFailure && !t.crosses(d):
+	case p.m.PausedBy == pausedByFailure && !p.crosses(d):
 		return refusal{}
-	case t.m.Phase == Completing && (t.m.PausedBy == "" || t.crosses(d)):
+	case p.m.Phase == Completing && (p.m.PausedBy == "" || p.crosses(d)):
 		return refusal{RefusedNothingToPromote, "all steps are done and the release is being completed"}
-	case t.m.Phase == Completing:
+	case p.m.Phase == Completing:
 		return refusal{}
 	}
-	if r := t.refuseEarly(d); r.code != "" {
+	if r := p.refuseEarly(d); r.code != "" {
 		return r
 	}
 	switch {
-	case t.m.PausedBy != "" && !t.crosses(d):
+	case p.m.PausedBy != "" && !p.crosses(d):
 		return refusal{}
-	case t.m.Promoted:
-		return refusal{RefusedAlreadyPromoted, t.stepLabel() + " is promoted already and goes on as soon as nothing else holds it"}
-	case t.approval() != nil && !t.m.AskedAt.IsZero():
-		return refusal{RefusedApprovalNeeded, fmt.Sprintf("%s waits for approval by %s; promote ends pauses only", t.stepLabel(), t.approval().who())}
-	case len(t.s.Steps) == 0 || t.current().Pause.Kind == PauseNone:
-		return refusal{RefusedNothingToPromote, t.stepLabel() + " has no pause and goes on by itself; promote --full skips the steps to come"}
+	case p.m.Promoted:
+		return refusal{
+			RefusedAlreadyPromoted, p.stepLabel() + " is promoted already and goes on as soon as nothing else holds it",
+		}
+	case p.approval() != nil && !p.m.AskedAt.IsZero():
+		return refusal{RefusedApprovalNeeded, fmt.Sprintf("%s waits for approval by %s; promote ends pauses only",
+			p.stepLabel(), p.approval().who())}
+	case len(p.s.Steps) == 0 || p.current().Pause.Kind == PauseNone:
+		return refusal{
+			RefusedNothingToPromote,
+			p.stepLabel() + " has no pause and goes on by itself; promote --full skips the steps to come",
+		}
 	}
 	return refusal{}
 }
 
 // refuseEarly says why a word on the current step is too early: the step is not in force, or was not when the word was
 // spoken.
-func (t *turn) refuseEarly(d Decision) refusal {
-	reached := t.m.StepReachedAt
+func (p *pass) refuseEarly(d Decision) refusal {
+	reached := p.m.StepReachedAt
 	switch {
 	case reached.IsZero():
-		return refusal{RefusedStepNotInForce, fmt.Sprintf("%s is not in force yet%s; decide again when it is", t.stepLabel(), problemOf(t.onItsWay()))}
-	case t.m.PausedBy != "" && !t.crosses(d): // The release was paused after that.
+		return refusal{RefusedStepNotInForce, fmt.Sprintf("%s is not in force yet%s; decide again when it is",
+			p.stepLabel(), problemOf(p.onItsWay()))}
+	case p.m.PausedBy != "" && !p.crosses(d): // The release was paused after that.
 		return refusal{}
 	case d.unseen(reached):
 		return refusal{RefusedStepNotInForce, fmt.Sprintf("%s is in force since %s, and this was decided before it was seen in force; look, and decide again",
-			t.stepLabel(), reached.Format(time.RFC3339Nano))}
+			p.stepLabel(), reached.Format(time.RFC3339Nano))}
 	}
 	return refusal{}
 }
 
 // onItsWay says what the current step waits for before it is in force.
-func (t *turn) onItsWay() string {
-	if t.m.PausedBy != "" {
+func (p *pass) onItsWay() string {
+	if p.m.PausedBy != "" {
 		return "the release is paused; resume it first"
 	}
-	if !t.o.Workload.Exists || len(t.s.Steps) == 0 || len(Validate(t.s)) > 0 {
+	if !p.o.Workload.Exists || len(p.s.Steps) == 0 || len(Validate(p.s)) > 0 {
 		return ""
 	}
-	if t.o.demand() == 0 {
+	if p.o.demand() == 0 {
 		return "the workload is scaled to zero"
 	}
-	if r := t.window(); r.Code != "" {
+	if r := p.window(); r.Code != "" {
 		return r.Message
 	}
-	look := *t // Asked without a trace: nothing of this turn changes by the question.
+	look := *p // Asked without a trace: nothing of this pass changes by the question.
 	look.out = Outcome{}
-	return look.first(t.gates()).Message
+	return look.first(p.way.into).Message
 }
 
 // refuseUnseen refuses what was said before the release was paused, or stopped to ask a person.
-func (t *turn) refuseUnseen(d Decision) refusal {
+func (p *pass) refuseUnseen(d Decision) refusal {
 	switch {
-	case !t.crosses(d):
+	case !p.crosses(d):
 		return refusal{}
-	case t.m.PausedBy == pausedByFailure:
-		return refusal{RefusedNotPaused, "the release has stopped since you decided: " + t.m.EndMessage + "; look, and decide again"}
+	case p.m.PausedBy == pausedByFailure:
+		return refusal{
+			RefusedNotPaused, "the release has stopped since you decided: " + p.m.EndMessage + "; look, and decide again",
+		}
 	}
-	return refusal{RefusedNotPaused, fmt.Sprintf("%s paused the release after you decided; look, and decide again", t.m.PausedBy)}
+	return refusal{
+		RefusedNotPaused, p.m.PausedBy + " paused the release after you decided; look, and decide again",
+	}
 }
 
-func (t *turn) refuseFull(d Decision) refusal {
-	if t.m.Phase == Completing && t.m.PausedBy == "" {
+func (p *pass) refuseFull(d Decision) refusal {
+	if p.m.Phase == Completing && p.m.PausedBy == "" {
 		return refusal{RefusedNothingToPromote, "all steps are done and the release is being completed"}
 	}
-	if r := t.window(); r.Code != "" && t.m.Phase != Completing {
-		return refusal{RefusedWindowShut, t.o.Shut.Message + "; override it first"}
+	if r := p.window(); r.Code != "" && p.m.Phase != Completing {
+		return refusal{RefusedWindowShut, p.o.Shut.Message + "; override it first"}
 	}
-	if step, needed := t.approvalNeeded(); needed {
+	if step, needed := p.approvalNeeded(); needed {
 		return refusal{RefusedApprovalNeeded, fmt.Sprintf("step %q needs approval, which promote --full does not replace", step)}
 	}
-	return t.refuseUnseen(d)
+	return p.refuseUnseen(d)
 }
 
 // apply records what a decision says, does it, and returns the answer.
-func (t *turn) apply(d Decision) (code, message string) {
-	code, message = t.heard(d)
+func (p *pass) apply(d Decision) (code, message string) {
+	code, message = p.heard(d)
 	if end, ends := endedBy[d.Verb]; ends {
 		message += problemOf(d.Comment)
-		t.end(end, d.User, message)
+		p.end(end, d.User, message)
 		return code, message
 	}
-	t.happened(code, d.User, "%s%s", message, problemOf(d.Comment))
+	p.happened(code, d.User, "%s%s", message, problemOf(d.Comment))
 	switch d.Verb {
 	case PauseNow:
-		t.pause(d.person())
+		p.pause(d.person())
 	case Resume:
-		t.remeasure(false)
-		t.unpause()
+		p.remeasure(false)
+		p.unpause()
 	case Promote:
-		inForce := t.m.Phase != Completing && !t.m.StepReachedAt.IsZero()
-		if !t.crosses(d) {
-			t.remeasure(true)
-			t.unpause()
+		inForce := p.m.Phase != Completing && !p.m.StepReachedAt.IsZero()
+		if !p.crosses(d) {
+			p.remeasure(true)
+			p.unpause()
 		}
-		t.m.Promoted = t.m.Promoted || inForce
+		p.m.Promoted = p.m.Promoted || inForce
 	case PromoteFull:
-		t.promoteFull()
+		p.promoteFull()
 	case Approve:
-		t.m.Approvals = append(slices.Clone(t.m.Approvals), Approved{User: d.User, Comment: d.Comment, At: t.now})
+		p.m.Approvals = append(slices.Clone(p.m.Approvals), Approved{User: d.User, Comment: d.Comment, At: p.now})
 	case Override:
-		t.m.OverriddenBy = d.User
+		p.m.OverriddenBy = d.User
 	case Abort, Reject: // The end, see above.
 	}
 	return code, message
@@ -219,10 +231,10 @@ func (t *turn) apply(d Decision) (code, message string) {
 var endedBy = map[Verb]EndReason{Abort: AbortedByUser, Reject: RejectedByUser}
 
 // heard is the answer to a decision that is applied.
-func (t *turn) heard(d Decision) (code, message string) {
-	switch at := t.placeLabel(); d.Verb {
+func (p *pass) heard(d Decision) (code, message string) {
+	switch at := p.placeLabel(); d.Verb {
 	case Promote:
-		if t.m.Phase != Completing && t.m.StepReachedAt.IsZero() {
+		if p.m.Phase != Completing && p.m.StepReachedAt.IsZero() {
 			return AnswerResumed, fmt.Sprintf("%s goes on trying, as %s says", at, d.User)
 		}
 		return AnswerPromoted, fmt.Sprintf("%s promoted by %s", at, d.User)
@@ -245,33 +257,33 @@ func (t *turn) heard(d Decision) (code, message string) {
 }
 
 // promoteFull goes straight to completion; the capacity that it needs is waited for there.
-func (t *turn) promoteFull() {
-	t.unpause()
-	t.m.Full = true
-	if t.m.Phase != Completing {
-		t.startCompleting()
+func (p *pass) promoteFull() {
+	p.unpause()
+	p.m.Full = true
+	if p.m.Phase != Completing {
+		p.startCompleting()
 	}
 }
 
 // pause stops the advance. Completing stays Completing, so that it is known where to go on.
-func (t *turn) pause(by string) {
-	t.m.PausedBy, t.m.PausedAt = by, t.now
-	if t.m.Phase != Completing {
-		t.m.Phase = Paused
+func (p *pass) pause(by string) {
+	p.m.PausedBy, p.m.PausedAt = by, p.now
+	if p.m.Phase != Completing {
+		p.m.Phase = Paused
 	}
 }
 
 // unpause lets the advance go on. What was awaited gets its whole time again.
-func (t *turn) unpause() {
-	if t.m.PausedBy == "" {
+func (p *pass) unpause() {
+	if p.m.PausedBy == "" {
 		return
 	}
-	t.m.PausedBy, t.m.PausedAt, t.m.EndMessage = "", time.Time{}, ""
-	t.m.Told, t.m.ToldBackground = Measuring, Measuring
-	if t.m.StepReachedAt.IsZero() || t.m.StepStartedAt.After(t.m.StepReachedAt) {
-		t.m.StepStartedAt = t.now
+	p.m.PausedBy, p.m.PausedAt, p.m.EndMessage = "", time.Time{}, ""
+	p.m.Told, p.m.ToldBackground = Measuring, Measuring
+	if p.m.StepReachedAt.IsZero() || p.m.StepStartedAt.After(p.m.StepReachedAt) {
+		p.m.StepStartedAt = p.now
 	}
-	if t.m.Phase == Paused {
-		t.m.Phase = Progressing
+	if p.m.Phase == Paused {
+		p.m.Phase = Progressing
 	}
 }

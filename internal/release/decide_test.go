@@ -9,10 +9,10 @@ import (
 )
 
 func specFor(steps ...Step) Spec {
-	return Spec{
-		From: "blue", To: "green", Layers: []string{"Ingress"}, Steps: steps, OnFailure: FailureAborts,
+	return layered(Spec{
+		From: "blue", To: "green", Steps: steps, OnFailure: FailureAborts,
 		ProgressDeadline: time.Minute, ReleaseDeadline: time.Hour, DrainDelay: 5 * time.Second,
-	}
+	}, "Ingress")
 }
 
 // runUntil ticks until the release waits for a reason.

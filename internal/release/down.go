@@ -24,8 +24,8 @@ const (
 const downFor = 30 * time.Second
 
 // stableDown says that no pod of the stable revision is ready although the workload is to have some.
-func (t *turn) stableDown() bool {
-	return t.o.Workload.Exists && t.o.demand() > 0 && t.o.Stable.Ready == 0
+func (p *pass) stableDown() bool {
+	return p.o.Workload.Exists && p.o.demand() > 0 && p.o.Stable.Ready == 0
 }
 
 // standInAfter is how long the stable revision must have been without a ready pod before a Service that Sluice has narrowed
@@ -33,34 +33,34 @@ func (t *turn) stableDown() bool {
 const standInAfter = 10 * time.Second
 
 // watchStable notes since when the stable revision has had no ready pod. After the hand-over it has none to have.
-func (t *turn) watchStable() {
+func (p *pass) watchStable() {
 	switch {
-	case t.m.Phase.Terminal() || t.handedOver():
-	case !t.stableDown():
-		t.m.DownSince = time.Time{}
-	case t.m.DownSince.IsZero():
-		t.m.DownSince = t.now
+	case p.m.Phase.Terminal() || p.handedOver():
+	case !p.stableDown():
+		p.m.DownSince = time.Time{}
+	case p.m.DownSince.IsZero():
+		p.m.DownSince = p.now
 	}
 }
 
 // standsIn says that the new pods answer in the place of stable ones: none of these has been ready for a while, and a
 // narrowed Service would lead to nobody although there are pods that can answer.
-func (t *turn) standsIn() bool {
-	if t.split() || !t.stableDown() || t.o.Canary.Ready == 0 || t.m.DownSince.IsZero() {
+func (p *pass) standsIn() bool {
+	if !p.stableDown() || p.o.Canary.Ready == 0 || p.m.DownSince.IsZero() {
 		return false
 	}
-	end := t.m.DownSince.Add(standInAfter)
-	t.wake(end)
-	return !t.now.Before(end)
+	end := p.m.DownSince.Add(standInAfter)
+	p.wake(end)
+	return !p.now.Before(end)
 }
 
 // serveByNew points every Service at the new pods.
-func (t *turn) serveByNew() Reason {
+func (p *pass) serveByNew() Reason {
 	var waits string
-	for i := range t.o.Services {
-		if sv := &t.o.Services[i]; sv.Selects != SelectsCanary || !sv.Held {
-			waits, t.m.StoodIn = sv.Name, true
-			t.do(SelectService{Service: sv.Name, To: SelectsCanary})
+	for i := range p.o.Services {
+		if sv := &p.o.Services[i]; sv.Selects != SelectsCanary || !sv.Held {
+			waits, p.m.StoodIn = sv.Name, true
+			p.do(SelectService{Service: sv.Name, To: SelectsCanary})
 		}
 	}
 	if waits == "" {
@@ -71,39 +71,40 @@ func (t *turn) serveByNew() Reason {
 
 // leaveDown goes past all steps when the stable revision serves nothing and the new one can, where the spec says so and
 // nobody has to be asked.
-func (t *turn) leaveDown() (again bool) {
-	if t.s.OnStableDown != StableDownPromotes {
+func (p *pass) leaveDown() (again bool) {
+	if p.s.OnStableDown != StableDownPromotes {
 		return false
 	}
-	if !t.stableDown() {
+	if !p.stableDown() {
 		return false
 	}
-	if end := t.m.DownSince.Add(downFor); t.now.Before(end) {
-		t.wake(end)
+	if end := p.m.DownSince.Add(downFor); p.now.Before(end) {
+		p.wake(end)
 		return false
 	}
-	if t.o.Canary.Ready == 0 || t.m.PausedBy != "" || t.refuseFull(Decision{}).code != "" {
+	if p.o.Canary.Ready == 0 || p.m.PausedBy != "" || p.refuseFull(Decision{}).code != "" {
 		return false
 	}
-	t.happened("StableDown", "", "the stable revision has had no ready pod since %s, so the new one takes over without the steps to come",
-		t.m.DownSince.Format(time.RFC3339))
-	t.promoteFull()
+	p.happened("StableDown", "",
+		"the stable revision has had no ready pod since %s, so the new one takes over without the steps to come",
+		p.m.DownSince.Format(time.RFC3339))
+	p.promoteFull()
 	return true
 }
 
 // tellDown adds to what a release waits for that the stable revision serves nothing, and the way out.
-func (t *turn) tellDown() {
-	if t.m.Phase != Progressing && t.m.Phase != Paused || !t.stableDown() || t.out.Reason.Code == "" {
+func (p *pass) tellDown() {
+	if p.m.Phase != Progressing && p.m.Phase != Paused || !p.stableDown() || p.out.Reason.Code == "" {
 		return
 	}
 	says := "`sluice promote --full` goes to the new revision at once"
-	if r := t.refuseFull(Decision{}); r.code != "" {
+	if r := p.refuseFull(Decision{}); r.code != "" {
 		says = r.message
 	}
 	comes := "its share of the requests fails"
-	if t.servesByService() {
+	if p.servesByService() {
 		comes = "the new pods get all requests"
 	}
-	t.out.Reason.Message += fmt.Sprintf("; the stable revision has 0 of %d ready pods%s, so %s: %s",
-		t.o.demand(), problemOf(t.o.Stable.Problem), comes, says)
+	p.out.Reason.Message += fmt.Sprintf("; the stable revision has 0 of %d ready pods%s, so %s: %s",
+		p.o.demand(), problemOf(p.o.Stable.Problem), comes, says)
 }

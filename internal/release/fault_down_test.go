@@ -12,10 +12,10 @@ func TestFaultB23EachServiceOnce(t *testing.T) {
 	for phase, m := range map[Phase]Memory{
 		Progressing: {}, Completing: {}, Aborting: {End: AbortedByUser, EndMessage: "aborted by alice"},
 	} {
-		s := Spec{
-			From: "blue", To: "green", Layers: []string{"Ingress"}, Steps: []Step{{Name: "step-1", Weight: 50}},
+		s := layered(Spec{
+			From: "blue", To: "green", Steps: []Step{{Name: "step-1", Weight: 50}},
 			ProgressDeadline: time.Minute, ReleaseDeadline: time.Hour, OnFailure: FailureAborts,
-		}
+		}, "Ingress")
 		o := Observed{
 			Workload: Workload{Exists: true, Desired: "green", Replicas: 2, Held: true},
 			Stable:   Track{Exists: true, Adopted: true, Desired: 2, Pods: 2},

@@ -6,47 +6,46 @@ import (
 )
 
 // pauses are the gates out of a step that has been reached, in order.
-var pauses = []gate{(*turn).handPause, (*turn).stepPause, (*turn).analysed, (*turn).approved, (*turn).window}
+var pauses = []gate{(*pass).handPause, (*pass).stepPause, (*pass).analysed, (*pass).approved, (*pass).window}
 
 // handPause waits while somebody, or a failure, has paused the release.
-func (t *turn) handPause() Reason {
-	switch t.m.PausedBy {
+func (p *pass) handPause() Reason {
+	switch p.m.PausedBy {
 	case "":
 		return Reason{}
 	case pausedByFailure:
-		return t.until(t.failureCode(),
-			t.m.EndMessage+t.wayOn(), byResumer, t.m.PausedAt, t.releaseDeadline())
+		return p.untilDeadline(p.failureCode(), p.m.EndMessage+p.wayOn(), byResumer, p.m.PausedAt)
 	}
 	who := byResumer
-	if t.m.StepReachedAt.IsZero() && t.m.Phase != Completing {
+	if p.m.StepReachedAt.IsZero() && p.m.Phase != Completing {
 		who = byResumerAlone
 	}
-	return t.until(ReasonPausedByHand, fmt.Sprintf("paused by %s at %s", t.m.PausedBy, t.placeLabel()),
-		who, t.m.PausedAt, t.releaseDeadline())
+	message := fmt.Sprintf("paused by %s at %s", p.m.PausedBy, p.placeLabel())
+	return p.untilDeadline(ReasonPausedByHand, message, who, p.m.PausedAt)
 }
 
 // stepPause waits for the step's own pause, unless somebody ended it.
-func (t *turn) stepPause() Reason {
-	pause := t.current().Pause
-	if t.m.Promoted {
+func (p *pass) stepPause() Reason {
+	pause := p.current().Pause
+	if p.m.Promoted {
 		return Reason{}
 	}
 	switch pause.Kind {
 	case PauseNone:
 		return Reason{}
 	case PauseManual:
-		return t.until(ReasonPausedForPerson, t.stepLabel()+" waits to be promoted", byPromoter, t.m.StepReachedAt, t.releaseDeadline())
+		return p.untilDeadline(ReasonPausedForPerson, p.stepLabel()+" waits to be promoted", byPromoter, p.m.StepReachedAt)
 	case PauseTimed:
 	}
-	end := t.m.StepReachedAt.Add(pause.Duration - t.m.Stood)
-	if !t.now.Before(end) {
+	end := p.m.StepReachedAt.Add(pause.Duration - p.m.Stood)
+	if !p.now.Before(end) {
 		return Reason{}
 	}
-	message := fmt.Sprintf("%s pauses for %s", t.stepLabel(), pause.Duration)
-	if t.m.Stood > 0 {
-		message += fmt.Sprintf(", of which %s passed before it lost its new pods", t.m.Stood.Round(time.Second))
+	message := fmt.Sprintf("%s pauses for %s", p.stepLabel(), pause.Duration)
+	if p.m.Stood > 0 {
+		message += fmt.Sprintf(", of which %s passed before it lost its new pods", p.m.Stood.Round(time.Second))
 	}
-	return t.until(ReasonPausedForTime, message, byTime, t.m.StepReachedAt, end)
+	return p.until(ReasonPausedForTime, message, byTime, p.m.StepReachedAt, end)
 }
 
 // lossesBorne is how often a step may lose its last ready new pod, as when a node is drained, and have its timed pause go
@@ -54,18 +53,18 @@ func (t *turn) stepPause() Reason {
 const lossesBorne = 2
 
 // lose notes that the step is not in force any more, and what of its pause has passed.
-func (t *turn) lose() {
-	t.stand()
-	t.m.Losses++
-	if t.m.Losses > lossesBorne {
-		t.m.Stood, t.m.Losses = 0, 0
+func (p *pass) lose() {
+	p.stand()
+	p.m.Losses++
+	if p.m.Losses > lossesBorne {
+		p.m.Stood, p.m.Losses = 0, 0
 	}
-	t.m.StepReachedAt = time.Time{}
+	p.m.StepReachedAt = time.Time{}
 }
 
 // stand notes how long the step has been in force, where it is not any more.
-func (t *turn) stand() {
-	if !t.m.StepReachedAt.IsZero() {
-		t.m.Stood += t.now.Sub(t.m.StepReachedAt)
+func (p *pass) stand() {
+	if !p.m.StepReachedAt.IsZero() {
+		p.m.Stood += p.now.Sub(p.m.StepReachedAt)
 	}
 }

@@ -13,7 +13,7 @@ import "fmt"
 //	S8   An abort never raises the canary, in weight or in pods (but for a Service that still leads to it).
 //	S11  A revision that the workload no longer names gets nothing more, and is never handed over.
 //	S14  The ready pods never fall below what the workload is to have; one disruption at a time.
-//	S21  The workload is let go only with a template that was released, unless the Rollout itself goes.
+//	S21  The workload is resumed only with a template that was released, unless the Rollout itself goes.
 //	S22  A release that has ended holds nothing of the team's.
 
 // Violation is a rule that an action would break.
@@ -31,7 +31,7 @@ func (v Violation) String() string { return v.Invariant + " (" + v.Message + ")"
 // it writes, and the simulation checks all along. It shares no code with the decisions but the arithmetic.
 func Check(s Spec, o Observed, m Memory, actions []Action) []Violation {
 	o = o.lasting()
-	g := &guard{s: &s, o: &o, m: &m}
+	g := &guard{s: &s, way: s.way(), o: &o, m: &m}
 	for _, a := range actions {
 		g.check(a)
 	}
@@ -42,6 +42,7 @@ func Check(s Spec, o Observed, m Memory, actions []Action) []Violation {
 
 type guard struct {
 	s     *Spec
+	way   *Way
 	o     *Observed
 	m     *Memory
 	found []Violation
@@ -83,15 +84,15 @@ func (g *guard) checkWorkload(a Action) {
 	switch a.(type) {
 	case HandOver:
 		g.checkHandOver()
-	case HoldWorkload:
+	case PauseWorkload:
 		g.must(w.Exists && !g.m.HandedOver && w.Desired != g.s.From, "S21", "a workload would be paused that runs what was released")
 	case TakeBack:
 		g.must((g.o.Canary.Adopted || w.Loose > 0) && w.Exists, "S14", "there is nothing to take back")
 	case RemoveLoose:
 		g.must(loosePodsIdle(g.o), "S1", "pods would go that the stable ones, of which %d of %d are ready, do not replace yet",
 			g.o.Stable.Ready, g.o.demand())
-	case ReleaseHold:
-		g.checkRelease()
+	case ResumeWorkload:
+		g.checkResume()
 	case RevertTemplate:
 		g.must(g.m.Phase == Aborting && w.Desired == g.s.To && g.o.Canary.Pods == 0, "S21",
 			"the template would be written back although it is not the released one, or new pods are left")
@@ -169,7 +170,7 @@ func (g *guard) checkSelect(a SelectService) {
 	case SelectsAll:
 		c := g.o.Canary
 		w := g.o.Workload
-		alone := c.Adopted && (!w.Exists || g.m.HandedOver && w.Settled || g.m.Phase == Aborting && !w.Held)
+		alone := c.Adopted && (!w.Exists || g.m.HandedOver && w.Alone || g.m.Phase == Aborting && !w.Held)
 		g.must(alone || c.Pods == 0 && c.Desired == 0, "S5", "Service %s would select both versions' pods (%d of them new)", sv.Name, c.Pods)
 		g.must(!keeps(g.o, g.m, sv), "S2", "Service %s would select no pod (%s)", sv.Name, sv.Own)
 	default:
@@ -179,7 +180,7 @@ func (g *guard) checkSelect(a SelectService) {
 
 func (g *guard) checkToCanary(sv *Service) {
 	c := g.o.Canary
-	after := g.m.HandedOver && c.Adopted && (c.Ready > 0 || g.o.Workload.Settled) // The old pods are ending, or gone.
+	after := g.m.HandedOver && c.Adopted && (c.Ready > 0 || g.o.Workload.Alone) // The old pods are ending, or gone.
 	instead := g.o.demand() > 0 && g.o.Stable.Ready == 0 && c.Ready > 0
 	g.must(sv.Selects == SelectsCanary || c.Ready >= g.o.demand() || after || instead, "S4",
 		"Service %s would select the new pods, of which %d of %d are ready", sv.Name, c.Ready, g.o.demand())
@@ -202,7 +203,7 @@ func (g *guard) checkScale(a ScaleCanary) {
 	g.must(a.Replicas >= 0, "S6", "%d pods", a.Replicas)
 	switch {
 	case a.Replicas < c.Desired:
-		g.checkShrink(a.Replicas)
+		g.way.mayShrink(g, a.Replicas)
 	case a.Replicas > c.Desired:
 		g.must(c.Pods > 0 || c.Desired > 0 || g.narrowed(), "S5", "the first new pods would start before every Service is narrowed")
 		g.must(g.m.Phase != Aborting || g.servesByService(), "S8", "new pods would start during an abort")
@@ -228,14 +229,15 @@ func (g *guard) servesByService() bool {
 	return false
 }
 
-// checkShrink: what still gets requests keeps its pods; by pods alone, the whole must stay served.
-func (g *guard) checkShrink(to int) {
-	if len(g.s.Layers) == 0 {
-		enough := to >= g.o.Canary.Ready || g.o.Stable.Ready+to >= g.o.demand()
-		g.must(enough || g.stableFor(100, g.o.Stable.Ready, false), "S14", "%d stable and %d new ready pods would be left of %d",
-			g.o.Stable.Ready, to, g.o.demand())
-		return
-	}
+// mayShrinkServed: where the number of pods divides the requests, the whole must stay served.
+func (g *guard) mayShrinkServed(to int) {
+	enough := to >= g.o.Canary.Ready || g.o.Stable.Ready+to >= g.o.demand()
+	g.must(enough || g.stableFor(100, g.o.Stable.Ready, false), "S14",
+		"%d stable and %d new ready pods would be left of %d", g.o.Stable.Ready, to, g.o.demand())
+}
+
+// mayShrinkUnled: where layers divide the requests, what still gets some keeps its pods.
+func (g *guard) mayShrinkUnled(to int) {
 	if g.o.demand() == 0 && g.m.Phase != Aborting && g.weightless() && !g.m.DrainFrom.IsZero() {
 		return // The team wants no pods, and no layer leads to these.
 	}
@@ -333,24 +335,24 @@ func (g *guard) checkHandOver() {
 	g.must(g.m.Phase == Completing && g.m.HandedOver, "S11", "the hand-over would not be remembered")
 	g.must(g.o.Workload.Desired == g.s.To, "S11", "the workload names another revision than the one handed over")
 	g.must(g.o.Canary.Ready >= g.o.demand(), "S14", "the workload would be left with %d of %d ready pods", g.o.Canary.Ready, g.o.demand())
-	if len(g.s.Layers) > 0 {
+	if g.way.drains {
 		g.must(g.turned() && g.unrouted(), "S3", "the old pods would end while requests may reach them")
 		g.must(!g.m.DrainFrom.IsZero(), "S3", "the old pods would end before they have drained")
 	}
 }
 
-// checkRelease: S21.
-func (g *guard) checkRelease() {
+// checkResume: S21.
+func (g *guard) checkResume() {
 	w := g.o.Workload
 	switch g.m.Phase {
 	case Completing:
-		g.must(g.m.HandedOver && g.o.Canary.Adopted && w.Settled && w.Desired == g.s.To, "S21",
-			"the workload would be let go although it does not run the released revision alone")
+		g.must(g.m.HandedOver && g.o.Canary.Adopted && w.Alone && w.Desired == g.s.To, "S21",
+			"the workload would be resumed although it does not run the released revision alone")
 	case Aborting:
 		g.must(w.Desired == g.s.From || g.o.Removing || g.m.End == RolloutRemoved, "S21",
-			"the workload would be let go with a template that was not released")
+			"the workload would be resumed with a template that was not released")
 	default:
-		g.must(false, "S21", "the workload would be let go in the middle of a release")
+		g.must(false, "S21", "the workload would be resumed in the middle of a release")
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 // sound is a world at a step of 50%, of which each case of TestGuard spoils something.
 func sound() (Spec, Observed, Memory) {
-	s := Spec{From: "blue", To: "green", Layers: []string{"Ingress"}, Steps: []Step{{Weight: 50}}}
+	s := layered(Spec{From: "blue", To: "green", Steps: []Step{{Weight: 50}}}, "Ingress")
 	o := Observed{
 		Workload: Workload{Exists: true, Desired: "green", Replicas: 4, Held: true},
 		Stable:   Track{Exists: true, Adopted: true, Desired: 4, Pods: 4, Ready: 4},
@@ -117,15 +117,20 @@ func TestGuard(t *testing.T) {
 		}, []Action{HandOver{}}, "S14"},
 		{"two disruptions at once", turned, nil, []Action{HandOver{}, Unroute{Layer: "Ingress"}}, "S14"},
 		{"fewer pods than needed, by pods alone", aborting, func(s *Spec, o *Observed, _ *Memory) {
-			s.Layers, o.Layers, o.Services, o.Stable.Ready = nil, nil, nil, 3
+			*s = layered(*s)
+			o.Layers, o.Services, o.Stable.Ready = nil, nil, 3
 		}, []Action{ScaleCanary{}}, "S14"},
 		{"the layer is given back before the Service leads to the new pods", sound, func(_ *Spec, _ *Observed, m *Memory) {
 			m.Phase = Completing
 		}, []Action{Unroute{Layer: "Ingress"}}, "S1"},
-		{"the workload is let go with a rejected template", aborting, nil, []Action{ReleaseHold{}}, "S21"},
-		{"a workload that was resumed in a step is paused", sound, func(_ *Spec, o *Observed, _ *Memory) { o.Workload.Held = false }, []Action{HoldWorkload{}}, ""},
-		{"a workload is paused that runs the stable revision", sound, func(_ *Spec, o *Observed, _ *Memory) { o.Workload.Desired = "blue" }, []Action{HoldWorkload{}}, "S21"},
-		{"a workload is paused after the hand-over", turned, nil, []Action{HoldWorkload{}}, "S21"},
+		{"the workload is resumed with a rejected template", aborting, nil, []Action{ResumeWorkload{}}, "S21"},
+		{"a workload that was resumed in a step is paused", sound, func(_ *Spec, o *Observed, _ *Memory) {
+			o.Workload.Held = false
+		}, []Action{PauseWorkload{}}, ""},
+		{"a workload is paused that runs the stable revision", sound, func(_ *Spec, o *Observed, _ *Memory) {
+			o.Workload.Desired = "blue"
+		}, []Action{PauseWorkload{}}, "S21"},
+		{"a workload is paused after the hand-over", turned, nil, []Action{PauseWorkload{}}, "S21"},
 		{"pods go that a Service leads to and nobody replaces", sound, func(_ *Spec, o *Observed, _ *Memory) {
 			o.Workload.Taken, o.Stable.Ready, o.Services[0].Selects = 1, 0, SelectsAll
 		}, []Action{RemoveLoose{}}, "S1"},
@@ -140,10 +145,10 @@ func TestGuard(t *testing.T) {
 			[]Action{SelectService{Service: "shop", To: SelectsCanary}},
 			"S4",
 		},
-		{"the workload is let go in a step", sound, nil, []Action{ReleaseHold{}}, "S21"},
-		{"the workload is let go before it has settled", turned, func(_ *Spec, o *Observed, _ *Memory) {
+		{"the workload is resumed in a step", sound, nil, []Action{ResumeWorkload{}}, "S21"},
+		{"the workload is resumed before it runs the new revision alone", turned, func(_ *Spec, o *Observed, _ *Memory) {
 			o.Canary.Adopted = true
-		}, []Action{ReleaseHold{}}, "S21"},
+		}, []Action{ResumeWorkload{}}, "S21"},
 		{"the end with a Service held", sound, func(_ *Spec, _ *Observed, m *Memory) { m.Phase = Aborted }, nil, "S22"},
 	}
 	for _, tt := range tests {
@@ -166,7 +171,7 @@ func TestGuard(t *testing.T) {
 // TestGuardStopsDecide: what the guard refuses is neither done nor remembered.
 func TestGuardStopsDecide(t *testing.T) {
 	s, o, m := sound()
-	tn := newTurn(s, o, m, began)
+	tn := newPass(s, o, m, began)
 	tn.m.HandedOver = true
 	tn.do(HandOver{})
 	out := tn.outcome(m)

@@ -7,6 +7,100 @@ import (
 	"time"
 )
 
+// Phase is where a release stands.
+type Phase string
+
+// The phases.
+const (
+	Progressing Phase = "Progressing"
+	Paused      Phase = "Paused"
+	Completing  Phase = "Completing"
+	Succeeded   Phase = "Succeeded"
+	Aborting    Phase = "Aborting"
+	Aborted     Phase = "Aborted"
+	Superseded  Phase = "Superseded"
+)
+
+// Terminal says whether the release has ended.
+func (p Phase) Terminal() bool { return p == Succeeded || p == Aborted || p == Superseded }
+
+// Memory is what the world cannot show again. It is small, stored in the release's status, and checked when
+// it is read back.
+type Memory struct {
+	Phase Phase
+	// Step is the index of the current step.
+	Step int
+	// Reached is how many of the steps, from the first, have been in force.
+	Reached int
+	// StartedAt is when the release began, StepStartedAt when the step did, StepReachedAt when its pods were
+	// ready and its routes in force (zero before).
+	StartedAt, StepStartedAt, StepReachedAt time.Time
+	// Stood is how long the current step was in force before it lost its last ready new pod, as often as Losses: a
+	// timed pause goes on from there.
+	Stood  time.Duration
+	Losses int
+	// Promoted: the current step's pause was ended by a person. Full: all steps were.
+	Promoted, Full bool
+	// PausedBy is who stopped the advance ("sluice" after a failure), PausedAt when.
+	PausedBy string
+	PausedAt time.Time
+	// Measured and MeasuredBackground count how often the step's and the background's analysis were begun anew, since
+	// they had come to no good verdict and a person resumed. Waived and WaivedBackground: a person went on without one.
+	Measured, MeasuredBackground int
+	Waived, WaivedBackground     bool
+	// Told and ToldBackground are the verdicts that a release paused by a failure has told people of: theirs is the answer
+	// to these, and to no other.
+	Told, ToldBackground Verdict
+	// AskedAt is when the current step's approval was asked for, Reminded that people have been reminded of it, and
+	// Approvals are those that count.
+	AskedAt   time.Time
+	Reminded  bool
+	Approvals []Approved
+	// OverriddenBy is who lets the release go on although a window is shut.
+	OverriddenBy string
+	// Layers is what the layers had when the release looked last; only of those that it has changed.
+	Layers []LayerSeen
+	// DrainFrom is when the version that goes was first seen to get no more requests.
+	DrainFrom time.Time
+	// DownSince is since when the stable revision has been without a ready pod, where that counts.
+	DownSince time.Time
+	// StoodIn: a Service was pointed at the new pods while no stable one was ready, so they have had requests.
+	StoodIn bool
+	// HandedOver: the canary's ReplicaSet was given to the workload; in an abort, and was not seen to be taken back.
+	HandedOver bool
+	// Overdue: the abort's own deadline has passed, so that stable takes the requests with what it has.
+	Overdue bool
+	// End says why the release is taken back, EndMessage is the sentence to it. While the release is paused
+	// after a failure, EndMessage is the sentence to that.
+	End        EndReason
+	EndMessage string
+}
+
+// Approved is one approval that counts.
+type Approved struct {
+	User, Comment string
+	At            time.Time
+}
+
+// EndReason says why a release is taken back.
+type EndReason string
+
+// The end reasons.
+const (
+	NotEnding       EndReason = ""
+	AbortedByUser   EndReason = "AbortedByUser"
+	StepFailed      EndReason = "StepFailed"
+	DeadlinePassed  EndReason = "DeadlinePassed"
+	AnalysisFailed  EndReason = "AnalysisFailed"
+	RejectedByUser  EndReason = "RejectedByUser"
+	ApprovalExpired EndReason = "ApprovalExpired"
+	NewerRevision   EndReason = "NewerRevision"
+	PlanChanged     EndReason = "PlanChanged"
+	BackToStable    EndReason = "BackToStable"
+	RolloutRemoved  EndReason = "RolloutRemoved"
+	WorkloadRemoved EndReason = "WorkloadRemoved"
+)
+
 // Begin is the memory of a release that starts now. The first step's clock starts with the first decision.
 func Begin(now time.Time) Memory {
 	return Memory{Phase: Progressing, StartedAt: now.UTC().Truncate(time.Microsecond)}

@@ -46,9 +46,9 @@ type Workload struct {
 	// Loose ReplicaSets with pods are of neither version's own: the workload has made them while somebody had resumed it.
 	// Taken are those of them that the release has taken from the workload, so that it goes back to the stable one.
 	Loose, Taken int
-	// Settled: the workload runs the released revision alone: after the hand-over all its pods are of the
-	// canary's ReplicaSet and the old one has none.
-	Settled bool
+	// Alone: the workload runs the released revision alone. After the hand-over all its pods are of the canary's
+	// ReplicaSet, and the old one has none.
+	Alone bool
 }
 
 // Track is the pods of one version.

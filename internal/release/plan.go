@@ -37,8 +37,8 @@ func Plan(s Spec, replicas int) []PlannedStep {
 	for i, st := range s.Steps {
 		p := planStep(&s, i, replicas)
 		p.WaitsFor = planWaits(&s, st, p.CanaryPods)
-		if len(s.Layers) > 0 && replicas > 0 {
-			p.CanaryPods = max(podsAhead(&s, i, replicas), canary)
+		if replicas > 0 {
+			p.CanaryPods = s.way().asked(&s, i, replicas, canary)
 		}
 		canary = p.CanaryPods
 		p.ExtraPods = p.CanaryPods
@@ -51,13 +51,10 @@ func planStep(s *Spec, i, replicas int) PlannedStep {
 	st := s.Steps[i]
 	p := PlannedStep{
 		Name: nameOf(s.Steps, i), Weight: st.Weight, Matches: len(st.Matches), Pause: st.Pause, StablePods: replicas,
-		CanaryPods: stepPods(st, replicas, len(s.Layers) == 0),
 	}
-	switch {
-	case replicas == 0:
-		p.CanaryPods = 0 // Nothing starts before the workload is scaled up.
-	case len(s.Layers) == 0:
-		p.Weight = nearestPercent(p.CanaryPods, replicas)
+	if replicas > 0 { // Else nothing starts before the workload is scaled up.
+		p.CanaryPods = s.way().pods(st, replicas)
+		p.Weight = s.way().weight(st, p.CanaryPods, replicas)
 	}
 	switch st.Pause.Kind {
 	case PauseNone:
@@ -77,9 +74,7 @@ func planWaits(s *Spec, st Step, pods int) []string {
 	if pods == 0 {
 		waits = []string{"the workload to be scaled up, since it has no pods, or sluice promote --full"}
 	}
-	if len(s.Layers) > 0 {
-		waits = append(waits, fmt.Sprintf("%s in force in %s", weightAndMatches(st), strings.Join(s.Layers, ", ")))
-	}
+	waits = append(waits, s.way().stepWaits(s, st)...)
 	switch st.Pause.Kind {
 	case PauseTimed:
 		waits = append(waits, fmt.Sprintf("a pause of %s", st.Pause.Duration))
@@ -96,6 +91,11 @@ func planWaits(s *Spec, st Step, pods int) []string {
 	return waits
 }
 
+// waitsInForce: the step's weight and matches have to be in force in every layer.
+func waitsInForce(s *Spec, st Step) []string {
+	return []string{fmt.Sprintf("%s in force in %s", weightAndMatches(st), strings.Join(s.Layers, ", "))}
+}
+
 func weightAndMatches(st Step) string {
 	if len(st.Matches) == 0 {
 		return fmt.Sprintf("%d%%", st.Weight)
@@ -103,19 +103,25 @@ func weightAndMatches(st Step) string {
 	return fmt.Sprintf("%d%% and %s", st.Weight, plural(len(st.Matches), "match rule"))
 }
 
+// waitsForDrain: before the old pods end, no request may reach them any more.
+func waitsForDrain(s *Spec) []string {
+	return []string{
+		"the Services to lead to the new pods alone", "every layer given back: " + strings.Join(s.Layers, ", "),
+		fmt.Sprintf("the old pods to drain for %s", s.DrainDelay),
+	}
+}
+
 func planCompletion(s *Spec, replicas, canary int) PlannedStep {
 	p := PlannedStep{
 		Name: "completion", Weight: 100, CanaryPods: max(replicas, canary), StablePods: replicas,
-		AtLeast: s.DrainDelay, AtMost: 2*s.ProgressDeadline + s.DrainDelay,
+		AtMost: 2 * s.ProgressDeadline,
+	}
+	if s.way().drains {
+		p.AtLeast, p.AtMost = s.DrainDelay, p.AtMost+s.DrainDelay
 	}
 	p.ExtraPods = p.CanaryPods
 	p.WaitsFor = []string{fmt.Sprintf("%s ready", plural(p.CanaryPods, "new pod"))}
-	if len(s.Layers) > 0 {
-		p.WaitsFor = append(p.WaitsFor, "the Services to lead to the new pods alone", "every layer given back: "+strings.Join(s.Layers, ", "),
-			fmt.Sprintf("the old pods to drain for %s", s.DrainDelay))
-	} else {
-		p.AtLeast, p.AtMost = 0, 2*s.ProgressDeadline
-	}
+	p.WaitsFor = append(p.WaitsFor, s.way().finishWaits(s)...)
 	p.WaitsFor = append(p.WaitsFor, "the workload to take the new pods over and end the old ones")
 	return p
 }

@@ -18,10 +18,11 @@ func drawSpec(t *rapid.T) Spec {
 		ProgressDeadline: time.Duration(rapid.IntRange(5, 40).Draw(t, "progress")) * time.Second,
 		ReleaseDeadline:  time.Duration(rapid.IntRange(60, 600).Draw(t, "deadline")) * time.Second,
 		DrainDelay:       time.Duration(rapid.IntRange(0, 5).Draw(t, "drain")) * time.Second,
-		Layers:           rapid.SampledFrom([][]string{nil, {"Ingress"}, {"Ingress"}, {"Ingress", "HTTPRoute"}}).Draw(t, "layers"),
 	}
+	layers := rapid.SampledFrom([][]string{nil, {"Ingress"}, {"Ingress"}, {"Ingress", "HTTPRoute"}}).Draw(t, "layers")
+	s = layered(s, layers...)
 	least := 0
-	if len(s.Layers) == 0 {
+	if s.Divide == ByPods {
 		least = 1
 	}
 	for range rapid.IntRange(1, 4).Draw(t, "steps") {
@@ -33,7 +34,7 @@ func drawSpec(t *rapid.T) Spec {
 		case 2:
 			st.Pause = Pause{Kind: PauseTimed, Duration: time.Duration(rapid.IntRange(0, 20).Draw(t, "pauseFor")) * time.Second}
 		}
-		if len(s.Layers) > 0 && rapid.IntRange(0, 3).Draw(t, "match") == 0 {
+		if s.Divide == ByLayers && rapid.IntRange(0, 3).Draw(t, "match") == 0 {
 			st.Matches = []Match{{Headers: []HeaderMatch{{Name: "X-Canary", Value: "always"}}}}
 		}
 		drawGates(t, &st)
@@ -78,7 +79,8 @@ func drawObserved(t *rapid.T, s Spec) Observed {
 		Workload: Workload{
 			Exists:   rapid.IntRange(0, 9).Draw(t, "workload") > 0,
 			Desired:  rapid.SampledFrom([]string{"green", "green", "green", "green", "blue", "yellow"}).Draw(t, "desired"),
-			Replicas: rapid.IntRange(0, 5).Draw(t, "replicas"), Held: rapid.Bool().Draw(t, "held"), Settled: rapid.Bool().Draw(t, "settled"),
+			Replicas: rapid.IntRange(0, 5).Draw(t, "replicas"),
+			Held:     rapid.Bool().Draw(t, "held"), Alone: rapid.Bool().Draw(t, "alone"),
 		},
 		Stable: drawTrack(t, "stable"), Canary: drawTrack(t, "canary"),
 		PlanChanged: rapid.IntRange(0, 3).Draw(t, "planChanged") == 0,
@@ -86,7 +88,7 @@ func drawObserved(t *rapid.T, s Spec) Observed {
 		Trouble:     rapid.SampledFrom([]string{"", "", "", "no right to patch"}).Draw(t, "trouble"),
 	}
 	some := rapid.IntRange(0, 6)
-	if len(s.Layers) > 0 {
+	if s.Divide == ByLayers {
 		for i := range rapid.IntRange(0, 2).Draw(t, "services") {
 			o.Services = append(o.Services, Service{
 				Name: fmt.Sprintf("shop-%d", i), Held: rapid.Bool().Draw(t, "serviceHeld"),
@@ -261,7 +263,8 @@ func watch(t *rapid.T, w *world) {
 	if served && !foreign && !w.serving() {
 		t.Fatalf("nobody serves after: %s%s", w.describe(out), w.describeWorld())
 	}
-	if len(w.spec.Layers) > 0 && !foreign && w.o.Workload.Exists && w.o.Services[0].Selects == SelectsAll && w.o.lasting().Canary.Ready > 0 && w.o.Stable.Ready > 0 {
+	if w.spec.Divide == ByLayers && !foreign && w.o.Workload.Exists && w.o.Services[0].Selects == SelectsAll &&
+		w.o.lasting().Canary.Ready > 0 && w.o.Stable.Ready > 0 {
 		t.Fatalf("a Service selects both versions: %s", w.describe(out))
 	}
 }

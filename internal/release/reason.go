@@ -5,6 +5,18 @@ import (
 	"time"
 )
 
+// Reason says why a release is where it is: the same words go to status, event, log and command line.
+type Reason struct {
+	// Code is a stable word for programs.
+	Code string
+	// Message is a sentence for people, with the numbers that were compared.
+	Message string
+	// Since and Until bound the wait; zero where nothing is waited for.
+	Since, Until time.Time
+	// Who can end the wait.
+	Who string
+}
+
 // The codes of a Reason. They are stable: programs may rely on them. A release that has ended has its phase
 // as code.
 const (
@@ -81,6 +93,7 @@ const (
 	byOverrider    = "time, or anyone who may override"
 	byAnalysis     = "the analysis"
 	byScaler       = "anyone who may scale the workload"
+	byAborter      = "anyone who may abort"
 )
 
 // awaiting is a wait that the progress deadline bounds: Since and Until are filled in from the phase's clock.
@@ -89,35 +102,40 @@ func awaiting(code, who, format string, args ...any) Reason {
 }
 
 // until is a wait with an end of its own.
-func (t *turn) until(code, message, who string, since, end time.Time) Reason {
-	t.wake(end)
+func (p *pass) until(code, message, who string, since, end time.Time) Reason {
+	p.wake(end)
 	return Reason{Code: code, Message: message, Since: since, Until: end, Who: who}
 }
 
+// untilDeadline is a wait that only the release's own deadline ends by itself.
+func (p *pass) untilDeadline(code, message, who string, since time.Time) Reason {
+	return p.until(code, message, who, since, p.releaseDeadline())
+}
+
 // bounded fills in the progress deadline where a wait has no end of its own, and says whether it has passed.
-func (t *turn) bounded(r Reason) (_ Reason, passed bool) {
+func (p *pass) bounded(r Reason) (_ Reason, passed bool) {
 	if !r.Until.IsZero() {
 		return r, false
 	}
-	if t.o.Trouble != "" {
-		r.Code, r.Message, r.Who = ReasonTrouble, t.o.Trouble, "whoever can mend it"
+	if p.o.Trouble != "" {
+		r.Code, r.Message, r.Who = ReasonTrouble, p.o.Trouble, "whoever can mend it"
 	}
-	r.Since = t.clock()
-	r.Until = r.Since.Add(t.s.ProgressDeadline)
-	t.wake(r.Until)
-	t.wake(t.releaseDeadline())
-	return r, !t.now.Before(r.Until)
+	r.Since = p.clock()
+	r.Until = r.Since.Add(p.s.ProgressDeadline)
+	p.wake(r.Until)
+	p.wake(p.releaseDeadline())
+	return r, !p.now.Before(r.Until)
 }
 
 // clock is when the wait began that the progress deadline bounds. A drain is no such wait.
-func (t *turn) clock() time.Time {
-	if drained := t.m.DrainFrom.Add(t.drainDelay()); !t.m.DrainFrom.IsZero() && drained.After(t.m.StepStartedAt) {
+func (p *pass) clock() time.Time {
+	if drained := p.m.DrainFrom.Add(p.drainDelay()); !p.m.DrainFrom.IsZero() && drained.After(p.m.StepStartedAt) {
 		return drained
 	}
-	return t.m.StepStartedAt
+	return p.m.StepStartedAt
 }
 
-func (t *turn) releaseDeadline() time.Time { return t.m.StartedAt.Add(t.s.ReleaseDeadline) }
+func (p *pass) releaseDeadline() time.Time { return p.m.StartedAt.Add(p.s.ReleaseDeadline) }
 
 // problemOf adds a known cause to a sentence.
 func problemOf(p string) string {

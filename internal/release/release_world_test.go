@@ -32,11 +32,20 @@ type world struct {
 
 var began = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
+// layered is a spec for a Deployment with these layers; without any, the number of pods divides the requests.
+func layered(s Spec, layers ...string) Spec {
+	s.Divide, s.Layers, s.Traits = ByPods, layers, Traits{Beside: true, Finish: ByHandOver, Apart: ByLabel}
+	if len(layers) > 0 {
+		s.Divide = ByLayers
+	}
+	return s
+}
+
 func newWorld(s Spec, replicas int) *world {
 	w := &world{spec: s, now: began, broken: map[string]bool{}, hung: map[string]bool{}, limit: map[string]int{}}
 	w.o.Workload = Workload{Exists: true, Desired: s.To, Replicas: replicas, Held: true}
 	w.o.Stable = Track{Exists: true, Adopted: true, Desired: replicas, Pods: replicas, Ready: replicas}
-	if len(s.Layers) > 0 {
+	if s.Divide == ByLayers {
 		w.o.Services = []Service{{Name: "shop", Selects: SelectsAll, Routed: true}}
 	}
 	for _, l := range s.Layers {
@@ -86,7 +95,7 @@ func (w *world) deployment() {
 	default:
 		st.Desired, c.Desired = d.Replicas/2, d.Replicas-d.Replicas/2
 	}
-	d.Settled = c.Adopted && st.Pods == 0 && st.Desired == 0 && c.Ready >= d.Replicas
+	d.Alone = c.Adopted && st.Pods == 0 && st.Desired == 0 && c.Ready >= d.Replicas
 }
 
 // kubelet starts and ends pods. What it started in the last tick gets ready in this one.
@@ -155,7 +164,7 @@ func (w *world) carryOut(a Action) {
 		*l = Layer{Name: l.Name}
 	case HandOver:
 		w.o.Canary.Adopted = true
-	case HoldWorkload:
+	case PauseWorkload:
 		w.o.Workload.Held = true
 	case RemoveLoose:
 		w.o.Workload.Taken = 0
@@ -163,7 +172,7 @@ func (w *world) carryOut(a Action) {
 		w.o.Canary.Adopted = false
 		w.o.Workload.Taken += w.o.Workload.Loose
 		w.o.Workload.Loose = 0
-	case ReleaseHold:
+	case ResumeWorkload:
 		w.o.Workload.Held = false
 	case RevertTemplate:
 		w.o.Workload.Held, w.o.Workload.Desired = false, w.spec.From
@@ -227,16 +236,16 @@ func describeAction(a Action) string {
 		return a.Layer + ": give back"
 	case HandOver:
 		return "hand the new ReplicaSet over to the workload"
-	case HoldWorkload:
+	case PauseWorkload:
 		return "pause the workload again"
 	case RemoveLoose:
 		return "remove what the resumed workload has started"
 	case TakeBack:
 		return "take the new ReplicaSet back from the workload"
-	case ReleaseHold:
-		return "let the workload go"
+	case ResumeWorkload:
+		return "resume the workload"
 	case RevertTemplate:
-		return "write the stable template back, and let the workload go"
+		return "write the stable template back, and resume the workload"
 	case RemoveCanary:
 		return "remove the new ReplicaSet"
 	case Analyse:

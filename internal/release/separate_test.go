@@ -32,7 +32,7 @@ func TestFaultA11Separate(t *testing.T) {
 			Required: 1, SeparationOfDuty: true, Groups: []string{"sre", "system:serviceaccounts"},
 			Users: []string{"system:serviceaccount:demo:named", "system:serviceaccount:ci:named"},
 		}
-		turn := &turn{s: Spec{Authors: tt.authors, Namespace: "demo", Steps: []Step{{Approval: a}}}}
+		turn := &pass{s: Spec{Authors: tt.authors, Namespace: "demo", Steps: []Step{{Approval: a}}}}
 		d := Decision{Verb: Approve, User: tt.user, Groups: []string{"sre", "system:serviceaccounts"}}
 		got := turn.refuseApproval(d, a)
 		if tt.says == "" && got.code != "" || tt.says != "" && (got.code != RefusedSeparationOfDuty || !strings.Contains(got.message, tt.says)) {

@@ -48,18 +48,18 @@ const (
 
 // served waits until the metrics show that the step's share reaches the new version. A step that was in force before is
 // not asked about again.
-func (t *turn) served() Reason {
-	step := t.current()
-	if !t.o.Metered || step.Weight == 0 || !t.m.StepReachedAt.IsZero() {
+func (p *pass) served() Reason {
+	step := p.current()
+	if !p.o.Metered || step.Weight == 0 || !p.m.StepReachedAt.IsZero() {
 		return Reason{}
 	}
-	q := t.shareQuestion()
-	t.out.Ask = &q
-	answer := t.o.Served
+	q := p.shareQuestion()
+	p.out.Ask = &q
+	answer := p.o.Served
 	if answer.Of != q {
 		answer = Served{}
 	}
-	layers := strings.Join(t.s.Layers, " and ")
+	layers := strings.Join(p.s.Layers, " and ")
 	switch answer.Verdict {
 	case ServedAsDue, ServedUnknown:
 		return Reason{}
@@ -71,16 +71,17 @@ func (t *turn) served() Reason {
 	if answer.Until.IsZero() {
 		return r
 	}
-	return t.within(r, q.Since, answer.Until)
+	return p.within(r, q.Since, answer.Until)
 }
 
-func (t *turn) shareQuestion() ShareQuestion {
-	q := ShareQuestion{Step: t.m.Step, Weight: t.current().Weight, AtLeast: len(t.current().Matches) > 0, Since: t.m.StepStartedAt}
-	if t.m.Step > 0 {
-		q.Before = t.s.Steps[t.m.Step-1].Weight
+func (p *pass) shareQuestion() ShareQuestion {
+	step := p.current()
+	q := ShareQuestion{Step: p.m.Step, Weight: step.Weight, AtLeast: len(step.Matches) > 0, Since: p.m.StepStartedAt}
+	if p.m.Step > 0 {
+		q.Before = p.s.Steps[p.m.Step-1].Weight
 	}
-	for i := range t.o.Layers {
-		if at := t.o.Layers[i].settledAt; at.After(q.Since) {
+	for i := range p.o.Layers {
+		if at := p.o.Layers[i].settledAt; at.After(q.Since) {
 			q.Since = at
 		}
 	}

@@ -23,78 +23,78 @@ type LayerSeen struct {
 
 // lookAtLayers notes what each layer has now. A layer is settled when it has reported, and was given its time after
 // that.
-func (t *turn) lookAtLayers() {
-	t.o.Layers = slices.Clone(t.o.Layers)
-	if t.m.Phase.Terminal() {
+func (p *pass) lookAtLayers() {
+	p.o.Layers = slices.Clone(p.o.Layers)
+	if p.m.Phase.Terminal() {
 		return
 	}
-	t.m.Layers = slices.Clone(t.m.Layers)
-	for i := range t.o.Layers {
-		l := &t.o.Layers[i]
+	p.m.Layers = slices.Clone(p.m.Layers)
+	for i := range p.o.Layers {
+		l := &p.o.Layers[i]
 		if l.Settle <= 0 {
 			continue // What it reports is in force.
 		}
-		t.note(l)
-		l.settledAt = t.settledAt(l)
-		if l.Settled && t.now.Before(l.settledAt) {
+		p.note(l)
+		l.settledAt = p.settledAt(l)
+		if l.Settled && p.now.Before(l.settledAt) {
 			l.Settled, l.settling = false, true
-			t.wake(l.settledAt)
+			p.wake(l.settledAt)
 		}
 	}
 }
 
 // note keeps what a layer has, and since when. A layer that this release has not changed is as it was found: there is
 // nothing to wait for.
-func (t *turn) note(l *Layer) {
-	i := t.seen(l.Name)
+func (p *pass) note(l *Layer) {
+	i := p.seen(l.Name)
 	switch {
 	case i < 0 && !l.Routed && !l.Held:
 	case i < 0:
 		if l.Settled {
-			t.remember(l)
+			p.remember(l)
 		}
-	case t.m.Layers[i].Version == l.Version:
-	case l.Settled || t.m.Layers[i].Version == "":
+	case p.m.Layers[i].Version == l.Version:
+	case l.Settled || p.m.Layers[i].Version == "":
 		// What is not reported as accepted is not settled anyhow, so it needs no note. But "" can come again, and
 		// must not be taken for the same as before.
-		t.m.Layers[i] = LayerSeen{Layer: l.Name, Version: l.Version, Since: t.now}
+		p.m.Layers[i] = LayerSeen{Layer: l.Name, Version: l.Version, Since: p.now}
 	}
 }
 
 // remember notes that a layer is about to be changed for the first time, or that it has been: should somebody undo that
 // at once, the layer must not pass for one that nobody has touched.
-func (t *turn) remember(l *Layer) {
-	if l.Settle > 0 && t.seen(l.Name) < 0 {
-		t.m.Layers = append(t.m.Layers, LayerSeen{Layer: l.Name, Version: l.Version, Since: t.now})
+func (p *pass) remember(l *Layer) {
+	if l.Settle > 0 && p.seen(l.Name) < 0 {
+		p.m.Layers = append(p.m.Layers, LayerSeen{Layer: l.Name, Version: l.Version, Since: p.now})
 	}
 }
 
-func (t *turn) seen(layer string) int {
-	return slices.IndexFunc(t.m.Layers, func(s LayerSeen) bool { return s.Layer == layer })
+func (p *pass) seen(layer string) int {
+	return slices.IndexFunc(p.m.Layers, func(s LayerSeen) bool { return s.Layer == layer })
 }
 
 // settledAt is when the layer may be taken to have followed; zero if it has nothing to follow.
-func (t *turn) settledAt(l *Layer) time.Time {
-	i := t.seen(l.Name)
+func (p *pass) settledAt(l *Layer) time.Time {
+	i := p.seen(l.Name)
 	if i < 0 || l.Settle <= 0 {
 		return time.Time{}
 	}
-	return t.m.Layers[i].Since.Add(l.Settle)
+	return p.m.Layers[i].Since.Add(l.Settle)
 }
 
 // settling says what a layer is given time for.
-func (t *turn) settling(l *Layer) Reason {
+func (p *pass) settling(l *Layer) Reason {
 	r := awaiting(ReasonRouteNotInForce, byPassing, "%s is given %s to bring %s into force, since it does not report when it has",
 		l.Name, l.Settle, whatItHas(l))
-	return t.within(r, l.settledAt.Add(-l.Settle), l.settledAt)
+	return p.within(r, l.settledAt.Add(-l.Settle), l.settledAt)
 }
 
 // within is a wait with an end of its own that the progress deadline bounds all the same: a layer that somebody changes
 // again and again never settles.
-func (t *turn) within(r Reason, since, end time.Time) Reason {
-	t.wake(end)
-	if deadline := t.clock().Add(t.s.ProgressDeadline); t.now.Before(deadline) {
-		t.wake(deadline)
+func (p *pass) within(r Reason, since, end time.Time) Reason {
+	p.wake(end)
+	if deadline := p.clock().Add(p.s.ProgressDeadline); p.now.Before(deadline) {
+		p.wake(deadline)
 		r.Since, r.Until = since, end
 	}
 	return r
@@ -102,10 +102,10 @@ func (t *turn) within(r Reason, since, end time.Time) Reason {
 
 // drainDelay is how long a version is kept after its last request. It is at least as long as the layers need to follow,
 // since they learn of endpoints as late as of routes.
-func (t *turn) drainDelay() time.Duration {
-	delay := max(t.s.DrainDelay, t.s.Settle)
-	for i := range t.o.Layers {
-		delay = max(delay, t.o.Layers[i].Settle)
+func (p *pass) drainDelay() time.Duration {
+	delay := max(p.s.DrainDelay, p.s.Settle)
+	for i := range p.o.Layers {
+		delay = max(delay, p.o.Layers[i].Settle)
 	}
 	return delay
 }

@@ -13,8 +13,11 @@ type Spec struct {
 	Namespace string
 	// Steps in order; at least one.
 	Steps []Step
-	// Layers are the names of the traffic layers, in order. Without layers requests are split by the number
-	// of pods.
+	// Divide says what divides the requests between the two versions, Traits how the workload is released. Both choose the
+	// row of way.go.
+	Divide Divide
+	Traits Traits
+	// Layers are the names of the traffic layers, in order; none where requests are divided by the number of pods.
 	Layers []string
 	// Background: something is measured beside the steps, from step BackgroundFrom (counted from 0) on.
 	Background     bool
@@ -34,6 +37,45 @@ type Spec struct {
 	// DrainDelay is kept between the last request sent to a version and the end of its pods.
 	DrainDelay time.Duration
 }
+
+// Divide says what divides the requests between the two versions.
+type Divide string
+
+// What divides them.
+const (
+	// ByLayers: traffic layers send the new pods their share.
+	ByLayers Divide = "layers"
+	// ByPods: the Services lead to both versions, and each gets as many requests as it has pods.
+	ByPods Divide = "pods"
+)
+
+// Traits are how a kind of workload is released.
+type Traits struct {
+	// Beside: the new pods run beside the old ones, and do not take their places.
+	Beside bool
+	// Finish says how the release ends.
+	Finish Finish
+	// Apart says how the pods of the two versions are told apart.
+	Apart Apart
+}
+
+// Finish says how a release ends.
+type Finish string
+
+// ByHandOver: the workload takes the proven pods over as they are. There is no other end yet; one without a row in
+// way.go is refused.
+const ByHandOver Finish = "handOver"
+
+// Apart says how the pods of the two versions are told apart.
+type Apart string
+
+// How they are told apart.
+const (
+	// Never: a Service that selects the one selects the other as well.
+	Never Apart = ""
+	// ByLabel: by a label of Kubernetes' own, which the pods of one version bear and no others.
+	ByLabel Apart = "label"
+)
 
 // FailurePolicy says what a failed step leads to.
 type FailurePolicy string

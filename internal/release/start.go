@@ -6,47 +6,47 @@ import "slices"
 // new pods start, then their own Services show them.
 
 // ours makes sure that the new ReplicaSet is this release's, and not the workload's, before it is handed over.
-func (t *turn) ours() Reason {
-	if r := t.withhold(); r.Code != "" {
+func (p *pass) ours() Reason {
+	if r := p.withhold(); r.Code != "" {
 		return r
 	}
-	c := t.o.Canary
+	c := p.o.Canary
 	switch {
-	case !t.o.Workload.Exists || !c.Adopted:
+	case !p.o.Workload.Exists || !c.Adopted:
 		return Reason{}
 	case c.Desired == 0 && c.Pods == 0:
 		// The revision was released before, and this is its old, empty ReplicaSet. It is made afresh, so that the
 		// newest ReplicaSet is always that of the newest release: this is how Kubernetes picks one in doubt.
-		t.do(RemoveCanary{})
+		p.do(RemoveCanary{})
 		return awaiting(ReasonPodsStarting, byKubernetes, "the empty ReplicaSet of an earlier release of this revision is being removed")
 	}
-	return t.takenBack()
+	return p.takenBack()
 }
 
-// held pauses the workload again when somebody has resumed it, which only an admission policy can prevent: its own
-// controller would bring a revision to everybody that is not released.
-func (t *turn) held() Reason {
-	w := &t.o.Workload
-	free := t.m.HandedOver || w.Desired == t.s.From || t.leaving() && w.Desired != t.s.To
+// keepPaused pauses the workload again when somebody has resumed it, which only an admission policy can prevent. Its
+// own controller would bring a revision to everybody that is not released.
+func (p *pass) keepPaused() Reason {
+	w := &p.o.Workload
+	free := p.m.HandedOver || w.Desired == p.s.From || p.leaving() && w.Desired != p.s.To
 	if !w.Exists || w.Held || free {
 		return Reason{}
 	}
-	t.do(HoldWorkload{})
+	p.do(PauseWorkload{})
 	return awaiting(ReasonPausingAgain, byKubernetes,
 		"somebody has resumed the workload, which would bring its pod template to everybody; it is being paused again")
 }
 
 // withhold keeps the workload from bringing a revision by itself: it is paused, and what it has started while it was
 // resumed is taken from it, and ended once nobody needs it.
-func (t *turn) withhold() Reason {
-	if r := t.held(); r.Code != "" {
+func (p *pass) withhold() Reason {
+	if r := p.keepPaused(); r.Code != "" {
 		return r
 	}
-	if t.o.Workload.Loose > 0 && t.o.Workload.Held && !t.m.HandedOver {
-		return t.takenBack()
+	if p.o.Workload.Loose > 0 && p.o.Workload.Held && !p.m.HandedOver {
+		return p.takenBack()
 	}
-	if t.o.Workload.Taken > 0 && loosePodsIdle(&t.o) {
-		t.do(RemoveLoose{})
+	if p.o.Workload.Taken > 0 && loosePodsIdle(&p.o) {
+		p.do(RemoveLoose{})
 		return awaiting(ReasonPodsStopping, byKubernetes, "the pods that the resumed workload has started are being ended")
 	}
 	return Reason{}
@@ -60,69 +60,65 @@ func loosePodsIdle(o *Observed) bool {
 	return !o.Workload.Exists || carried || len(o.Services) > 0 && !slices.ContainsFunc(o.Services, all)
 }
 
-func (t *turn) takenBack() Reason {
-	t.do(TakeBack{})
+func (p *pass) takenBack() Reason {
+	p.do(TakeBack{})
 	return awaiting(ReasonTakingBack, byKubernetes, "the new ReplicaSet is being taken back from the workload")
 }
 
 // narrow holds every Service to the stable revision. No new pod may exist before this is seen to be done, or
 // it would get requests by the old selector.
-func (t *turn) narrow() Reason {
-	if t.standsIn() {
-		return t.serveByNew()
+func (p *pass) narrow() Reason {
+	if p.standsIn() {
+		return p.serveByNew()
 	}
 	var waits string
-	for i := range t.o.Services {
-		sv := &t.o.Services[i]
+	for i := range p.o.Services {
+		sv := &p.o.Services[i]
 		if sv.Selects == SelectsStable && sv.Held {
 			continue
 		}
 		waits = sv.Name
-		if t.canPointToStable(sv) {
-			t.do(SelectService{Service: sv.Name, To: SelectsStable})
+		if p.canPointToStable(sv) {
+			p.do(SelectService{Service: sv.Name, To: SelectsStable})
 		}
 	}
 	if waits == "" {
 		return Reason{}
 	}
 	return awaiting(ReasonServicesNarrowing, byKubernetes, "Service %s is being held to the stable revision's pods (%d of %d ready)",
-		waits, t.o.Stable.Ready, t.o.demand())
+		waits, p.o.Stable.Ready, p.o.demand())
 }
 
 // canPointToStable says whether a Service loses nothing when it selects the stable pods alone: they can carry
 // what it gets, or the new ones carry none of it.
-func (t *turn) canPointToStable(sv *Service) bool {
-	serving := sv.ReadyCanary > 0 || sv.Selects == SelectsCanary && t.o.Canary.Ready > 0
+func (p *pass) canPointToStable(sv *Service) bool {
+	serving := sv.ReadyCanary > 0 || sv.Selects == SelectsCanary && p.o.Canary.Ready > 0
 	switch {
-	case sv.Selects == SelectsStable || !serving || t.carries():
+	case sv.Selects == SelectsStable || !serving || p.carries():
 		return true
 	case sv.Selects == SelectsAll || sv.ReadyCanary == 0:
-		return t.o.Stable.Ready > 0
+		return p.o.Stable.Ready > 0
 	}
 	return false
 }
 
-// scale gets the step's pods ready. Their number follows the workload's upwards; it never falls while a layer
-// divides the requests, since a falling number would have to wait for a drain.
-func (t *turn) scale() Reason {
-	need := stepPods(t.current(), t.o.demand(), t.split())
-	want := need
-	switch {
-	case !t.split():
-		want = max(podsAhead(&t.s, t.m.Step, t.o.demand()), t.o.Canary.Desired)
-	case t.standsIn():
-		want = max(need, t.o.demand(), t.o.Canary.Desired)
-	case t.o.Stable.Ready < t.o.demand():
-		want = max(need, t.o.Canary.Desired)
+// scale gets the step's pods ready. Their number does not fall while stable has not all of its own ready.
+func (p *pass) scale() Reason {
+	want := p.way.asked(&p.s, p.m.Step, p.o.demand(), p.o.Canary.Desired)
+	if p.o.Stable.Ready < p.o.demand() {
+		want = max(want, p.o.Canary.Desired)
 	}
-	return t.scaleTo(want, need)
+	return p.scaleTo(want, p.podsNeeded())
 }
 
+// podsNeeded is how many new pods the current step needs.
+func (p *pass) podsNeeded() int { return p.way.pods(p.current(), p.o.demand()) }
+
 // scaleTo asks for a number of canary pods and waits until as many as are needed are ready.
-func (t *turn) scaleTo(want, need int) Reason {
-	c := t.o.Canary
+func (p *pass) scaleTo(want, need int) Reason {
+	c := p.o.Canary
 	if !c.Exists || c.Desired != want {
-		t.do(ScaleCanary{Replicas: want})
+		p.do(ScaleCanary{Replicas: want})
 	} else if c.Ready >= need {
 		return Reason{}
 	}
@@ -134,11 +130,11 @@ func (t *turn) scaleTo(want, need int) Reason {
 
 // twins makes the canary Service of every Service that a layer names, while its pods start: so the endpoints are
 // there when the pods are ready.
-func (t *turn) twins() Reason {
+func (p *pass) twins() Reason {
 	var waits string
-	for i := range t.o.Services {
-		if sv := &t.o.Services[i]; sv.Routed && !sv.CanaryExists {
-			t.do(EnsureCanaryService{Service: sv.Name})
+	for i := range p.o.Services {
+		if sv := &p.o.Services[i]; sv.Routed && !sv.CanaryExists {
+			p.do(EnsureCanaryService{Service: sv.Name})
 			waits = sv.Name
 		}
 	}
@@ -149,11 +145,11 @@ func (t *turn) twins() Reason {
 }
 
 // endpoints waits until every canary Service shows the pods that the step needs.
-func (t *turn) endpoints() Reason {
-	need := stepPods(t.current(), t.o.demand(), false)
+func (p *pass) endpoints() Reason {
+	need := p.podsNeeded()
 	routed := false
-	for i := range t.o.Services {
-		sv := &t.o.Services[i]
+	for i := range p.o.Services {
+		sv := &p.o.Services[i]
 		if !sv.Routed {
 			continue
 		}

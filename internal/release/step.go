@@ -5,171 +5,149 @@ import (
 	"time"
 )
 
-// The way into a step, in order. Each gate is looked at again in every turn as long as the step lasts, so that
-// what somebody else undid is put right.
-var (
-	layeredStep = []gate{
-		(*turn).ours, together((*turn).protect, (*turn).narrow), together((*turn).twins, (*turn).scale), (*turn).endpoints,
-		(*turn).routes, (*turn).routesInForce, (*turn).stableServes, (*turn).served, (*turn).untroubled,
-	}
-	splitStep = []gate{(*turn).ours, (*turn).scale, (*turn).untroubled}
-
-	// pausedStep keeps what serves able to serve.
-	pausedStep = []gate{(*turn).ours, together((*turn).protect, (*turn).narrow), (*turn).follow}
-)
-
-// step brings the release into its current step, keeps it there, and leaves it when its gates are open.
-func (t *turn) step() (again bool) {
-	if again, judged := t.judged(); judged {
+// step brings the release into its current step, keeps it there, and leaves it when its gates are open. The gates of
+// the way into the step are looked at again in every pass as long as the step lasts, so that what somebody else undid
+// is put right.
+func (p *pass) step() (again bool) {
+	if again, judged := p.judged(); judged {
 		return again
 	}
-	if t.o.demand() == 0 {
-		return t.atZero()
+	if p.o.demand() == 0 {
+		return p.atZero()
 	}
-	t.m.DrainFrom = time.Time{}
-	if t.leaveDown() {
+	p.m.DrainFrom = time.Time{}
+	if p.leaveDown() {
 		return true
 	}
-	if r := t.window(); r.Code != "" && t.m.StepReachedAt.IsZero() {
-		t.m.Phase, t.m.StepStartedAt = Paused, time.Time{} // No deadline but the release's own runs.
-		return t.standStill(r)
+	if r := p.window(); r.Code != "" && p.m.StepReachedAt.IsZero() {
+		p.m.Phase, p.m.StepStartedAt = Paused, time.Time{} // No deadline but the release's own runs.
+		return p.standStill(r)
 	}
-	t.startClock()
-	if t.m.PausedBy != "" && t.m.StepReachedAt.IsZero() {
-		t.m.Phase = Paused
-		return t.standStill(t.handPause())
+	p.startClock()
+	if p.m.PausedBy != "" && p.m.StepReachedAt.IsZero() {
+		p.m.Phase = Paused
+		return p.standStill(p.handPause())
 	}
-	reached := !t.m.StepReachedAt.IsZero()
-	if r := t.first(t.gates()); r.Code != "" {
-		if reached && t.m.StepReachedAt.IsZero() && t.shut() {
-			t.out.Actions = nil // It has to be reached again, which the window does not let it.
+	reached := !p.m.StepReachedAt.IsZero()
+	if r := p.first(p.way.into); r.Code != "" {
+		if reached && p.m.StepReachedAt.IsZero() && p.shut() {
+			p.out.Actions = nil // It has to be reached again, which the window does not let it.
 			return true
 		}
-		return t.stepWaits(r)
+		return p.stepWaits(r)
 	}
-	t.reach()
-	t.measure()
-	if r := t.first(pauses); r.Code != "" {
-		t.m.Phase = Paused
-		t.out.Reason = r
+	p.reach()
+	p.measure()
+	if r := p.first(pauses); r.Code != "" {
+		p.m.Phase = Paused
+		p.out.Reason = r
 		return false
 	}
-	t.advance()
+	p.advance()
 	return true
 }
 
-// gates are the way into a step.
-func (t *turn) gates() []gate {
-	if t.split() {
-		return splitStep
-	}
-	return layeredStep
-}
-
 // startClock begins the step, or its time anew after the workload had no pods.
-func (t *turn) startClock() {
-	if !t.m.StepStartedAt.IsZero() {
+func (p *pass) startClock() {
+	if !p.m.StepStartedAt.IsZero() {
 		return
 	}
-	t.m.StepStartedAt = t.now
-	if t.m.Phase == Paused && t.m.PausedBy == "" {
-		t.m.Phase = Progressing
+	p.m.StepStartedAt = p.now
+	if p.m.Phase == Paused && p.m.PausedBy == "" {
+		p.m.Phase = Progressing
 	}
-	if t.m.StepReachedAt.IsZero() {
-		t.happened("StepStarted", "", "%s began: weight %d%%, %s", t.stepLabel(), t.current().Weight,
-			plural(stepPods(t.current(), t.o.demand(), t.split()), "new pod"))
+	if p.m.StepReachedAt.IsZero() {
+		p.happened("StepStarted", "", "%s began: weight %d%%, %s", p.stepLabel(), p.current().Weight,
+			plural(p.podsNeeded(), "new pod"))
 	}
 }
 
 // stepWaits waits for a gate on the way into the step. If the step was reached before, it has lost something:
 // its clock runs from now on, and its pause goes on meanwhile.
-func (t *turn) stepWaits(r Reason) (again bool) {
-	if reached := t.m.StepReachedAt; !reached.IsZero() && !t.m.StepStartedAt.After(reached) {
-		t.m.StepStartedAt = t.now
+func (p *pass) stepWaits(r Reason) (again bool) {
+	if reached := p.m.StepReachedAt; !reached.IsZero() && !p.m.StepStartedAt.After(reached) {
+		p.m.StepStartedAt = p.now
 	}
-	if t.m.PausedBy == pausedByFailure {
-		t.out.Reason = t.handPause()
+	if p.m.PausedBy == pausedByFailure {
+		p.out.Reason = p.handPause()
 		return false
 	}
-	r, passed := t.bounded(r)
+	r, passed := p.bounded(r)
 	if passed {
-		return t.overdue(r)
+		return p.overdue(r)
 	}
-	t.out.Reason = r
+	p.out.Reason = r
 	return false
 }
 
 // reach notes that the step's pods are ready and its routes in force.
-func (t *turn) reach() {
-	if !t.m.StepReachedAt.IsZero() {
-		if t.m.StepStartedAt.After(t.m.StepReachedAt) {
-			t.m.StepStartedAt = t.m.StepReachedAt
+func (p *pass) reach() {
+	if !p.m.StepReachedAt.IsZero() {
+		if p.m.StepStartedAt.After(p.m.StepReachedAt) {
+			p.m.StepStartedAt = p.m.StepReachedAt
 		}
 		return
 	}
-	t.m.StepReachedAt, t.m.Reached = t.now, max(t.m.Reached, t.m.Step+1)
-	t.happened("StepReached", "", "%s is in force: %d%% of requests, %s ready", t.stepLabel(), t.weight(),
-		plural(t.o.Canary.Ready, "new pod"))
+	p.m.StepReachedAt, p.m.Reached = p.now, max(p.m.Reached, p.m.Step+1)
+	p.happened("StepReached", "", "%s is in force: %d%% of requests, %s ready", p.stepLabel(), p.weight(),
+		plural(p.o.Canary.Ready, "new pod"))
 }
 
 // weight is the share of requests that the step gives to the new pods, as it comes out.
-func (t *turn) weight() int {
-	if t.split() {
-		return nearestPercent(t.o.Canary.Ready, t.o.Stable.Ready)
-	}
-	return t.current().Weight
+func (p *pass) weight() int {
+	return p.way.weight(p.current(), p.o.Canary.Ready, p.o.Stable.Ready)
 }
 
 // advance goes on to the next step, or after the last one to completion.
-func (t *turn) advance() {
-	if t.m.Step+1 >= len(t.s.Steps) {
-		t.startCompleting()
+func (p *pass) advance() {
+	if p.m.Step+1 >= len(p.s.Steps) {
+		p.startCompleting()
 		return
 	}
-	t.m.Step++
-	t.m.Phase = Progressing
-	t.m.leaveStep()
-	if r := t.window(); r.Code == "" {
-		t.startClock()
+	p.m.Step++
+	p.m.Phase = Progressing
+	p.m.leaveStep()
+	if r := p.window(); r.Code == "" {
+		p.startClock()
 	}
 }
 
 // protect takes requests away from new pods that cannot answer any, and undoes a weight that somebody else
 // raised beyond the step's. The step has to be reached again afterwards.
-func (t *turn) protect() Reason {
-	dead := t.o.canaryReady() == 0
-	limit := t.current().Weight
-	if t.m.Phase == Completing {
+func (p *pass) protect() Reason {
+	dead := p.o.canaryReady() == 0
+	limit := p.current().Weight
+	if p.m.Phase == Completing {
 		limit = 100
 	}
 	if dead {
 		limit = 0
 	}
 	lowered := false
-	for i := range t.o.Layers {
-		l := &t.o.Layers[i]
+	for i := range p.o.Layers {
+		l := &p.o.Layers[i]
 		gets := l.Weight > limit || dead && len(l.Matches) > 0
-		if !gets || !t.stableTakes(limit, dead) {
+		if !gets || !p.stableTakes(limit, dead) {
 			continue
 		}
 		r := Route{Layer: l.Name, Weight: min(l.Weight, limit)}
 		if !dead {
 			r.Matches = l.Matches
 		}
-		t.do(r)
+		p.do(r)
 		lowered = true
 	}
 	if !lowered {
 		return Reason{}
 	}
-	return t.lowered(dead)
+	return p.lowered(dead)
 }
 
 // stableTakes says whether stable can take the requests that a lower canary weight leaves to it. Where no new
 // pod can answer, one ready stable pod is better than none.
-func (t *turn) stableTakes(weight int, dead bool) bool {
-	ready := t.o.stableReady()
-	return ready >= share(100-weight, t.o.demand()) || dead && ready > 0
+func (p *pass) stableTakes(weight int, dead bool) bool {
+	ready := p.o.stableReady()
+	return ready >= share(100-weight, p.o.demand()) || dead && ready > 0
 }
 
 // holdsFor: a step that was in force for a quarter of the progress deadline gets the whole deadline again when it
@@ -177,40 +155,43 @@ func (t *turn) stableTakes(weight int, dead bool) bool {
 const holdsFor = 4
 
 // lowered notes that a step has to be reached again, and why.
-func (t *turn) lowered(dead bool) Reason {
+func (p *pass) lowered(dead bool) Reason {
 	if !dead {
-		return awaiting(ReasonRouteNotInForce, byGateway, "a weight above the step's %d%% is being put right", t.current().Weight)
+		return awaiting(ReasonRouteNotInForce, byGateway, "a weight above the step's %d%% is being put right",
+			p.current().Weight)
 	}
-	if !t.m.StepReachedAt.IsZero() {
-		if t.now.Sub(t.m.StepReachedAt) >= t.s.ProgressDeadline/holdsFor {
-			t.m.StepStartedAt = t.now
+	if !p.m.StepReachedAt.IsZero() {
+		if p.now.Sub(p.m.StepReachedAt) >= p.s.ProgressDeadline/holdsFor {
+			p.m.StepStartedAt = p.now
 		}
-		t.lose()
-		t.happened(ReasonCanaryNotReady, "", "%s lost its last ready new pod; its requests go to stable until one is ready again%s",
-			t.stepLabel(), problemOf(t.o.Canary.Problem))
-		if t.m.Phase == Paused && t.m.PausedBy == "" {
-			t.m.Phase = Progressing
+		p.lose()
+		p.happened(ReasonCanaryNotReady, "",
+			"%s lost its last ready new pod; its requests go to stable until one is ready again%s",
+			p.stepLabel(), problemOf(p.o.Canary.Problem))
+		if p.m.Phase == Paused && p.m.PausedBy == "" {
+			p.m.Phase = Progressing
 		}
 	}
-	return awaiting(ReasonCanaryNotReady, byKubernetes, "no new pod is ready, so their requests go to stable%s", problemOf(t.o.Canary.Problem))
+	return awaiting(ReasonCanaryNotReady, byKubernetes, "no new pod is ready, so their requests go to stable%s",
+		problemOf(p.o.Canary.Problem))
 }
 
 // routes writes the step's weight and matches to every layer. A weight of 0 without matches needs no route.
-func (t *turn) routes() Reason {
-	step := t.current()
+func (p *pass) routes() Reason {
+	step := p.current()
 	needless := step.Weight == 0 && len(step.Matches) == 0
 	var waits string
-	for i := range t.o.Layers {
-		l := &t.o.Layers[i]
+	for i := range p.o.Layers {
+		l := &p.o.Layers[i]
 		if l.Weight == step.Weight && sameMatches(l.Matches, step.Matches) && (l.Routed || needless) {
 			continue
 		}
 		waits = l.Name
-		if l.Weight > step.Weight && !t.stableTakes(step.Weight, false) {
-			return t.stableNotReady(t.o.stableReady())
+		if l.Weight > step.Weight && !p.stableTakes(step.Weight, false) {
+			return p.stableNotReady(p.o.stableReady())
 		}
-		t.remember(l)
-		t.do(Route{Layer: l.Name, Weight: step.Weight, Matches: step.Matches})
+		p.remember(l)
+		p.do(Route{Layer: l.Name, Weight: step.Weight, Matches: step.Matches})
 	}
 	if waits == "" {
 		return Reason{}
@@ -219,15 +200,15 @@ func (t *turn) routes() Reason {
 }
 
 // routesInForce waits until every layer has reported that what it has is in force.
-func (t *turn) routesInForce() Reason {
-	if missing := len(t.s.Layers) - len(t.o.Layers); missing > 0 && t.m.Phase != Aborting {
-		return awaiting(ReasonRouteNotInForce, "whoever may create it", "%s is not there", t.s.Layers[len(t.o.Layers)])
+func (p *pass) routesInForce() Reason {
+	if missing := len(p.s.Layers) - len(p.o.Layers); missing > 0 && p.m.Phase != Aborting {
+		return awaiting(ReasonRouteNotInForce, "whoever may create it", "%s is not there", p.s.Layers[len(p.o.Layers)])
 	}
-	for i := range t.o.Layers {
-		l := &t.o.Layers[i]
+	for i := range p.o.Layers {
+		l := &p.o.Layers[i]
 		switch {
 		case l.settling:
-			return t.settling(l)
+			return p.settling(l)
 		case !l.Settled:
 			return awaiting(ReasonRouteNotInForce, byGateway, "%s has not reported that %d%% are in force%s", l.Name, l.Weight, problemOf(l.Problem))
 		}
@@ -236,34 +217,34 @@ func (t *turn) routesInForce() Reason {
 }
 
 // untroubled keeps a release from going on while something is wrong that no waiting mends.
-func (t *turn) untroubled() Reason {
-	if t.o.Trouble == "" {
+func (p *pass) untroubled() Reason {
+	if p.o.Trouble == "" {
 		return Reason{}
 	}
-	return awaiting(ReasonTrouble, "whoever can mend it", "%s", t.o.Trouble)
+	return awaiting(ReasonTrouble, "whoever can mend it", "%s", p.o.Trouble)
 }
 
 // standStill keeps the world as it is while a release waits that has not reached its step: nothing is raised, but
 // what serves stays able to serve.
-func (t *turn) standStill(r Reason) (again bool) {
-	if t.o.Canary.Exists {
-		t.first(pausedStep)
+func (p *pass) standStill(r Reason) (again bool) {
+	if p.o.Canary.Exists {
+		p.first(p.way.held)
 	} else {
-		t.held()
-		t.keepStableServed()
+		p.keepPaused()
+		p.keepStableServed()
 	}
-	t.out.Reason = r
+	p.out.Reason = r
 	return false
 }
 
 // follow keeps as many canary pods as what they serve needs when the workload grows.
-func (t *turn) follow() Reason {
-	weight := t.o.weightInForce()
-	if t.servesByService() {
+func (p *pass) follow() Reason {
+	weight := p.o.weightInForce()
+	if p.servesByService() {
 		weight = 100
 	}
-	if need := share(weight, t.o.demand()); t.o.Canary.Desired < need {
-		t.do(ScaleCanary{Replicas: need})
+	if need := share(weight, p.o.demand()); p.o.Canary.Desired < need {
+		p.do(ScaleCanary{Replicas: need})
 	}
 	return Reason{}
 }

@@ -176,7 +176,7 @@ func (p *play) overwrite(t *testing.T, d *datadriven.TestData) {
 
 func specOf(t *testing.T, d *datadriven.TestData) Spec {
 	s := Spec{
-		From: "blue", To: "green", OnFailure: FailureAborts, Revert: d.HasArg("revert"), Layers: []string{"Ingress"},
+		From: "blue", To: "green", OnFailure: FailureAborts, Revert: d.HasArg("revert"),
 		ProgressDeadline: duration(t, d, "progress", time.Minute), ReleaseDeadline: duration(t, d, "deadline", time.Hour),
 		DrainDelay: duration(t, d, "drain", 5*time.Second),
 	}
@@ -187,10 +187,11 @@ func specOf(t *testing.T, d *datadriven.TestData) Spec {
 	}
 	switch layers := text(d, "layers"); layers {
 	case "":
+		s = layered(s, "Ingress")
 	case "none":
-		s.Layers = nil
+		s = layered(s)
 	default:
-		s.Layers = strings.Split(layers, "+")
+		s = layered(s, strings.Split(layers, "+")...)
 	}
 	s.OnStableDown = StableDownPolicy(text(d, "on-stable-down"))
 	if f := text(d, "on-failure"); f != "" {

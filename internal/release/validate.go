@@ -19,6 +19,7 @@ func (p Problem) String() string { return p.Field + ": " + p.Message + "; " + p.
 func Validate(s Spec) []Problem {
 	v := &validation{s: &s}
 	v.revisions()
+	v.way()
 	v.layers()
 	v.times()
 	if s.Background && (s.BackgroundFrom < 0 || s.BackgroundFrom >= max(len(s.Steps), 1)) {
@@ -53,6 +54,38 @@ func (v *validation) revisions() {
 	case v.s.From == v.s.To:
 		v.add("spec.to", "it is the stable revision already", "change the workload's pod template")
 	}
+}
+
+// way refuses what no row of way.go releases, and layers that do not go with the row.
+func (v *validation) way() {
+	s := v.s
+	way, known := ways[s.Shape()]
+	named := len(s.Layers)
+	switch {
+	case !s.Divide.known():
+		v.add("spec.traffic", fmt.Sprintf("requests cannot be divided by %q", s.Divide),
+			"name an ingress or an httpRoute, or remove spec.traffic to divide by the number of pods")
+	case !known:
+		v.add("spec.workload.kind", fmt.Sprintf("there is no way to release a workload %s and whose releases end with %q",
+			s.Traits.places(), s.Traits.Finish), "name a Deployment")
+	case way.layered && named == 0:
+		v.add("spec.traffic", "requests are to be divided by traffic layers, and none is named",
+			"name an ingress or an httpRoute, or remove spec.traffic to divide by the number of pods")
+	case !way.layered && named > 0:
+		v.add("spec.traffic", fmt.Sprintf("it names %s, but requests are to be divided by %s", plural(named, "layer"),
+			s.Divide), "remove spec.traffic")
+	case way.layered && s.Traits.Apart == Never:
+		v.add("spec.traffic", "nothing that a Service can select by tells this workload's new pods from the old ones, "+
+			"so no layer can lead to the one or the other", "remove spec.traffic to divide by the number of pods")
+	}
+}
+
+// places says where the new pods run, for people.
+func (t Traits) places() string {
+	if t.Beside {
+		return "whose new pods run beside the old ones"
+	}
+	return "whose new pods take the places of the old ones"
 }
 
 func (v *validation) layers() {
@@ -116,7 +149,7 @@ func (v *validation) step(i int) {
 	for j := range st.Matches {
 		v.match(fmt.Sprintf("%s.match[%d]", field, j), &st.Matches[j])
 	}
-	if len(st.Matches) > 0 && len(v.s.Layers) == 0 {
+	if len(st.Matches) > 0 && !v.s.way().layered {
 		v.add(field+".match", "requests cannot be told apart without a traffic layer", "name an ingress or an httpRoute in spec.traffic, or remove match")
 	}
 }
@@ -129,7 +162,7 @@ func (v *validation) weight(field string, i int, st *Step) {
 	case i > 0 && st.Weight < v.s.Steps[i-1].Weight:
 		v.add(field, fmt.Sprintf("%d is less than the step before has (%d)", st.Weight, v.s.Steps[i-1].Weight),
 			"let weights rise or stay; to take a version back, abort the release")
-	case st.Weight == 0 && len(v.s.Layers) == 0:
+	case st.Weight == 0 && !v.s.way().layered:
 		v.add(field, "without a traffic layer any new pod gets requests, so that a weight of 0 cannot be kept",
 			"use 1 or more, or name an ingress or an httpRoute in spec.traffic")
 	}

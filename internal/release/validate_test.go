@@ -19,14 +19,29 @@ func TestValidate(t *testing.T) {
 		{"no stable", func(s *Spec) { s.From = "" }, []string{"spec.from"}},
 		{"nothing to release", func(s *Spec) { s.To = "" }, []string{"spec.to"}},
 		{"stable already", func(s *Spec) { s.To = "blue" }, []string{"spec.to"}},
+		{"divided by nothing", func(s *Spec) { s.Divide = "" }, []string{"spec.traffic"}},
+		{"divided by what no row has", func(s *Spec) { s.Divide = "selector" }, []string{"spec.traffic"}},
+		{"pods in the places of others", func(s *Spec) { s.Traits.Beside = false }, []string{"spec.workload.kind"}},
+		{"an end that no row has", func(s *Spec) { s.Traits.Finish = "inPlace" }, []string{"spec.workload.kind"}},
+		{"by layers without any", func(s *Spec) { s.Layers = nil }, []string{"spec.traffic"}},
+		{"by pods with a layer", func(s *Spec) { s.Divide = ByPods }, []string{"spec.traffic"}},
+		{"by layers, pods alike", func(s *Spec) { s.Traits.Apart = Never }, []string{"spec.traffic"}},
+		{"by pods, pods alike", func(s *Spec) {
+			*s = layered(*s)
+			s.Traits.Apart = Never
+		}, nil},
 		{"no steps", func(s *Spec) { s.Steps = nil }, []string{"spec.canary.steps"}},
 		{"weight above", func(s *Spec) { s.Steps[1].Weight = 101 }, []string{"spec.canary.steps[1].weight"}},
 		{"weight below", func(s *Spec) { s.Steps[0].Weight = -1 }, []string{"spec.canary.steps[0].weight"}},
 		{"falling", func(s *Spec) { s.Steps[1].Weight = 10 }, []string{"spec.canary.steps[1].weight"}},
 		{"equal weights", func(s *Spec) { s.Steps[1].Weight = 20 }, nil},
-		{"weight 0 by pods", func(s *Spec) { s.Layers, s.Steps[0].Weight = nil, 0 }, []string{"spec.canary.steps[0].weight"}},
+		{"weight 0 by pods", func(s *Spec) {
+			*s = layered(*s)
+			s.Steps[0].Weight = 0
+		}, []string{"spec.canary.steps[0].weight"}},
 		{"match by pods", func(s *Spec) {
-			s.Layers, s.Steps[0].Matches = nil, []Match{{Cookies: []CookieMatch{{"a", "b"}}}}
+			*s = layered(*s)
+			s.Steps[0].Matches = []Match{{Cookies: []CookieMatch{{"a", "b"}}}}
 		}, []string{"spec.canary.steps[0].match"}},
 		{"pods", func(s *Spec) { s.Steps[0].Replicas = -1 }, []string{"spec.canary.steps[0].replicas"}},
 		{"names", func(s *Spec) { s.Steps[0].Name = "step-2" }, []string{"spec.canary.steps[1].name"}},
@@ -75,7 +90,7 @@ func TestPlanIsWhatHappens(t *testing.T) {
 			for i := range s.Steps {
 				s.Steps[i].Pause.Kind = PauseManual
 			}
-			s.Layers = layers
+			s = layered(s, layers...)
 			w := newWorld(s, 7)
 			for i, p := range Plan(s, 7)[:len(s.Steps)] {
 				runUntil(t, w, ReasonPausedForPerson)

@@ -5,84 +5,79 @@ import "time"
 // A workload that is scaled to zero while it is released: the team's scale counts for both versions. The new pods end,
 // too, in the safe order: first no layer sends them requests, then they drain, then they go. Scaling up goes on with the
 // step that the release is in.
-var (
-	layeredZero = []gate{
-		(*turn).ours, together((*turn).protect, (*turn).narrow), (*turn).weightless, (*turn).routesInForce, (*turn).emptied,
-	}
-	splitZero = []gate{(*turn).ours, (*turn).emptied}
-)
 
 // atZero keeps a release waiting while the workload is to have no pods.
-func (t *turn) atZero() (again bool) {
-	if r := t.held(); r.Code != "" {
-		t.out.Reason, _ = t.bounded(r)
+func (p *pass) atZero() (again bool) {
+	if r := p.keepPaused(); r.Code != "" {
+		p.out.Reason, _ = p.bounded(r)
 		return false
 	}
-	refused := t.refuseFull(Decision{})
-	if t.beganAtZero() && refused.code == "" {
-		t.happened("ReleasedAtZero", "",
+	refused := p.refuseFull(Decision{})
+	if p.beganAtZero() && refused.code == "" {
+		p.happened("ReleasedAtZero", "",
 			"the workload has no pods, so there is nothing to release step by step: it takes the new revision over, which is what comes up")
-		t.promoteFull()
+		p.promoteFull()
 		return true
 	}
-	t.stand()
-	t.m.StepStartedAt, t.m.StepReachedAt = time.Time{}, time.Time{} // No deadline but the release's own runs.
+	p.stand()
+	p.m.StepStartedAt, p.m.StepReachedAt = time.Time{}, time.Time{} // No deadline but the release's own runs.
 	message := "the workload has no pods; scale it up to go on, or promote --full to release without steps"
 	if refused.code != "" {
 		message = "the workload has no pods; scale it up to go on: " + refused.message
 	}
-	t.out.Reason = t.until(ReasonScaledToZero, message+problemOf(t.empty().Message), byScaler, t.m.StartedAt, t.releaseDeadline())
+	message += problemOf(p.empty().Message)
+	p.out.Reason = p.untilDeadline(ReasonScaledToZero, message, byScaler, p.m.StartedAt)
 	return false
 }
 
 // beganAtZero: neither version has had a pod since the release began, so nobody was served by either.
-func (t *turn) beganAtZero() bool {
-	c, s := t.o.Canary, t.o.Stable
+func (p *pass) beganAtZero() bool {
+	c, s := p.o.Canary, p.o.Stable
 	fresh := !c.Exists || c.Adopted && c.Desired == 0 && c.Pods == 0
-	return fresh && s.Desired == 0 && s.Pods == 0 && t.m.Step == 0 && t.m.PausedBy == ""
+	return fresh && s.Desired == 0 && s.Pods == 0 && p.m.Step == 0 && p.m.PausedBy == ""
 }
 
 // empty ends the new pods of a workload that is to have none.
-func (t *turn) empty() Reason {
-	c := t.o.Canary
+func (p *pass) empty() Reason {
+	c := p.o.Canary
 	if !c.Exists || c.Adopted && c.Desired == 0 && c.Pods == 0 {
 		return Reason{} // The release has none, but perhaps one of the workload's history.
 	}
-	if t.split() {
-		return t.first(splitZero)
-	}
-	return t.first(layeredZero)
+	return p.first(p.way.zero)
 }
 
 // weightless takes every request away from the new pods.
-func (t *turn) weightless() Reason {
+func (p *pass) weightless() Reason {
 	waits := ""
-	for i := range t.o.Layers {
-		if l := &t.o.Layers[i]; l.Weight > 0 || len(l.Matches) > 0 {
-			t.do(Route{Layer: l.Name})
+	for i := range p.o.Layers {
+		if l := &p.o.Layers[i]; l.Weight > 0 || len(l.Matches) > 0 {
+			p.do(Route{Layer: l.Name})
 			waits = l.Name
 		}
 	}
 	if waits == "" {
 		return Reason{}
 	}
-	t.m.DrainFrom = time.Time{}
+	p.m.DrainFrom = time.Time{}
 	return awaiting(ReasonRouteNotInForce, byGateway, "%s is being set to 0%%", waits)
 }
 
-// emptied ends the new pods once they have drained.
-func (t *turn) emptied() Reason {
-	c := t.o.Canary
+// unledDrained gives the new pods, to which no layer leads any more, the time to finish the requests under way.
+func (p *pass) unledDrained() Reason {
+	if c := p.o.Canary; c.Desired == 0 && c.Pods == 0 {
+		return Reason{}
+	}
+	return p.drain("the new revision")
+}
+
+// emptied ends the new pods.
+func (p *pass) emptied() Reason {
+	c := p.o.Canary
 	if c.Desired == 0 && c.Pods == 0 {
 		return Reason{}
 	}
-	if !t.split() {
-		if r := t.drain("the new revision"); r.Code != "" {
-			return r
-		}
-	}
 	if c.Desired > 0 {
-		t.do(ScaleCanary{Replicas: 0})
+		p.do(ScaleCanary{Replicas: 0})
 	}
-	return t.podsStopping()
+	return p.podsStopping()
 }

@@ -60,6 +60,8 @@ func Plan(r *v1alpha1.Rollout, kinds LayerKinds) v1alpha1.ReleasePlan {
 func Spec(p v1alpha1.ReleasePlan, from, to string) release.Spec {
 	s := release.Spec{
 		From: from, To: to,
+		Divide:           Divide(p.Traffic),
+		Traits:           traits[p.Workload.Kind],
 		OnFailure:        release.FailurePolicy(p.OnFailure),
 		OnStableDown:     release.StableDownPolicy(p.OnStableDown),
 		Revert:           p.OnAbort == v1alpha1.AbortRevert,

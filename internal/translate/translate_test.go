@@ -89,7 +89,9 @@ func TestWhatIsSaidStays(t *testing.T) {
 func TestSpec(t *testing.T) {
 	got := Spec(planned(shop()), "a", "b")
 	want := release.Spec{
-		From: "a", To: "b", OnFailure: release.FailurePolicy(v1alpha1.FailureAbort),
+		From: "a", To: "b", Divide: release.ByLayers,
+		Traits:           release.Traits{Beside: true, Finish: release.ByHandOver, Apart: release.ByLabel},
+		OnFailure:        release.FailurePolicy(v1alpha1.FailureAbort),
 		ProgressDeadline: 10 * time.Minute, ReleaseDeadline: 7 * 24 * time.Hour, DrainDelay: 7 * time.Second, Settle: 7 * time.Second,
 		Layers: []string{"ingress/web", "httproute/api"},
 		Steps: []release.Step{

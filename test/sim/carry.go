@@ -20,11 +20,11 @@ func (h *hands) plan(w *World, r Release, a release.Action) {
 		h.unroute(a.Layer)
 	case release.HandOver:
 		h.handOver(w, versionOf(r.Spec.From), to)
-	case release.HoldWorkload:
+	case release.PauseWorkload:
 		h.pause()
 	case release.TakeBack:
 		h.takeBack(w, versionOf(r.Spec.From), to)
-	case release.ReleaseHold:
+	case release.ResumeWorkload:
 		h.letGo(w)
 	case release.RevertTemplate:
 		h.revert(w, versionOf(r.Spec.From))

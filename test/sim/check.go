@@ -221,7 +221,7 @@ func (c *checks) follow(w *World, ch Change) {
 		}
 	case ReplicaSet:
 		v := Version(ch.Key.N)
-		if r, _, _, ok := w.current(); ok && len(r.Spec.Layers) == 0 {
+		if r, _, _, ok := w.current(); ok && r.Spec.Divide == release.ByPods {
 			c.carries[v] = true
 		}
 		if before, _ := ch.Before.(ReplicaSet); before.Owner == OwnedByRelease && after.Owner == OwnedByDeployment && v != c.promoted {

@@ -50,7 +50,7 @@ func emptiedUnled(w *World, ch Change) string {
 	before, ok := ch.Before.(ReplicaSet)
 	r, _, to, under := w.current()
 	inStep := r.Memory.Phase == release.Progressing || r.Memory.Phase == release.Paused
-	if !ok || !under || !inStep || Version(ch.Key.N) != to || w.knownDemand() > 0 || len(r.Spec.Layers) == 0 {
+	if !ok || !under || !inStep || Version(ch.Key.N) != to || w.knownDemand() > 0 || r.Spec.Divide == release.ByPods {
 		return ""
 	}
 	after, _ := ch.After.(ReplicaSet)

@@ -13,7 +13,7 @@ import (
 // the new ones that their shares need, as far as the hands knew.
 func inForceOnBothSides(w *World, ch Change) string {
 	before, after, ok := releases(ch)
-	if !ok || after.Memory.End != release.NotEnding || after.Memory.Full || len(after.Spec.Layers) == 0 {
+	if !ok || after.Memory.End != release.NotEnding || after.Memory.Full || after.Spec.Divide == release.ByPods {
 		return ""
 	}
 	m := after.Memory
@@ -40,7 +40,8 @@ func inForceOnBothSides(w *World, ch Change) string {
 func newestPlan(w *World, ch Change) string {
 	if before, after, ok := releases(ch); ok {
 		to := versionOf(after.Spec.To)
-		sent := w.checks.sent || len(after.Spec.Layers) == 0 && w.knownReady(to) > 0 || !before.Memory.StepReachedAt.IsZero()
+		byPods := after.Spec.Divide == release.ByPods && w.knownReady(to) > 0
+		sent := w.checks.sent || byPods || !before.Memory.StepReachedAt.IsZero()
 		if before.Memory.End == release.NotEnding && after.Memory.End == release.PlanChanged && sent {
 			return fmt.Sprintf("release %d gives way to a newer plan although requests were sent to it", after.Number)
 		}

@@ -102,7 +102,8 @@ func capacityAtAllTimes(w *World) string {
 // apartAtAllTimes is S5: no Service of the team's selects both versions while canary pods exist.
 func apartAtAllTimes(w *World) string {
 	r, from, to, ok := w.current()
-	if rollout, managed := w.rollout(); !ok || len(r.Spec.Layers) == 0 || w.meddled() || !managed || rollout.Removing && !w.Policy {
+	rollout, managed := w.rollout()
+	if !ok || r.Spec.Divide == release.ByPods || w.meddled() || !managed || rollout.Removing && !w.Policy {
 		return ""
 	}
 	if _, ready, _ := w.count(from); ready == 0 && w.checks.excuse.foreignAt > 0 {

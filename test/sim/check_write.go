@@ -92,7 +92,7 @@ func shrinkAfterDrain(w *World, ch Change) string {
 		drain -= w.ControllerLag
 	}
 	switch {
-	case len(r.Spec.Layers) == 0:
+	case r.Spec.Divide == release.ByPods:
 		return w.shrinkWithoutLayers(before, after, from, w.knownReady(to))
 	case w.meddled() && (!w.checks.carries[ch.Key.N] || w.movedUnseen()) || w.knownReady(Version(ch.Key.N)) == 0:
 		return "" // somebody else's hand has moved the requests, and this was not yet seen, or its pods have failed
@@ -183,7 +183,7 @@ func (w *World) turnTwin(n int) string {
 // partition is S5: while canary pods exist beside stable ones, every Service of the team's selects one of them.
 func partition(w *World, ch Change) string {
 	r, _, _, ok := w.current()
-	if !ok || len(r.Spec.Layers) == 0 || w.hands.removing() {
+	if !ok || r.Spec.Divide == release.ByPods || w.hands.removing() {
 		return ""
 	}
 	if after, is := ch.After.(ReplicaSet); is && after.Owner == OwnedByRelease && after.Desired > 0 && Version(ch.Key.N) != w.checks.promoted {
@@ -240,7 +240,7 @@ func verifiedBeforeAdvance(w *World, ch Change) string {
 				return fmt.Sprintf("leaves %s while %s sends %+v, not %+v", step.Name, layer, has, want)
 			}
 		}
-		if len(before.Spec.Layers) == 0 && w.knownReady(versionOf(before.Spec.To)) == 0 {
+		if before.Spec.Divide == release.ByPods && w.knownReady(versionOf(before.Spec.To)) == 0 {
 			return fmt.Sprintf("leaves %s without a ready pod", step.Name)
 		}
 	}

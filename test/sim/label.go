@@ -148,7 +148,7 @@ func (h *hands) renewHolds(w *World, r Release, actions []release.Action) {
 // stable ones.
 func (h *hands) keepUndivided(w *World, r Release) bool {
 	d, ok := at[Deployment](&h.view.table, deploymentKey)
-	if !ok || len(r.Spec.Layers) > 0 {
+	if !ok || r.Spec.Divide == release.ByLayers {
 		return false
 	}
 	from, to := versionOf(r.Spec.From), versionOf(r.Spec.To)
@@ -179,7 +179,7 @@ func (w *World) undivided(t *table, from, to Version) bool {
 		own := w.ownSelector(t, n, from, to)
 		_, ok := at[Service](t, serviceKey(n))
 		_, held := at[Hold](t, serviceHoldKey(n))
-		if ok && len(w.Plan.Layers) == 0 && (held || w.selects(own, to)) && !w.selects(own, from) {
+		if ok && w.Plan.Divide == release.ByPods && (held || w.selects(own, to)) && !w.selects(own, from) {
 			return true
 		}
 	}

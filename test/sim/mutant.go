@@ -217,11 +217,14 @@ func worldMutants() []Mutant {
 			}
 		})},
 		{Name: "workload left paused", Row: "21", Mind: acts(func(_ release.Spec, _ release.Observed, _ release.Memory, out *release.Outcome) {
-			out.Actions = slices.DeleteFunc(out.Actions, func(a release.Action) bool { _, is := a.(release.ReleaseHold); return is })
+			out.Actions = slices.DeleteFunc(out.Actions, func(a release.Action) bool {
+				_, is := a.(release.ResumeWorkload)
+				return is
+			})
 		})},
 		{Name: "unpaused on removal whatever the template", Row: "53", Mind: acts(func(_ release.Spec, o release.Observed, _ release.Memory, out *release.Outcome) {
 			if out.Memory.End != release.NotEnding && o.Workload.Held && out.Memory.Phase == release.Aborting {
-				out.Actions = append(out.Actions, release.ReleaseHold{})
+				out.Actions = append(out.Actions, release.ResumeWorkload{})
 			}
 		})},
 		{Name: "pause not persisted", Row: "54", Mind: lies(func(_ release.Spec, _ *release.Observed, m *release.Memory) {

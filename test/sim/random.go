@@ -92,6 +92,7 @@ func randomPlan(r *rand.Rand) release.Spec {
 		ReleaseDeadline:  time.Duration(400+r.IntN(800)) * time.Second,
 		DrainDelay:       time.Duration(5+r.IntN(6)) * time.Second,
 	}
+	s = divided(s)
 	if r.IntN(4) == 0 {
 		s.OnStableDown = release.StableDownPromotes
 	}
@@ -101,10 +102,10 @@ func randomPlan(r *rand.Rand) release.Spec {
 		step.Pause = []release.Pause{
 			{}, {Kind: release.PauseManual}, {Kind: release.PauseTimed, Duration: time.Duration(1+r.IntN(20)) * time.Second},
 		}[r.IntN(3)]
-		if len(s.Layers) > 0 {
+		if s.Divide == release.ByLayers {
 			step.Matches = matchTable[r.IntN(len(matchTable))]
 		}
-		if i > 0 || r.IntN(2) == 0 || len(s.Layers) == 0 {
+		if i > 0 || r.IntN(2) == 0 || s.Divide == release.ByPods {
 			weight += 1 + r.IntN(100-weight)/2
 		}
 		if r.IntN(4) == 0 {

@@ -58,7 +58,7 @@ func changeStories(add func(string, ...Trigger) *Scenario) {
 
 // endsBy says what the story comes to with layers, and without.
 func (s *Scenario) endsBy(layers, pods release.EndReason) *Scenario {
-	if len(s.Config.Plan.Layers) == 0 {
+	if divided(s.Config.Plan).Divide == release.ByPods {
 		return s.ends(pods)
 	}
 	return s.ends(layers)
@@ -68,7 +68,7 @@ func (s *Scenario) endsBy(layers, pods release.EndReason) *Scenario {
 // an edit: seen with the pods' the Service's refuses the release, seen in a step it fails it, and seen when all is over it
 // finds nothing amiss. Each of them is right.
 func (s *Scenario) races() *Scenario {
-	if len(s.Config.Plan.Layers) == 0 {
+	if divided(s.Config.Plan).Divide == release.ByPods {
 		top, _, _ := strings.Cut(s.Name, "/")
 		s.Races, s.Family = true, top+"/labels"
 	}

@@ -140,7 +140,7 @@ func backgroundStories(add func(string, ...Trigger) *Scenario) {
 	}
 	for i, c := range completions[:len(completions)-1] {
 		s := add("background-bad-when-"+c.name, on(c.when, badBeside)).watches()
-		if i < 2 && len(s.Config.Plan.Layers) > 0 {
+		if i < 2 && divided(s.Config.Plan).Divide == release.ByLayers {
 			s.ends(release.AnalysisFailed) // Otherwise the workload has been given the new pods.
 		}
 	}

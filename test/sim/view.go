@@ -124,7 +124,8 @@ func (w *World) observe(v *view, r Release) release.Observed {
 		Stable:   observeTrack(v, from),
 		Canary:   observeTrack(v, to),
 	}
-	if rs, ok := v.replicaSet(from); ok && rs.Observed != rs.Generation && (len(r.Spec.Layers) == 0 || v.turned(w, to)) {
+	needless := r.Spec.Divide == release.ByPods || v.turned(w, to)
+	if rs, ok := v.replicaSet(from); ok && rs.Observed != rs.Generation && needless {
 		o.Stable.Ready = 0 // the status is of another spec: what it counts may just have been removed
 	}
 	rollout, ok := at[Rollout](&v.table, rolloutKey)
@@ -133,7 +134,7 @@ func (w *World) observe(v *view, r Release) release.Observed {
 	o.Decisions = openDecisions(v, r)
 	o.Analyses = observeAnalyses(v, r.Number)
 	o.Shut = observeWindow(v, w.hands.tick(w))
-	if len(r.Spec.Layers) == 0 {
+	if r.Spec.Divide == release.ByPods {
 		if v.turned(w, to) {
 			o.Stable.Ready = 0 // no Service leads to them
 		}
@@ -175,7 +176,7 @@ func (w *World) observeWorkload(v *view, to Version) release.Workload {
 	rollout, managed := at[Rollout](&v.table, rolloutKey)
 	kept := !w.Policy && managed && !rollout.Removing
 	return release.Workload{
-		Exists: true, Desired: w.seen(d.Template).String(), Replicas: d.Replicas, Settled: v.runsAlone(to),
+		Exists: true, Desired: w.seen(d.Template).String(), Replicas: d.Replicas, Alone: v.runsAlone(to),
 		Held: d.Paused, Kept: kept,
 	}
 }

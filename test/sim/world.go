@@ -110,8 +110,20 @@ type manifest struct {
 	route          int
 }
 
+// divided is a plan with what its layers say of how the requests are divided; stories name the layers alone. The
+// workload is a Deployment.
+func divided(plan release.Spec) release.Spec {
+	plan.Divide = release.ByPods
+	if len(plan.Layers) > 0 {
+		plan.Divide = release.ByLayers
+	}
+	plan.Traits = release.Traits{Beside: true, Finish: release.ByHandOver, Apart: release.ByLabel}
+	return plan
+}
+
 // newWorld is a world in which version 0 runs and is released.
 func newWorld(c Config) *World {
+	c.Plan = divided(c.Plan)
 	w := &World{Config: c, Mind: release.Decide}
 	w.put(Person, deploymentKey, Deployment{Replicas: c.Replicas, Paused: !c.Policy})
 	w.put(Kubernetes, replicaSetKey(0), ReplicaSet{

@@ -123,7 +123,7 @@ func (r *Report) checkStrategy(i int) {
 	ro := &r.Rollouts[i]
 	for _, d := range r.Deployments {
 		if together(&d, ro) && d.Name == ro.Spec.Workload.Name && d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
-			r.Problems = append(r.Problems, r.documents[i].problem("spec.workload", translate.TwoAtOnce(d.Name)))
+			r.Problems = append(r.Problems, r.documents[i].problem("spec.workload", preflight.TwoAtOnce(d.Name)))
 		}
 	}
 }

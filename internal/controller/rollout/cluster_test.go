@@ -34,6 +34,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/kube/bound/boundtest"
 	"github.com/sluice-dev/sluice/internal/registry"
 	"github.com/sluice-dev/sluice/internal/translate"
+	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -61,8 +62,12 @@ type cluster struct {
 	// failure, when set, is asked before each write of the Reconciler, with its number from 1: an error is the write's
 	// answer; with commit the write is done nevertheless.
 	failure func(n int, write string) (err error, commit bool)
-	made    int
-	words   int
+	// drivers of the Reconciler, kinds of the first one, and what the controller of these workloads does.
+	drivers     []workload.Driver
+	kinds       workload.Kinds
+	runWorkload func(*unstructured.Unstructured) bool
+	made        int
+	words       int
 	// portOf is the image whose pods alone have the Service's port; empty for all.
 	portOf string
 	// layers are the kinds of traffic layers; routes are those of their objects that have no Go type here.
@@ -72,13 +77,22 @@ type cluster struct {
 
 func newCluster(t *testing.T, objects ...client.Object) *cluster {
 	t.Helper()
-	return newClusterOf(t, registry.Layers, objects...)
+	return newClusterOf(t, registry.Workloads, objects...)
 }
 
-// newClusterOf is a cluster with other kinds of traffic layers than those that are built in.
-func newClusterOf(t *testing.T, layers translate.LayerKinds, objects ...client.Object) *cluster {
+// newClusterOf is a cluster with these drivers. Its workload is of the first one's kind.
+func newClusterOf(t *testing.T, drivers []workload.Driver, objects ...client.Object) *cluster {
 	t.Helper()
-	c := &cluster{t: t, now: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), policy: true, layers: layers}
+	return newClusterThrough(t, registry.Layers, drivers, objects...)
+}
+
+// newClusterThrough is a cluster with these kinds of traffic layers, too.
+func newClusterThrough(
+	t *testing.T, layers translate.LayerKinds, drivers []workload.Driver, objects ...client.Object,
+) *cluster {
+	t.Helper()
+	c := &cluster{t: t, now: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), policy: true, drivers: drivers, layers: layers}
+	c.kinds, c.runWorkload = drivers[0].Kinds(), c.runDeployment
 	scheme := runtime.NewScheme()
 	// Not all kinds that there are: the store looks each of them up whenever it is made.
 	for _, add := range []func(*runtime.Scheme) error{
@@ -88,15 +102,26 @@ func newClusterOf(t *testing.T, layers translate.LayerKinds, objects ...client.O
 			t.Fatal(err)
 		}
 	}
+	known := func(kind schema.GroupVersionKind) bool {
+		if scheme.Recognizes(kind) {
+			return true
+		}
+		scheme.AddKnownTypeWithName(kind, &unstructured.Unstructured{})
+		scheme.AddKnownTypeWithName(kind.GroupVersion().WithKind(kind.Kind+"List"), &unstructured.UnstructuredList{})
+		return false
+	}
+	for _, d := range drivers {
+		known(d.Kinds().Workload)
+		known(d.Kinds().Part)
+	}
 	for _, kind := range layers.Objects() {
-		if !scheme.Recognizes(kind) {
-			scheme.AddKnownTypeWithName(kind, &unstructured.Unstructured{})
-			scheme.AddKnownTypeWithName(kind.GroupVersion().WithKind(kind.Kind+"List"), &unstructured.UnstructuredList{})
+		if !known(kind) {
 			c.routes = append(c.routes, kind)
 		}
 	}
-	b := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.Rollout{}, &v1alpha1.Release{}, &v1alpha1.Decision{})
-	if err := index(t.Context(), indexer{b}, layers); err != nil {
+	b := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.Rollout{}, &v1alpha1.Release{}, &v1alpha1.Decision{},
+		untyped(drivers[0].Kinds().Workload), untyped(drivers[0].Kinds().Part))
+	if err := index(t.Context(), indexer{b}, drivers, layers); err != nil {
 		t.Fatal(err)
 	}
 	c.store = b.Build()
@@ -160,6 +185,7 @@ func (c *cluster) restart() {
 		Kube:   kube.New(cached, c.store, c.clock),
 		Events: c.events, Now: c.clock, Calendar: c.clock,
 		PolicyInForce: func() bool { return c.policy },
+		Workloads:     c.drivers,
 		Layers:        c.layers,
 		Watch:         func(schema.GroupVersionKind) error { return nil },
 	}
@@ -170,8 +196,8 @@ func (c *cluster) clock() time.Time { return c.now }
 // condense does what the cache does.
 func condense(t *testing.T, o client.Object) {
 	t.Helper()
-	if u, ok := o.(*unstructured.Unstructured); ok && (u.GetKind() == "Deployment" || u.GetKind() == "ReplicaSet") {
-		if _, err := deployment.Condense(u); err != nil {
+	if u, ok := o.(*unstructured.Unstructured); ok && u.GroupVersionKind() != routeKind {
+		if _, err := workload.Condense(u); err != nil {
 			t.Error(err)
 		}
 	}
@@ -313,7 +339,7 @@ func (c *cluster) get(o client.Object, name string) bool {
 
 func (c *cluster) deployment() *unstructured.Unstructured {
 	c.t.Helper()
-	d := untyped(deployment.Kind)
+	d := untyped(c.kinds.Workload)
 	if !c.get(d, shop) {
 		return nil
 	}
@@ -465,7 +491,7 @@ func (c *cluster) settle() {
 func (c *cluster) kubernetes() bool {
 	c.t.Helper()
 	moved := false
-	for _, step := range []func() bool{c.collectGarbage, c.runDeployments, c.runReplicaSets, c.runEndpoints, c.runAnalyses} {
+	for _, step := range []func() bool{c.collectGarbage, c.runWorkloads, c.runReplicaSets, c.runEndpoints, c.runAnalyses} {
 		moved = step() || moved
 	}
 	return moved
@@ -492,24 +518,24 @@ func (c *cluster) runAnalyses() bool {
 func (c *cluster) sets() []unstructured.Unstructured {
 	c.t.Helper()
 	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(deployment.ReplicaSetKind)
+	list.SetGroupVersionKind(c.kinds.Part)
 	if err := c.store.List(c.t.Context(), list); err != nil {
 		c.t.Fatal(err)
 	}
 	return list.Items
 }
 
-// runDeployments is the Deployment controller: rolling updates are done at once, since they are not what is tested.
-func (c *cluster) runDeployments() bool {
+// runWorkloads is the Deployment controller: rolling updates are done at once, since they are not what is tested.
+func (c *cluster) runWorkloads() bool {
 	c.t.Helper()
 	moved := false
 	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(deployment.Kind)
+	list.SetGroupVersionKind(c.kinds.Workload)
 	if err := c.store.List(c.t.Context(), list); err != nil {
 		c.t.Fatal(err)
 	}
 	for i := range list.Items {
-		moved = c.runDeployment(&list.Items[i]) || moved
+		moved = c.runWorkload(&list.Items[i]) || moved
 	}
 	return moved
 }
@@ -517,7 +543,7 @@ func (c *cluster) runDeployments() bool {
 func (c *cluster) runDeployment(d *unstructured.Unstructured) bool {
 	c.t.Helper()
 	moved := c.setStatus(d, map[string]any{"observedGeneration": d.GetGeneration()})
-	wanted, owned := deployment.TemplateOf(d).Hash, []*unstructured.Unstructured{}
+	wanted, owned := workload.TemplateOf(d).Hash, []*unstructured.Unstructured{}
 	var current *unstructured.Unstructured
 	for _, rs := range c.sets() {
 		if metav1.GetControllerOf(&rs) == nil && len(rs.GetOwnerReferences()) > 0 {
@@ -525,9 +551,9 @@ func (c *cluster) runDeployment(d *unstructured.Unstructured) bool {
 			c.update(&rs)
 			moved = true
 		}
-		if deployment.OwnedBy(&rs, d.GetUID()) {
+		if workload.OwnedBy(&rs, d.GetUID()) {
 			owned = append(owned, &rs)
-			if deployment.TemplateOf(&rs).Hash == wanted && !deployment.TemplateOf(&rs).Former {
+			if workload.TemplateOf(&rs).Hash == wanted && !workload.TemplateOf(&rs).Former {
 				current = &rs
 			}
 		}
@@ -539,7 +565,7 @@ func (c *cluster) runDeployment(d *unstructured.Unstructured) bool {
 		yes := true
 		current = deployment.Next(d, metav1.OwnerReference{
 			APIVersion: "apps/v1", Kind: "Deployment", Name: d.GetName(), UID: d.GetUID(), Controller: &yes,
-		}, nil, deployment.Short(wanted, 0), 0)
+		}, nil, workload.Short(wanted, 0), 0)
 		current.SetName(current.GetName() + "k")
 		labels := current.GetLabels()
 		labels[v1alpha1.LabelPodTemplateHash] += "k"
@@ -617,7 +643,7 @@ func (c *cluster) runReplicaSets() bool {
 	for _, rs := range c.sets() {
 		n := int64(deployment.Replicas(&rs))
 		status := map[string]any{"replicas": n, "observedGeneration": rs.GetGeneration()}
-		if images := deployment.TemplateOf(&rs).Images; n > 0 && (len(images) == 0 || images[0].Image != broken) {
+		if images := workload.TemplateOf(&rs).Images; n > 0 && (len(images) == 0 || images[0].Image != broken) {
 			status["availableReplicas"], status["readyReplicas"] = n, n
 		}
 		moved = c.setStatus(&rs, status) || moved
@@ -689,7 +715,7 @@ func (c *cluster) sliceOf(s *corev1.Service) bool {
 func (c *cluster) setOf(image string) string {
 	c.t.Helper()
 	for _, rs := range c.sets() {
-		if images := deployment.TemplateOf(&rs).Images; len(images) > 0 && images[0].Image == image {
+		if images := workload.TemplateOf(&rs).Images; len(images) > 0 && images[0].Image == image {
 			return rs.GetName()
 		}
 	}
@@ -702,6 +728,7 @@ func (c *cluster) pods(selector map[string]string) []string {
 	var out []string
 	for _, rs := range c.sets() {
 		labels, _, _ := unstructured.NestedStringMap(rs.Object, "spec", "template", "metadata", "labels")
+		labels[c.kinds.Mark] = rs.GetLabels()[c.kinds.Mark]
 		matches := true
 		for k, v := range selector {
 			matches = matches && labels[k] == v
@@ -761,7 +788,7 @@ func (c *cluster) all() []client.Object {
 	for _, rs := range c.sets() {
 		out = append(out, &rs)
 	}
-	for _, kind := range append([]schema.GroupVersionKind{deployment.Kind}, c.routes...) {
+	for _, kind := range append([]schema.GroupVersionKind{c.kinds.Workload}, c.routes...) {
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(kind)
 		if err := c.store.List(c.t.Context(), list); err != nil {
@@ -777,10 +804,10 @@ func (c *cluster) all() []client.Object {
 // The team's objects of most tests.
 
 func team(objects ...client.Object) []client.Object {
-	return append([]client.Object{workload("shop:v1"), ownSet("shop:v1", 4), webService(), webIngress()}, objects...)
+	return append([]client.Object{shopDeployment("shop:v1"), ownSet("shop:v1", 4), webService(), webIngress()}, objects...)
 }
 
-func workload(image string) *unstructured.Unstructured {
+func shopDeployment(image string) *unstructured.Unstructured {
 	d := untyped(deployment.Kind)
 	d.SetNamespace(namespace)
 	d.SetName(shop)
@@ -800,8 +827,8 @@ func workload(image string) *unstructured.Unstructured {
 
 // ownSet is the ReplicaSet that the Deployment controller has made of a revision.
 func ownSet(image string, replicas int) *unstructured.Unstructured {
-	d := workload(image)
-	rs := deployment.Next(d, deployment.Owner(d), nil, deployment.Short(deployment.TemplateOf(d).Hash, 0), replicas)
+	d := shopDeployment(image)
+	rs := deployment.Next(d, deployment.Owner(d), nil, workload.Short(workload.TemplateOf(d).Hash, 0), replicas)
 	rs.SetUID(types.UID("set-" + image))
 	rs.SetAnnotations(map[string]string{"deployment.kubernetes.io/revision": "1"})
 	labels := rs.GetLabels()

@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -73,7 +74,13 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	if err := r.mirror(ctx, write, w, rel, out); err != nil {
 		return retry(err)
 	}
-	return ctrl.Result{RequeueAfter: r.wake(w, rel, out)}, nil
+	is := classOf(rel.Spec.Cause, out.Memory.Phase)
+	r.queue.note(client.ObjectKeyFromObject(w.rollout), is)
+	after, tells := r.wake(w, rel, out)
+	if tells {
+		is = telling
+	}
+	return ctrl.Result{RequeueAfter: after, Priority: new(int(is))}, nil
 }
 
 // storeStatus writes the release's status and returns the release as it is then. If the API server finds the status too
@@ -142,28 +149,28 @@ const (
 	passing = 4 * time.Second
 )
 
-// wake is when the release has to be looked at again though nothing happens.
-func (r *Reconciler) wake(w *world, rel *v1alpha1.Release, out release.Outcome) time.Duration {
+// wake is when the release has to be looked at again though nothing happens, and whether that is only to tell of a wait.
+func (r *Reconciler) wake(w *world, rel *v1alpha1.Release, out release.Outcome) (after time.Duration, tells bool) {
 	if out.Memory.Phase.Terminal() {
 		r.waits.forget(rel.UID)
-		return time.Millisecond // Once more, for what comes next.
+		return time.Millisecond, false // Once more, for what comes next.
 	}
 	if w.unheard() {
-		return soon
+		return soon, false
 	}
 	at := w.now.Add(recheck)
-	earliest := func(t time.Time) {
-		if t.After(w.now) && t.Before(at) {
+	earliest := func(t time.Time) (is bool) {
+		if is = t.After(w.now) && t.Before(at); is {
 			at = t
 		}
+		return is
 	}
 	earliest(out.Wake)
 	for _, s := range w.services {
 		earliest(s.readySince.Add(w.propagation()))
 	}
-	earliest(r.waits.due(rel.UID))
-	earliest(r.waits.due(w.rollout.UID))
-	return max(at.Sub(w.now), time.Millisecond)
+	release, rollout := earliest(r.waits.due(rel.UID)), earliest(r.waits.due(w.rollout.UID))
+	return max(at.Sub(w.now), time.Millisecond), release || rollout
 }
 
 // answerAll tells people what became of their Decisions, and removes old ones.

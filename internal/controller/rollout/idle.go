@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -18,7 +17,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // Reasons of a Rollout that has no release under way.
@@ -43,7 +42,6 @@ const (
 	ReasonNothingToRetry     = "NothingToRetry"
 	ReasonNothingToRollBack  = "NothingToRollBack"
 	ReasonRevisionNotInCache = "RevisionGone"
-	ReasonLeftPaused         = "LeftPaused"
 )
 
 // step is one part of the idle path. done says that the rest has to wait for another look.
@@ -97,10 +95,8 @@ func (r *Reconciler) remove(ctx context.Context, write *kube.Writer, w *world) (
 	if err := r.tidy(ctx, write, w); err != nil {
 		return true, ctrl.Result{}, err
 	}
-	if w.deploy != nil && w.deploy.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name {
-		if err := r.giveBack(ctx, write, w); err != nil {
-			return true, ctrl.Result{}, err
-		}
+	if _, err := r.do(ctx, write, w, workload.GiveBack{}); err != nil {
+		return true, ctrl.Result{}, err
 	}
 	if err := r.keepRecords(ctx, write, w); err != nil {
 		return true, ctrl.Result{}, err
@@ -121,67 +117,34 @@ func (r *Reconciler) remove(ctx context.Context, write *kube.Writer, w *world) (
 	return true, ctrl.Result{}, nil
 }
 
-func (r *Reconciler) giveBack(ctx context.Context, write *kube.Writer, w *world) error {
-	free := func(d *unstructured.Unstructured) {
-		labels := d.GetLabels()
-		delete(labels, v1alpha1.LabelRollout)
-		d.SetLabels(labels)
-		if deployment.Paused(d) && (r.held(w) || r.keepsPaused()) {
-			unhold(d)
-		}
-	}
-	if !r.held(w) || w.settled == nil || w.settled.Hash == w.template.Hash {
-		after := w.deploy.DeepCopy()
-		free(after)
-		return write.Patch(ctx, w.deploy, after)
-	}
-	err := r.writeTemplate(ctx, write, w, w.settled, free)
-	if !errors.Is(err, errNoTemplate) {
-		return err
-	}
-	// Nothing is proven to be the stable template, so nothing is written; nor is the other one let loose.
-	r.warn(w.rollout, release.Reason{Code: ReasonLeftPaused, Message: clip(fmt.Sprintf(
-		"the pod template of the stable revision %s is not to be found, so the Deployment %q is left paused with a template that was not released; write the template that you want, and resume it: kubectl rollout resume deployment/%s",
-		describe(*w.settled), w.deploy.GetName(), w.deploy.GetName()))})
-	after := w.deploy.DeepCopy()
-	free(after)
-	_ = unstructured.SetNestedField(after.Object, true, "spec", "paused")
-	return write.Patch(ctx, w.deploy, after)
-}
-
-// held says whether the workload is paused by our hold and not by the team.
-func (r *Reconciler) held(w *world) bool {
-	return pausedByUs(w.deploy) || deployment.Paused(w.deploy) && r.keepsPaused()
-}
-
 // checkWorkload says what is wrong with the workload, if anything is.
 func (r *Reconciler) checkWorkload(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
 	name := w.rollout.Spec.Workload.Name
-	if w.deploy == nil {
+	if w.object == nil {
 		if err := r.removeOrphans(ctx, write, w); err != nil {
 			return true, ctrl.Result{}, err
 		}
-		if left := w.left(); len(left) > 0 {
-			if waits, result, err := r.gone(ctx, write, w, left); waits || err != nil {
+		if len(w.seen.Left) > 0 {
+			if waits, result, err := r.gone(ctx, write, w); waits || err != nil {
 				return true, result, err
 			}
 		}
 		return r.stall(ctx, write, w, ReasonWorkloadNotFound,
-			"spec.workload names the Deployment %q, which is not in namespace %s: create it, or correct the name", name, w.rollout.Namespace)
+			"spec.workload names the %s %q, which is not in namespace %s: create it, or correct the name", w.kind(), name, w.rollout.Namespace)
 	}
-	if other := w.deploy.GetLabels()[v1alpha1.LabelRollout]; other != "" && other != w.rollout.Name {
+	if other := w.object.GetLabels()[v1alpha1.LabelRollout]; other != "" && other != w.rollout.Name {
 		if r.exists(ctx, w.rollout.Namespace, other) {
 			return r.stall(ctx, write, w, ReasonWorkloadTaken,
-				"spec.workload names the Deployment %q, which the Rollout %q releases already: delete one of the two", name, other)
+				"spec.workload names the %s %q, which the Rollout %q releases already: delete one of the two", w.kind(), name, other)
 		}
 	}
 	// Who has the workload keeps it: two Rollouts of the same second would otherwise each give way to the other.
-	if w.deploy.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name {
+	if w.object.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name {
 		return false, ctrl.Result{}, nil
 	}
 	if older := r.olderRollout(ctx, w.rollout); older != "" {
 		return r.stall(ctx, write, w, ReasonWorkloadTaken,
-			"spec.workload names the Deployment %q, which the older Rollout %q names as well: delete one of the two", name, older)
+			"spec.workload names the %s %q, which the older Rollout %q names as well: delete one of the two", w.kind(), name, older)
 	}
 	return false, ctrl.Result{}, nil
 }
@@ -261,53 +224,14 @@ func (r *Reconciler) takeOver(ctx context.Context, write *kube.Writer, w *world)
 		}
 		w.rollout = after
 	}
-	if w.settled == nil && deployment.OwnRollout(w.deploy, w.sets) {
-		return r.wait(ctx, write, w, ReasonWorkloadUpdating, "the Deployment's own rolling update is under way; Sluice takes over when it has ended")
+	if w.settled == nil && w.seen.Updating {
+		return r.wait(ctx, write, w, ReasonWorkloadUpdating, "the %s's own rolling update is under way; Sluice takes over when it has ended", w.kind())
 	}
-	before, after := w.deploy, w.labelled()
-	if before.GetLabels()[v1alpha1.LabelRollout] != w.rollout.Name && r.PolicyInForce() {
-		unmarked(after) // Nobody watched who wrote our marks.
-	}
-	if r.keepsPaused() || r.loose(w) {
-		// Kept paused for want of a policy, or a new revision slipped in while there was none.
-		keepPaused(after)
-	}
-	if w.template.Former && deployment.Paused(after) {
-		// kubectl rollout undo has brought our mark along with the former template.
-		before, after = deployment.Unmarked(before, after)
-	}
-	if err := write.Patch(ctx, before, after); err != nil {
+	if _, err := r.do(ctx, write, w, workload.TakeOver{}); err != nil {
 		return true, ctrl.Result{}, err
 	}
-	w.deploy = after
+	w.look()
 	return false, ctrl.Result{}, nil
-}
-
-// labelled is a copy of the workload with the label of the Rollout that looks after it.
-func (w *world) labelled() *unstructured.Unstructured {
-	after := w.deploy.DeepCopy()
-	labels := after.GetLabels()
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	labels[v1alpha1.LabelRollout] = w.rollout.Name
-	after.SetLabels(labels)
-	return after
-}
-
-// holdAgain pauses a workload that somebody has resumed, or made anew, while its new revision is being released.
-func (r *Reconciler) holdAgain(ctx context.Context, write *kube.Writer, w *world) error {
-	if w.deploy == nil {
-		return nil
-	}
-	after := w.labelled()
-	keepPaused(after)
-	return write.Patch(ctx, w.deploy, after)
-}
-
-// loose says whether a revision that has not been released is running free.
-func (r *Reconciler) loose(w *world) bool {
-	return w.settled != nil && w.settled.Hash != w.template.Hash && !deployment.Paused(w.deploy)
 }
 
 // recordStable finds the stable revision of a workload that is taken over. From then on it is recorded, never
@@ -316,14 +240,15 @@ func (r *Reconciler) recordStable(ctx context.Context, write *kube.Writer, w *wo
 	if w.settled != nil {
 		return false, ctrl.Result{}, nil
 	}
-	if w.settled = w.running(); w.settled != nil {
+	if w.settled = w.seen.Running; w.settled != nil {
+		w.look()
 		return false, ctrl.Result{}, nil
 	}
-	if deployment.Paused(w.deploy) {
+	if w.seen.Workload.Held {
 		return r.stall(ctx, write, w, ReasonPausedByTeam,
-			"the Deployment %q is paused (spec.paused) with a pod template that has never run: resume it once with kubectl rollout resume, then Sluice takes over", w.deploy.GetName())
+			"the %s %q is paused (spec.paused) with a pod template that has never run: resume it once with kubectl rollout resume, then Sluice takes over", w.kind(), w.object.GetName())
 	}
-	return r.wait(ctx, write, w, ReasonWorkloadUpdating, "the Deployment has not made the ReplicaSet of its pod template yet")
+	return r.wait(ctx, write, w, ReasonWorkloadUpdating, "the %[1]s has not made the %[2]s of its pod template yet", w.kind(), w.driver.Kinds().Part.Kind)
 }
 
 // prune removes the oldest records, with their Decisions.
@@ -351,31 +276,31 @@ func (r *Reconciler) startOrRest(ctx context.Context, write *kube.Writer, w *wor
 	if err := r.keepServed(ctx, write, w); err != nil {
 		return true, ctrl.Result{}, err
 	}
-	if w.template.Hash == stable.Hash || rejected != nil && w.template.Hash == rejected.Hash {
+	if w.seen.Template.Hash == stable.Hash || rejected != nil && w.seen.Template.Hash == rejected.Hash {
 		r.still.forget(w.rollout.UID)
 	}
 	switch {
-	case w.template.Hash == stable.Hash:
+	case w.seen.Template.Hash == stable.Hash:
 		result, err := r.restOnStable(ctx, write, w, stable)
 		return true, result, err
-	case rejected != nil && w.template.Hash == rejected.Hash:
+	case rejected != nil && w.seen.Template.Hash == rejected.Hash:
 		reason := release.Reason{
 			Code:    ReasonRevisionRejected,
-			Message: clip(fmt.Sprintf("revision %s was taken back by %s (%s) and is not running%s; change the pod template, or try it again with: sluice retry %s", describe(rejected.Revision), rejected.Release, rejected.Message, inWords("; it differs from the stable one in ", rejected.Changes), w.rollout.Name)),
+			Message: clip(fmt.Sprintf("revision %s was taken back by %s (%s) and is not running%s; change the pod template, or try it again with: sluice retry %s", workload.Describe(rejected.Revision), rejected.Release, rejected.Message, inWords("; it differs from the stable one in ", rejected.Changes), w.rollout.Name)),
 			Who:     "anyone who may change the workload or retry",
 		}
 		if _, why := w.servicesAtRest(); why.Code != "" {
 			reason.Message += "; " + why.Message
 		}
 		return true, ctrl.Result{}, r.reportOnce(ctx, write, w, record, v1alpha1.RolloutRejected, reason)
-	case deployment.Paused(w.deploy) && !r.held(w):
+	case w.seen.Workload.Held && !w.seen.Held:
 		reason := release.Reason{
 			Code: ReasonPausedByTeam, Who: "anyone who may change the workload",
-			Message: fmt.Sprintf("the Deployment %q was paused by the team before its template changed: resume it (kubectl rollout resume) to begin the release", w.deploy.GetName()),
+			Message: fmt.Sprintf("the %s %q was paused by the team before its template changed: resume it (kubectl rollout resume) to begin the release", w.kind(), w.object.GetName()),
 		}
 		return true, ctrl.Result{}, r.reportOnce(ctx, write, w, record, v1alpha1.RolloutPending, reason)
-	case w.stable() == nil:
-		reason := release.Reason{Code: ReasonStableSetMissing, Message: fmt.Sprintf("the ReplicaSet of the stable revision %s is gone; delete the Rollout and create it again to begin from what runs now", describe(*stable)), Who: "anyone who may change the Rollout"}
+	case w.seen.Stable == nil:
+		reason := release.Reason{Code: ReasonStableSetMissing, Message: fmt.Sprintf("the %s of the stable revision %s is gone; delete the Rollout and create it again to begin from what runs now", w.driver.Kinds().Part.Kind, workload.Describe(*stable)), Who: "anyone who may change the Rollout"}
 		return true, ctrl.Result{}, r.reportOnce(ctx, write, w, record, v1alpha1.RolloutStalled, reason)
 	}
 	return r.startWhenQuiet(ctx, write, w, record)
@@ -383,8 +308,8 @@ func (r *Reconciler) startOrRest(ctx context.Context, write *kube.Writer, w *wor
 
 // restOnStable looks after a workload that names the stable revision.
 func (r *Reconciler) restOnStable(ctx context.Context, write *kube.Writer, w *world, stable *v1alpha1.Revision) (ctrl.Result, error) {
-	if deployment.Paused(w.deploy) && r.held(w) && !r.keepsPaused() || w.deploy.GetAnnotations()[v1alpha1.AnnotationHeld] != "" {
-		if err := r.letGo(ctx, write, w); err != nil {
+	if w.seen.Held && !r.keepsPaused() || w.object.GetAnnotations()[v1alpha1.AnnotationHeld] != "" {
+		if _, err := r.do(ctx, write, w, release.ResumeWorkload{}); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
@@ -446,18 +371,6 @@ func historyLimit(ro *v1alpha1.Rollout) int {
 		return defaultHistory
 	}
 	return int(*ro.Spec.HistoryLimit)
-}
-
-// shownDigits is how much of a hash people are shown. Nothing that is compared is so short.
-const shownDigits = 10
-
-// describe is a revision for people: its first image, and the beginning of its hash.
-func describe(rev v1alpha1.Revision) string {
-	short := rev.Hash[:min(len(rev.Hash), shownDigits)]
-	if len(rev.Images) == 0 {
-		return short
-	}
-	return fmt.Sprintf("%s (%s)", rev.Images[0].Image, short)
 }
 
 // inWords are a release's changes after a few words; nothing where none are known.

@@ -9,13 +9,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
 // anew makes the workload anew, as the admission policy stores it.
 func (c *cluster) anew(uid types.UID, image string) {
 	c.t.Helper()
-	d := workload(image)
+	d := shopDeployment(image)
 	d.SetUID(uid)
 	if c.policy {
 		d.SetLabels(map[string]string{v1alpha1.LabelRollout: shop})
@@ -44,8 +45,8 @@ func TestFaultA5MadeAnew(t *testing.T) {
 			c.anew("deploy-2", image)
 			c.settle()
 			for _, rs := range c.sets() {
-				stays := deployment.OwnedBy(&rs, "deploy-2") && deployment.Replicas(&rs) == 4
-				if rs.GetUID() == before && !stays || rs.GetUID() != before && deployment.TemplateOf(&rs).Images[0].Image == "shop:v1" {
+				stays := workload.OwnedBy(&rs, "deploy-2") && deployment.Replicas(&rs) == 4
+				if rs.GetUID() == before && !stays || rs.GetUID() != before && workload.TemplateOf(&rs).Images[0].Image == "shop:v1" {
 					t.Errorf("ReplicaSet %s has %d pods and the owners %v", rs.GetName(), deployment.Replicas(&rs), rs.GetOwnerReferences())
 				}
 			}
@@ -109,7 +110,7 @@ func TestFaultA5ForgedOwner(t *testing.T) {
 	forged.SetName("forged")
 	forged.SetUID("forged")
 	forged.SetOwnerReferences(nil)
-	forged = deployment.Kept(forged, keeper(c.rollout()))
+	forged = deployment.Kept(forged, workload.World{Rollout: c.rollout()}.Keeper())
 	c.add(forged)
 	c.mustLook()
 	rs := untyped(deployment.ReplicaSetKind)
@@ -119,7 +120,7 @@ func TestFaultA5ForgedOwner(t *testing.T) {
 		}
 		c.now = c.now.Add(time.Second)
 	}
-	if c.get(rs, "forged") && deployment.OwnedBy(rs, c.release("shop-1").UID) {
+	if c.get(rs, "forged") && workload.OwnedBy(rs, c.release("shop-1").UID) {
 		t.Error("the release has taken a forged ReplicaSet for its own")
 	}
 }

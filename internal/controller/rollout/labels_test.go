@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/translate"
+	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -21,10 +22,10 @@ type labelled struct{ *cluster }
 
 func newLabelled(t *testing.T) labelled {
 	t.Helper()
-	d, svc := workload("shop:v1"), webService()
+	d, svc := shopDeployment("shop:v1"), webService()
 	bear(d, "1")
 	svc.Spec.Selector["version"] = "1"
-	rs := deployment.Next(d, deployment.Owner(d), nil, deployment.Short(deployment.TemplateOf(d).Hash, 0), 4)
+	rs := deployment.Next(d, deployment.Owner(d), nil, workload.Short(workload.TemplateOf(d).Hash, 0), 4)
 	c := newCluster(t, d, svc, webIngress(), canary(50))
 	rs.SetUID("set-v1")
 	rs.SetAnnotations(map[string]string{"deployment.kubernetes.io/revision": "1"})
@@ -375,7 +376,7 @@ func TestFaultB1Crossed(t *testing.T) {
 func (c labelled) set(version string) *unstructured.Unstructured {
 	c.t.Helper()
 	for _, rs := range c.sets() {
-		if deployment.TemplateOf(&rs).Labels["version"] == version {
+		if workload.TemplateOf(&rs).Labels["version"] == version {
 			return &rs
 		}
 	}
@@ -385,7 +386,7 @@ func (c labelled) set(version string) *unstructured.Unstructured {
 
 func (c labelled) handed(version string) bool {
 	c.t.Helper()
-	return deployment.OwnedBy(c.set(version), c.deployment().GetUID())
+	return workload.OwnedBy(c.set(version), c.deployment().GetUID())
 }
 
 func (c labelled) scaleSet(version string, replicas int64) {

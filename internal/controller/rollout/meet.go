@@ -21,7 +21,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // This file has a release wait for those of other Rollouts that its traffic layers have no room beside.
@@ -134,23 +134,23 @@ func (r *Reconciler) teamOf(
 
 // backendsOf are the Services in front of another release's workload.
 func (r *Reconciler) backendsOf(ctx context.Context, rel *v1alpha1.Release) ([]traffic.Backend, error) {
-	d := &unstructured.Unstructured{}
-	d.SetGroupVersionKind(deployment.Kind)
+	driver := r.driver(rel.Spec.Plan.Workload.Kind)
+	d := untyped(driver.Kinds().Workload)
 	err := r.Kube.Get(ctx, types.NamespacedName{Namespace: rel.Namespace, Name: rel.Spec.Plan.Workload.Name}, d)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read Deployment %s/%s: %w", rel.Namespace, rel.Spec.Plan.Workload.Name, err)
+		return nil, fmt.Errorf("read %s %s/%s: %w", d.GetKind(), rel.Namespace, rel.Spec.Plan.Workload.Name, err)
 	}
-	pods := labels.Set(deployment.TemplateOf(d).Labels)
+	pods := labels.Set(workload.TemplateOf(d).Labels)
 	list := &corev1.ServiceList{}
 	if err := r.Kube.List(ctx, list, client.InNamespace(rel.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list Services: %w", err)
 	}
 	var out []traffic.Backend
 	for i := range list.Items {
-		selector := unhashed(list.Items[i].Spec.Selector)
+		selector := unhashed(list.Items[i].Spec.Selector, driver.Kinds().Mark)
 		if len(selector) > 0 && labels.SelectorFromSet(selector).Matches(pods) {
 			out = append(out, traffic.Twins(list.Items[i].Name, canaryServiceOf(rel, list.Items[i].Name)))
 		}

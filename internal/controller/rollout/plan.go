@@ -12,6 +12,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
@@ -87,6 +88,7 @@ func (r *Reconciler) startWhenQuiet(ctx context.Context, write *kube.Writer, w *
 	if w.cause() != v1alpha1.CauseTemplateChanged {
 		return true, ctrl.Result{}, r.startInTurn(ctx, write, w, record)
 	}
+	r.queue.note(client.ObjectKeyFromObject(w.rollout), beginning)
 	s := r.still.seen(w.rollout.UID, w.follows(), w.now)
 	if !s.from.After(w.now) {
 		r.still.forget(w.rollout.UID)
@@ -113,7 +115,7 @@ func (w *world) follows() string {
 		To        string
 		Plan      v1alpha1.ReleasePlan
 		Selectors map[string]map[string]string
-	}{w.template.Hash, w.plan, selectors})
+	}{w.seen.Template.Hash, w.plan, selectors})
 }
 
 // fingerprint is the same for what is written the same, and for nothing else.

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -37,7 +38,7 @@ func (c *cluster) asked() map[string]int {
 	out := map[string]int{}
 	for _, rs := range c.sets() {
 		if n := deployment.Replicas(&rs); n > 0 {
-			out[deployment.TemplateOf(&rs).Images[0].Image] += n
+			out[workload.TemplateOf(&rs).Images[0].Image] += n
 		}
 	}
 	return out
@@ -92,7 +93,7 @@ func TestFaultA12HeldClaimsNothingUnseen(t *testing.T) {
 		c := newCluster(t, canary(50), webService(), webIngress())
 		c.settle()
 		c.wantHeld(metav1.ConditionFalse, ReasonWorkloadNotFound)
-		c.add(workload("shop:v1"))
+		c.add(shopDeployment("shop:v1"))
 		c.settle()
 		c.wantHeld(metav1.ConditionTrue, v1alpha1.ReasonAdmissionPolicy)
 	})
@@ -166,7 +167,7 @@ func TestFaultB13Recreate(t *testing.T) {
 func TestFaultB2HealthyMeansThatPodsServe(t *testing.T) {
 	t.Parallel()
 	t.Run("the first image never gets ready", func(t *testing.T) {
-		c := newCluster(t, workload(broken), ownSet(broken, 4), webService(), webIngress(), canary(50))
+		c := newCluster(t, shopDeployment(broken), ownSet(broken, 4), webService(), webIngress(), canary(50))
 		c.kubernetes()
 		c.settle()
 		c.wantPhase(v1alpha1.RolloutDegraded, ReasonStablePodsNotReady)

@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // This file goes back to earlier revisions. A release without steps and approvals follows only from a Decision that was
@@ -28,16 +27,16 @@ func target(rel *v1alpha1.Release, d *v1alpha1.Decision) *v1alpha1.Revision {
 func (r *Reconciler) judgeRollback(w *world, rel *v1alpha1.Release, d *v1alpha1.Decision, refuse refuser) (v1alpha1.DecisionAnswer, act) {
 	stable, to := w.settled, target(rel, d)
 	switch {
-	case w.deploy == nil:
-		return refuse(ReasonWorkloadNotFound, "the Deployment %q is gone", w.rollout.Spec.Workload.Name)
+	case w.object == nil:
+		return refuse(ReasonWorkloadNotFound, "the %s %q is gone", w.kind(), w.rollout.Spec.Workload.Name)
 	case rel.Status.Phase != v1alpha1.ReleaseSucceeded:
 		return refuse(ReasonNothingToRollBack, "%s ended as %s, so its revision was never released; choose one that succeeded: sluice history %s", rel.Name, rel.Status.Phase, w.rollout.Name)
-	case stable != nil && stable.Hash == to.Hash && w.template.Hash == stable.Hash:
-		return refuse(ReasonNothingToRollBack, "the revision %s is the one that runs", describe(*to))
+	case stable != nil && stable.Hash == to.Hash && w.seen.Template.Hash == stable.Hash:
+		return refuse(ReasonNothingToRollBack, "the revision %s is the one that runs", workload.Describe(*to))
 	}
 	a := v1alpha1.DecisionAnswer{
 		Decision: d.Name, Outcome: v1alpha1.DecisionApplied, Reason: "RolledBack",
-		Message: clip(fmt.Sprintf("the pod template of %s is written back and released", describe(*to))),
+		Message: clip(fmt.Sprintf("the pod template of %s is written back and released", workload.Describe(*to))),
 	}
 	return a, func(ctx context.Context, write *kube.Writer) error { return r.rollBack(ctx, write, w, to, d) }
 }
@@ -53,27 +52,26 @@ func (r *Reconciler) rollBack(ctx context.Context, write *kube.Writer, w *world,
 	if err := write.PatchStatus(ctx, w.rollout, after); err != nil {
 		return err
 	}
-	return r.writeTemplate(ctx, write, w, to, func(d *unstructured.Unstructured) {
-		hold(d, after.Status.Rollback.User)
-	})
+	_, err := r.do(ctx, write, w, workload.WriteRevision{Revision: *to, By: d.Spec.User})
+	return err
 }
 
 // unanswerable is the answer to a Decision that turned out to be impossible when it was carried out; nil if it is not
 // that.
 func unanswerable(w *world, d *v1alpha1.Decision, err error) *v1alpha1.DecisionAnswer {
-	if !errors.Is(err, errNoTemplate) {
+	if !errors.Is(err, workload.ErrNoTemplate) {
 		return nil
 	}
 	return &v1alpha1.DecisionAnswer{
 		Decision: d.Name, Outcome: v1alpha1.DecisionRefused, Reason: ReasonRevisionNotInCache,
-		Message: fmt.Sprintf("the pod template of that revision is not kept any more, neither by a ReplicaSet (spec.revisionHistoryLimit of the Deployment) nor by a release's record; write it to the Deployment %q yourself", w.rollout.Spec.Workload.Name),
+		Message: fmt.Sprintf("the pod template of that revision is not kept any more, neither by a %s (spec.revisionHistoryLimit of the %s) nor by a release's record; write it to the %[2]s %[3]q yourself", w.driver.Kinds().Part.Kind, w.kind(), w.rollout.Spec.Workload.Name),
 	}
 }
 
 // rollsBack says whether the workload's template is the one that a rollback has just written back.
 func (w *world) rollsBack() bool {
 	p := w.rollout.Status.Rollback
-	return p != nil && p.Hash == w.template.Hash && p.After == w.lastNumber()
+	return p != nil && p.Hash == w.seen.Template.Hash && p.After == w.lastNumber()
 }
 
 // lastNumber is the number of the newest release of the Rollout, also if its record is gone.
@@ -89,24 +87,8 @@ func (w *world) cause() v1alpha1.ReleaseCause {
 	if w.rollsBack() {
 		return v1alpha1.CauseRollback
 	}
-	if rel := w.latest(); rel != nil && rel.Status.Phase == v1alpha1.ReleaseAborted && rel.Spec.To.Hash == w.template.Hash {
+	if rel := w.latest(); rel != nil && rel.Status.Phase == v1alpha1.ReleaseAborted && rel.Spec.To.Hash == w.seen.Template.Hash {
 		return v1alpha1.CauseRetry
 	}
 	return v1alpha1.CauseTemplateChanged
-}
-
-// hold pauses a Deployment whose template Sluice itself writes for somebody.
-func hold(d *unstructured.Unstructured, by string) {
-	_ = unstructured.SetNestedField(d.Object, true, "spec", "paused")
-	annotate(d, v1alpha1.AnnotationHeld, by)
-	annotate(d, v1alpha1.AnnotationAuthors, by)
-}
-
-func annotate(o *unstructured.Unstructured, key, value string) {
-	all := o.GetAnnotations()
-	if all == nil {
-		all = map[string]string{}
-	}
-	all[key] = value
-	o.SetAnnotations(all)
 }

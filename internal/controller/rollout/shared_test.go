@@ -35,7 +35,7 @@ type crowd struct {
 func both(l v1alpha1.TrafficLayer, route client.Object) []client.Object {
 	out := []client.Object{route}
 	for _, name := range []string{shop, cart} {
-		d, rs, s, ro := workload(name+":v1"), ownSet(name+":v1", 4), webService(), canary(20, 50)
+		d, rs, s, ro := shopDeployment(name+":v1"), ownSet(name+":v1", 4), webService(), canary(20, 50)
 		for _, o := range []*unstructured.Unstructured{d, rs} {
 			o.SetName(strings.Replace(o.GetName(), shop, name, 1))
 			for _, path := range [][]string{

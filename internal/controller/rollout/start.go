@@ -19,17 +19,10 @@ import (
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
-const (
-	defaultHistory = translate.DefaultHistoryLimit
-	// annotationCause was written by earlier versions and proves nothing. It is taken off.
-	annotationCause = "sluice.dev/held-change-cause"
-	// annotationKept on a workload says that it was Sluice who paused it, and no admission policy: the cluster has
-	// none, or it was not in force when the revision came.
-	annotationKept = "sluice.dev/kept-paused"
-)
+const defaultHistory = translate.DefaultHistoryLimit
 
 // problem is what is wrong with the spec in this world, in a sentence that names the field and the remedy; empty if
 // nothing is.
@@ -53,13 +46,13 @@ func (r *Reconciler) problem(w *world) string {
 	}
 	switch {
 	case len(w.services) == 0 && len(w.untouched) > 0:
-		return preflight.AllLeft(w.deploy.GetName(), w.untouched)
+		return preflight.AllLeft(w.object.GetName(), w.untouched)
 	case len(w.services) == 0:
-		return preflight.NoService(w.rollout.Namespace, w.deploy.GetName(), w.template.Labels)
+		return preflight.NoService(w.rollout.Namespace, w.object.GetName(), w.seen.Template.Labels)
 	}
 	for _, s := range w.services {
 		if len(s.foreign) > 0 {
-			return preflight.SelectsOthers(s.object.Name, w.deploy.GetName(), s.foreign)
+			return preflight.SelectsOthers(s.object.Name, w.object.GetName(), s.foreign)
 		}
 	}
 	for _, l := range w.layers {
@@ -94,7 +87,7 @@ func (r *Reconciler) start(ctx context.Context, write *kube.Writer, w *world, re
 	r.heldByRelease(w, rel)
 	r.beginnings.made[rel.UID] = rel
 	w.releases = append([]*v1alpha1.Release{rel}, w.releases...)
-	message := clip(fmt.Sprintf("%s begins: %s%s", rel.Name, describe(rel.Spec.To), inWords("; changed: ", changes)))
+	message := clip(fmt.Sprintf("%s begins: %s%s", rel.Name, workload.Describe(rel.Spec.To), inWords("; changed: ", changes)))
 	return r.report(ctx, write, w, func(s *v1alpha1.RolloutStatus) { record(s); s.Rejected = nil },
 		v1alpha1.RolloutProgressing, release.Reason{Code: ReasonStarting, Message: message, Who: "Sluice"})
 }
@@ -105,7 +98,7 @@ func (r *Reconciler) newRelease(w *world, to v1alpha1.Revision) *v1alpha1.Releas
 	cause := w.cause()
 	author, authors := w.authors()
 	plan := planFor(w.plan, cause)
-	shared := deployment.Shared(deployment.TemplateOf(w.stable()), w.template)
+	shared := workload.Shared(w.seen.Stable.Template, w.seen.Template)
 	yes := true
 	return &v1alpha1.Release{
 		ObjectMeta: metav1.ObjectMeta{
@@ -197,7 +190,7 @@ func (r *Reconciler) judge(w *world, d *v1alpha1.Decision) (v1alpha1.DecisionAns
 	}
 	switch d.Spec.Verb {
 	case v1alpha1.VerbRetry:
-		if w.latest() != rel || w.rejected() == nil || w.rejected().Hash != w.template.Hash {
+		if w.latest() != rel || w.rejected() == nil || w.rejected().Hash != w.seen.Template.Hash {
 			return refuse(ReasonNothingToRetry, "%s is not the release whose revision was rejected last and is still in the pod template; there is nothing to try again", rel.Name)
 		}
 		a := v1alpha1.DecisionAnswer{Decision: d.Name, Outcome: v1alpha1.DecisionApplied, Reason: "Retried", Message: fmt.Sprintf("the revision of %s is tried again by a new release", rel.Name)}
@@ -275,7 +268,7 @@ func (r *Reconciler) exists(ctx context.Context, namespace, rollout string) bool
 // olderRollout names another Rollout of the same workload that came first.
 func (r *Reconciler) olderRollout(ctx context.Context, ro *v1alpha1.Rollout) string {
 	list := &v1alpha1.RolloutList{}
-	if err := r.Kube.List(ctx, list, client.InNamespace(ro.Namespace), client.MatchingFields{indexWorkload: ro.Spec.Workload.Name}); err != nil {
+	if err := r.Kube.List(ctx, list, client.InNamespace(ro.Namespace), client.MatchingFields{indexWorkload: workloadKey(ro.Spec.Workload)}); err != nil {
 		return ""
 	}
 	for i := range list.Items {

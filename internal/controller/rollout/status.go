@@ -13,7 +13,6 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/release"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
 // timelineLimit is the number of entries of a release's record that are kept.
@@ -184,7 +183,7 @@ func (w *world) weight() int {
 }
 
 func (w *world) replicas() *v1alpha1.VersionReplicas {
-	stable, canary := deployment.ReadTrack(w.stable(), ""), deployment.ReadTrack(w.canary(), "")
+	stable, canary := w.seen.Stable.Now(), w.seen.Canary.Now()
 	return &v1alpha1.VersionReplicas{Stable: int32(stable.Ready), Canary: int32(canary.Ready), CanaryDesired: int32(canary.Desired)}
 }
 

@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // row is one world, one look at it, and what is written. The second look must write what then says, by default nothing.
@@ -383,13 +383,14 @@ func TestRollbackIsWrittenBeforeItIsAnswered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.deploy = before
+	w.object = before
+	w.look()
 	if _, err := c.r.idle(t.Context(), c.r.Kube.For(shopKey), w); err != nil {
 		t.Fatal(err)
 	}
 	d := &v1alpha1.Decision{}
 	if c.get(d, name); d.Status.Outcome != "" {
-		t.Errorf("answered %+v, but the template is %v", d.Status, deployment.TemplateOf(c.deployment()).Images)
+		t.Errorf("answered %+v, but the template is %v", d.Status, workload.TemplateOf(c.deployment()).Images)
 	}
 }
 

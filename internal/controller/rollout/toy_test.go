@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/naming"
+	"github.com/sluice-dev/sluice/internal/registry"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/traffic/toy"
 	"github.com/sluice-dev/sluice/internal/translate"
@@ -56,7 +57,7 @@ func toyObject(kind schema.GroupVersionKind, spec string) *unstructured.Unstruct
 
 func toyTeam(objects ...client.Object) []client.Object {
 	return append([]client.Object{
-		workload("shop:v1"), ownSet("shop:v1", 4), webService(),
+		shopDeployment("shop:v1"), ownSet("shop:v1", 4), webService(),
 		toyObject(toy.Router, `{"spec": {"routes": [
 			{"path": "/", "service": "web"}, {"path": "/old", "service": "legacy"}
 		]}}`),
@@ -67,7 +68,7 @@ func toyTeam(objects ...client.Object) []client.Object {
 // toyUnderWay is a release of shop:v2 that is about to begin.
 func toyUnderWay(t *testing.T) *cluster {
 	t.Helper()
-	c := newClusterOf(t, toyLayers, toyTeam(toyRelease())...)
+	c := newClusterThrough(t, toyLayers, registry.Workloads, toyTeam(toyRelease())...)
 	c.settle()
 	c.setImage("shop:v2")
 	c.writes = nil
@@ -258,7 +259,7 @@ func TestToyLayerRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newClusterOf(t, toyLayers, toyTeam(toyRelease())...)
+			c := newClusterThrough(t, toyLayers, registry.Workloads, toyTeam(toyRelease())...)
 			c.settle()
 			test.given(c)
 			c.setImage("shop:v2")
@@ -313,7 +314,7 @@ func TestToyLayerShared(t *testing.T) {
 	router := toyObject(toy.Router, `{"spec": {"routes": [
 		{"path": "/shop", "service": "shop"}, {"path": "/cart", "service": "cart"}
 	]}}`)
-	c := &crowd{cluster: newClusterOf(t, toyLayers, both(onRoute(), router)...)}
+	c := &crowd{cluster: newClusterThrough(t, toyLayers, registry.Workloads, both(onRoute(), router)...)}
 	c.settleBoth()
 	c.release2(shop)
 	c.settleBoth()

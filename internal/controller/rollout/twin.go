@@ -34,7 +34,7 @@ func canaryServiceOf(rel *v1alpha1.Release, service string) string {
 func (w *world) madeTwin(s *corev1.Service) bool {
 	rel := w.active()
 	return w.ours(s) || rel != nil && rel.Spec.To.PodTemplateHash != "" && metav1.GetControllerOf(s) == nil &&
-		s.Labels[v1alpha1.LabelRelease] == rel.Name && s.Spec.Selector[v1alpha1.LabelPodTemplateHash] == rel.Spec.To.PodTemplateHash
+		s.Labels[v1alpha1.LabelRelease] == rel.Name && s.Spec.Selector[w.mark()] == rel.Spec.To.PodTemplateHash
 }
 
 // isTwin says whether a Service is one that a release has made beside another: by its owner, and by the end of its name,

@@ -1,0 +1,19 @@
+package translate
+
+import (
+	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/release"
+)
+
+// traits are how each kind of workload is released. They follow from the kind alone, so no plan records them.
+var traits = map[string]release.Traits{
+	"Deployment": {Beside: true, Finish: release.ByHandOver, Apart: release.ByLabel},
+}
+
+// Divide says what divides the requests, where a Rollout or a plan names these layers.
+func Divide(layers []v1alpha1.TrafficLayer) release.Divide {
+	if len(layers) > 0 {
+		return release.ByLayers
+	}
+	return release.ByPods
+}
