@@ -66,7 +66,7 @@ var rooms = []room{
 	{"internal/controller/*", []string{
 		"api/*", "deploy", "internal/analysis", "internal/beside", "internal/kube", "internal/measure", "internal/metric", "internal/metric/*",
 		"internal/naming", "internal/notify", "internal/podtemplate", "internal/preflight", "internal/registry", "internal/release",
-		"internal/traffic", "internal/traffic/*", "internal/translate", "internal/window", "internal/workload",
+		"internal/traffic", "internal/translate", "internal/window", "internal/workload",
 	}, anything},
 	{"internal/cli", []string{
 		"api/*", "deploy", "internal/cli/*", "internal/kube/*", "internal/measure", "internal/naming", "internal/podtemplate", "internal/preflight",

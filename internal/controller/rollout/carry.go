@@ -250,43 +250,65 @@ func (c *carrier) unroute(ctx context.Context, name string) error {
 	return c.change(ctx, l, l.provider.Restore(l.world))
 }
 
-// change carries a provider's Change out, in its order: the Hold stands before the object is touched, and goes
-// after it is back.
-func (c *carrier) change(ctx context.Context, l *layer, ch traffic.Change) error {
-	if ch.Hold != nil {
-		if err := c.holdShared(ctx, l, ch.Hold); err != nil {
+// change carries a provider's changes out, in their order.
+func (c *carrier) change(ctx context.Context, l *layer, changes []traffic.Change) error {
+	for _, ch := range changes {
+		if err := c.changeOne(ctx, l, ch); err != nil {
 			return err
 		}
-	}
-	route := l.world.Route
-	if ch.Route != nil {
-		if err := c.write.Patch(ctx, route, ch.Route); err != nil {
-			return err
-		}
-		route = ch.Route
-	}
-	if ch.Beside != nil {
-		if err := c.beside(ctx, l.world.Beside, ch.Beside); err != nil {
-			return err
-		}
-	}
-	if ch.RemoveBeside && l.world.Beside != nil {
-		if err := c.write.Delete(ctx, l.world.Beside); err != nil {
-			return err
-		}
-	}
-	if ch.ReleaseHold && l.hold != nil {
-		return c.leave(ctx, l, route)
 	}
 	return nil
 }
 
+// changeOne carries the change of one object out: the Hold stands before the object is touched, and goes after it is
+// back.
+func (c *carrier) changeOne(ctx context.Context, l *layer, ch traffic.Change) error {
+	now := l.world.Objects[ch.Ref]
+	switch part := l.part(ch.Ref); {
+	case part == traffic.Changes:
+		return c.changeTeams(ctx, l, ch, now)
+	case part == traffic.Makes && ch.After != nil:
+		return c.beside(ctx, now, ch.After)
+	case part == traffic.Makes && ch.Remove && now != nil:
+		return c.write.Delete(ctx, now)
+	case part != traffic.Makes: // A fault in the provider, from which nothing of the team's may suffer.
+		return fmt.Errorf("change %s by layer %s: it is none of the layer's to change", ch.Ref, l.name)
+	}
+	return nil
+}
+
+// changeTeams carries the change of one of the team's objects out. now is nil if there is no such object any more.
+func (c *carrier) changeTeams(ctx context.Context, l *layer, ch traffic.Change, now *unstructured.Unstructured) error {
+	if ch.Hold != nil && now != nil {
+		if err := c.holdShared(ctx, l, ch.Ref, ch.Hold); err != nil {
+			return err
+		}
+	}
+	if ch.After != nil {
+		if now == nil || l.holds[ch.Ref] == nil { // As above.
+			return fmt.Errorf("change %s by layer %s: it is not held", ch.Ref, l.name)
+		}
+		if err := c.write.Patch(ctx, now, ch.After); err != nil {
+			return err
+		}
+		now = ch.After
+	}
+	if ch.ReleaseHold && l.holds[ch.Ref] != nil {
+		return c.leave(ctx, l, ch.Ref, now)
+	}
+	return nil
+}
+
+// beside makes an object beside the team's, or gives the one that is there what is wanted of it.
 func (c *carrier) beside(ctx context.Context, existing, wanted *unstructured.Unstructured) error {
 	after := wanted.DeepCopy()
 	if existing != nil {
-		after = existing.DeepCopy()
-		after.SetAnnotations(wanted.GetAnnotations()) // All of them: one that somebody added may steer requests.
-		after.Object["spec"] = wanted.DeepCopy().Object["spec"]
+		// All of its content and annotations: one that somebody added may steer requests.
+		after.Object["metadata"] = existing.DeepCopy().Object["metadata"]
+		after.SetAnnotations(wanted.GetAnnotations())
+		if status, reported := existing.Object["status"]; reported {
+			after.Object["status"] = status
+		}
 	}
 	all := after.GetLabels()
 	if all == nil {
@@ -308,7 +330,7 @@ func (c *carrier) restore(ctx context.Context, actions []release.Action, guard f
 		return err
 	}
 	for _, l := range c.w.layers {
-		if !l.state.Routed || l.state.Accepted || steered(actions, l.name) || l.world.Route == nil {
+		if !l.state.Routed || l.state.Accepted || steered(actions, l.name) {
 			continue
 		}
 		again := release.Route{Layer: l.name, Weight: l.state.Weight, Matches: l.state.Matches}

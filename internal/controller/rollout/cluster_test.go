@@ -33,6 +33,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/kube/bound/boundtest"
 	"github.com/sluice-dev/sluice/internal/registry"
+	"github.com/sluice-dev/sluice/internal/translate"
 	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
@@ -69,6 +70,9 @@ type cluster struct {
 	words       int
 	// portOf is the image whose pods alone have the Service's port; empty for all.
 	portOf string
+	// layers are the kinds of traffic layers; routes are those of their objects that have no Go type here.
+	layers translate.LayerKinds
+	routes []schema.GroupVersionKind
 }
 
 func newCluster(t *testing.T, objects ...client.Object) *cluster {
@@ -79,7 +83,15 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 // newClusterOf is a cluster with these drivers. Its workload is of the first one's kind.
 func newClusterOf(t *testing.T, drivers []workload.Driver, objects ...client.Object) *cluster {
 	t.Helper()
-	c := &cluster{t: t, now: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), policy: true, drivers: drivers}
+	return newClusterThrough(t, registry.Layers, drivers, objects...)
+}
+
+// newClusterThrough is a cluster with these kinds of traffic layers, too.
+func newClusterThrough(
+	t *testing.T, layers translate.LayerKinds, drivers []workload.Driver, objects ...client.Object,
+) *cluster {
+	t.Helper()
+	c := &cluster{t: t, now: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), policy: true, drivers: drivers, layers: layers}
 	c.kinds, c.runWorkload = drivers[0].Kinds(), c.runDeployment
 	scheme := runtime.NewScheme()
 	// Not all kinds that there are: the store looks each of them up whenever it is made.
@@ -90,19 +102,26 @@ func newClusterOf(t *testing.T, drivers []workload.Driver, objects ...client.Obj
 			t.Fatal(err)
 		}
 	}
-	scheme.AddKnownTypeWithName(routeKind, &unstructured.Unstructured{})
-	scheme.AddKnownTypeWithName(routeKind.GroupVersion().WithKind("HTTPRouteList"), &unstructured.UnstructuredList{})
+	known := func(kind schema.GroupVersionKind) bool {
+		if scheme.Recognizes(kind) {
+			return true
+		}
+		scheme.AddKnownTypeWithName(kind, &unstructured.Unstructured{})
+		scheme.AddKnownTypeWithName(kind.GroupVersion().WithKind(kind.Kind+"List"), &unstructured.UnstructuredList{})
+		return false
+	}
 	for _, d := range drivers {
-		for _, kind := range []schema.GroupVersionKind{d.Kinds().Workload, d.Kinds().Part} {
-			if !scheme.Recognizes(kind) {
-				scheme.AddKnownTypeWithName(kind, &unstructured.Unstructured{})
-				scheme.AddKnownTypeWithName(kind.GroupVersion().WithKind(kind.Kind+"List"), &unstructured.UnstructuredList{})
-			}
+		known(d.Kinds().Workload)
+		known(d.Kinds().Part)
+	}
+	for _, kind := range layers.Objects() {
+		if !known(kind) {
+			c.routes = append(c.routes, kind)
 		}
 	}
 	b := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.Rollout{}, &v1alpha1.Release{}, &v1alpha1.Decision{},
 		untyped(drivers[0].Kinds().Workload), untyped(drivers[0].Kinds().Part))
-	if err := index(t.Context(), indexer{b}, drivers); err != nil {
+	if err := index(t.Context(), indexer{b}, drivers, layers); err != nil {
 		t.Fatal(err)
 	}
 	c.store = b.Build()
@@ -169,6 +188,7 @@ func (c *cluster) restart() {
 		Events: c.events, Now: c.clock, Calendar: c.clock,
 		PolicyInForce: func() bool { return c.policy },
 		Workloads:     c.drivers,
+		Layers:        c.layers,
 		Watch:         func(schema.GroupVersionKind) error { return nil },
 	}
 }
@@ -785,13 +805,15 @@ func (c *cluster) all() []client.Object {
 	for _, rs := range c.sets() {
 		out = append(out, &rs)
 	}
-	deployments := &unstructured.UnstructuredList{}
-	deployments.SetGroupVersionKind(c.kinds.Workload)
-	if err := c.store.List(c.t.Context(), deployments); err != nil {
-		c.t.Fatal(err)
-	}
-	for i := range deployments.Items {
-		out = append(out, &deployments.Items[i])
+	for _, kind := range append([]schema.GroupVersionKind{c.kinds.Workload}, c.routes...) {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(kind)
+		if err := c.store.List(c.t.Context(), list); err != nil {
+			c.t.Fatal(err)
+		}
+		for i := range list.Items {
+			out = append(out, &list.Items[i])
+		}
 	}
 	return out
 }

@@ -20,7 +20,6 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/preflight"
-	"github.com/sluice-dev/sluice/internal/registry"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/workload"
@@ -307,23 +306,19 @@ func (r *Reconciler) foreignRoutes(ctx context.Context, w *world) (reason, says 
 	if rel == nil || !slices.ContainsFunc(w.services, func(s *service) bool { return s.twin != nil }) {
 		return "", ""
 	}
-	for _, provider := range registry.Providers() {
-		kind := provider.Kind()
-		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(kind)
-		err := r.Kube.Live.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.Limit(podsLooked))
-		if err != nil && !meta.IsNoMatchError(err) {
-			log.FromContext(ctx).V(1).Info("look for routes of others", "kind", kind.Kind, "error", err.Error())
-		}
-		for i := range list.Items {
-			route := &list.Items[i]
-			if owner := metav1.GetControllerOf(route); owner != nil && owner.UID == rel.UID || w.changes(route) {
-				continue
+	for _, provider := range r.Layers.Each() {
+		for _, kind := range kindsOf(provider) {
+			list := &unstructured.UnstructuredList{}
+			list.SetGroupVersionKind(kind)
+			err := r.Kube.Live.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.Limit(podsLooked))
+			if err != nil && !meta.IsNoMatchError(err) {
+				log.FromContext(ctx).V(1).Info("look for routes of others", "kind", kind.Kind, "error", err.Error())
 			}
-			for _, s := range w.services {
-				if s.twin != nil && traffic.LeadsTo(provider, route, s.twin.Name) {
-					return v1alpha1.ReasonForeignRoute, fmt.Sprintf("%s %s leads to Service %s, which is Sluice's, so requests get the new revision past the weight of the step: delete the %s, or change its backend",
-						kind.Kind, route.GetName(), s.twin.Name, kind.Kind)
+			for i := range list.Items {
+				if twin := w.leadsPast(provider, &list.Items[i], rel); twin != "" {
+					return v1alpha1.ReasonForeignRoute, fmt.Sprintf("%[1]s %[2]s leads to Service %[3]s, which is Sluice's, "+
+						"so requests get the new revision past the weight of the step: delete the %[1]s, or change its backend",
+						kind.Kind, list.Items[i].GetName(), twin)
 				}
 			}
 		}
@@ -331,9 +326,24 @@ func (r *Reconciler) foreignRoutes(ctx context.Context, w *world) (reason, says 
 	return "", ""
 }
 
+// leadsPast is the canary Service that an object of somebody else's leads to; empty if it leads to none.
+func (w *world) leadsPast(p traffic.Provider, route *unstructured.Unstructured, rel *v1alpha1.Release) string {
+	if owner := metav1.GetControllerOf(route); owner != nil && owner.UID == rel.UID || w.changes(route) {
+		return ""
+	}
+	for _, s := range w.services {
+		if s.twin != nil && leads(p, route, s.twin.Name) {
+			return s.twin.Name
+		}
+	}
+	return ""
+}
+
 // changes says whether the release has changed the object itself, so that it leads to the new pods by their weight.
 func (w *world) changes(route *unstructured.Unstructured) bool {
+	of := traffic.RefOf(route)
 	return slices.ContainsFunc(w.layers, func(l *layer) bool {
-		return l.world.Held && l.world.Route != nil && l.world.Route.GetUID() == route.GetUID()
+		own := l.world.Objects[of]
+		return l.world.Holds[of].Held && own != nil && own.GetUID() == route.GetUID()
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/measure"
 	"github.com/sluice-dev/sluice/internal/preflight"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
 	"github.com/sluice-dev/sluice/internal/workload"
 )
@@ -171,7 +172,7 @@ func (r *Reconciler) checkSpec(ctx context.Context, write *kube.Writer, w *world
 		}
 		return r.stall(ctx, write, w, ReasonSpecRefused, "%s", problem)
 	}
-	w.plan = translate.Plan(w.rollout)
+	w.plan = translate.Plan(w.rollout, r.Layers)
 	err := measure.Prepare(ctx, w.rollout, &w.plan, r.templates(w.rollout.Namespace), r.requests())
 	if p, ok := errors.AsType[*measure.Problem](err); ok {
 		return r.stall(ctx, write, w, ReasonSpecRefused, "%v", p)
@@ -192,7 +193,7 @@ func (r *Reconciler) tidy(ctx context.Context, write *kube.Writer, w *world) err
 		}
 	}
 	for _, l := range w.layers {
-		if !l.world.Held && l.world.Beside == nil {
+		if !l.world.Held() && !traffic.Made(l.provider, l.world) {
 			continue // Whatever it looks like, it is the team's.
 		}
 		if err := c.change(ctx, l, l.provider.Restore(l.world)); err != nil {

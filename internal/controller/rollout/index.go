@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
 	"github.com/sluice-dev/sluice/internal/workload"
 )
@@ -33,7 +35,9 @@ const (
 	indexTarget = "target"
 )
 
-func index(ctx context.Context, ix client.FieldIndexer, drivers []workload.Driver) error {
+func index(
+	ctx context.Context, ix client.FieldIndexer, drivers []workload.Driver, layers translate.LayerKinds,
+) error {
 	add := func(obj client.Object, name string, of func(client.Object) []string) error {
 		if err := ix.IndexField(ctx, obj, name, of); err != nil {
 			return fmt.Errorf("index %T by %s: %w", obj, name, err)
@@ -46,7 +50,9 @@ func index(ctx context.Context, ix client.FieldIndexer, drivers []workload.Drive
 		add(&v1alpha1.AnalysisRun{}, indexRollout, byLabel),
 		add(&v1alpha1.Decision{}, indexRollout, func(o client.Object) []string { return one(keyOfDecision(o.(*v1alpha1.Decision))) }),
 		add(&v1alpha1.Rollout{}, indexWorkload, func(o client.Object) []string { return one(workloadKey(o.(*v1alpha1.Rollout).Spec.Workload)) }),
-		add(&v1alpha1.Rollout{}, indexTraffic, namesOfTraffic),
+		add(&v1alpha1.Rollout{}, indexTraffic, func(o client.Object) []string {
+			return namesOfTraffic(layers, o.(*v1alpha1.Rollout))
+		}),
 		add(&v1alpha1.Hold{}, indexTarget, func(o client.Object) []string { return one(targetKey(o.(*v1alpha1.Hold).Spec.Target)) }),
 		add(&discoveryv1.EndpointSlice{}, indexService, func(o client.Object) []string { return one(o.GetLabels()[discoveryv1.LabelServiceName]) }),
 	}
@@ -67,11 +73,21 @@ func byOwner(o client.Object) []string {
 	return nil
 }
 
-func namesOfTraffic(o client.Object) []string {
+// namesOfTraffic are the team's objects that a Rollout names. Those that are named in others are only read, and are seen
+// with the next look.
+func namesOfTraffic(layers translate.LayerKinds, ro *v1alpha1.Rollout) []string {
 	var out []string
-	for _, t := range o.(*v1alpha1.Rollout).Spec.Traffic {
-		l := translate.LayerOf(t)
-		out = append(out, l.Kind+"/"+l.Name)
+	for _, t := range ro.Spec.Traffic {
+		p := layers.Of(t)
+		if p == nil {
+			continue
+		}
+		for _, o := range p.Objects(traffic.World{}) {
+			key := targetKey(translate.Target(o.Ref))
+			if o.Name != "" && o.Part != traffic.Makes && !slices.Contains(out, key) {
+				out = append(out, key)
+			}
+		}
 	}
 	return out
 }

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/translate"
 )
 
 // mapper finds the Rollouts that an object concerns.
@@ -19,6 +20,7 @@ type mapper struct {
 	reader client.Reader
 	looks  *looks
 	fronts *fronts
+	layers translate.LayerKinds
 }
 
 // names of Rollouts in the object's namespace.
@@ -105,7 +107,7 @@ func (m *mapper) ofEndpoints(ctx context.Context, o client.Object) []string {
 }
 
 func (m *mapper) ofRoute(ctx context.Context, o client.Object) []string {
-	if contends(o) {
+	if contends(m.layers, o) {
 		return namesOf(m.all(ctx, o.GetNamespace(), func(ro *v1alpha1.Rollout) bool { return len(ro.Spec.Traffic) > 0 }))
 	}
 	key := o.GetObjectKind().GroupVersionKind().Kind + "/" + o.GetName()

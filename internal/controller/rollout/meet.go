@@ -11,13 +11,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
-	"github.com/sluice-dev/sluice/internal/registry"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
@@ -82,15 +82,15 @@ func (r *Reconciler) busy(ctx context.Context, w *world) (*traffic.Busy, error) 
 		if seen.Parties, err = r.others(ctx, w, l, running); err != nil {
 			return nil, err
 		}
-		if b, ok := errors.AsType[*traffic.Busy](l.provider.Check(seen, splits(spec))); ok {
+		if b, ok := errors.AsType[*traffic.Busy](l.provider.Check(seen, traffic.Splits(spec))); ok {
 			return b, nil
 		}
 	}
 	return nil, nil
 }
 
-// others are the releases that work on a layer's kind of object: those that the Hold of its route names, and those that
-// may have their part in it yet.
+// others are the releases that work on a layer of the same kind: those that the Holds of its objects name, and those
+// that may have their part in them yet.
 func (r *Reconciler) others(ctx context.Context, w *world, l *layer, running []*v1alpha1.Release) ([]traffic.Party, error) {
 	out := slices.Clone(l.world.Parties)
 	for _, rel := range running {
@@ -98,16 +98,17 @@ func (r *Reconciler) others(ctx context.Context, w *world, l *layer, running []*
 			continue
 		}
 		for _, t := range rel.Spec.Plan.Traffic {
-			provider, name := registry.Traffic(t)
-			if provider == nil || provider.Kind() != l.provider.Kind() {
+			provider := r.Layers.Of(t)
+			if provider == nil || translate.LayerOf(t).Field != l.field {
 				continue
 			}
 			p := traffic.Party{Release: rel.Name, Planned: planned(rel)}
 			var err error
-			if l.world.Route == nil || name != l.world.Route.GetName() {
-				if p.Route, err = r.route(ctx, provider.Kind(), w.rollout.Namespace, name); err != nil || p.Route == nil {
-					return nil, err
-				}
+			if p.Objects, err = r.teamOf(ctx, w.rollout.Namespace, provider); err != nil {
+				return nil, err
+			}
+			if len(p.Objects) == 0 {
+				continue // There is nothing left for it to divide.
 			}
 			if p.Backends, err = r.backendsOf(ctx, rel); err != nil {
 				return nil, err
@@ -116,6 +117,19 @@ func (r *Reconciler) others(ctx context.Context, w *world, l *layer, running []*
 		}
 	}
 	return out, nil
+}
+
+// teamOf are the team's objects of a layer.
+func (r *Reconciler) teamOf(
+	ctx context.Context, namespace string, p traffic.Provider,
+) ([]*unstructured.Unstructured, error) {
+	seen, err := traffic.Look(p, traffic.World{}, func(o traffic.Object) (*unstructured.Unstructured, error) {
+		if o.Part == traffic.Makes {
+			return nil, nil
+		}
+		return r.object(ctx, namespace, o.Ref)
+	})
+	return traffic.Team(p, seen), err
 }
 
 // backendsOf are the Services in front of another release's workload.
@@ -138,7 +152,7 @@ func (r *Reconciler) backendsOf(ctx context.Context, rel *v1alpha1.Release) ([]t
 	for i := range list.Items {
 		selector := unhashed(list.Items[i].Spec.Selector, driver.Kinds().Mark)
 		if len(selector) > 0 && labels.SelectorFromSet(selector).Matches(pods) {
-			out = append(out, traffic.Backend{Stable: list.Items[i].Name, Canary: canaryServiceOf(rel, list.Items[i].Name)})
+			out = append(out, traffic.Twins(list.Items[i].Name, canaryServiceOf(rel, list.Items[i].Name)))
 		}
 	}
 	return out, nil

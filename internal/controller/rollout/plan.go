@@ -55,7 +55,7 @@ func (r *Reconciler) planChanged(ctx context.Context, w *world, rel *v1alpha1.Re
 	if begun || w.abandoned || w.rollout.DeletionTimestamp != nil || w.renewals(rel) >= min(mostRenewals, historyLimit(w.rollout)) {
 		return false, nil
 	}
-	now := translate.Plan(w.rollout)
+	now := translate.Plan(w.rollout, r.Layers)
 	err := measure.Prepare(ctx, w.rollout, &now, r.templates(w.rollout.Namespace), r.requests())
 	then := *rel.Spec.Plan.DeepCopy()
 	if _, ok := errors.AsType[*measure.Problem](err); ok {

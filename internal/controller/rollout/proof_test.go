@@ -222,7 +222,8 @@ func TestFaultA4Restored(t *testing.T) {
 		}, "is not Sluice's"},
 		"a canary Ingress": {func(c *cluster) {
 			in := webIngress()
-			in.Name, in.UID, in.Labels, in.OwnerReferences = naming.CanaryIngress("web", shop), "", labels, []metav1.OwnerReference{gone}
+			in.Name, in.UID, in.Labels = naming.CanaryObject("web", shop), "", labels
+			in.OwnerReferences = []metav1.OwnerReference{gone}
 			c.add(in)
 		}, "is not Sluice's"},
 	} {

@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/registry"
+	"github.com/sluice-dev/sluice/internal/translate"
 	"github.com/sluice-dev/sluice/internal/workload"
 )
 
@@ -30,6 +31,8 @@ type Reconciler struct {
 	RequestMetrics string
 	// Workloads are the drivers of the kinds of workload; nil for registry.Workloads.
 	Workloads []workload.Driver
+	// Layers are the kinds of traffic layers; nil for registry.Layers.
+	Layers translate.LayerKinds
 	// Meter counts the requests that the gateway sends; nil if nothing is known of them.
 	Meter RequestMeter
 	// MayRunJobs says whether the controller has been let run Jobs in a namespace; nil for yes.
@@ -59,6 +62,9 @@ func (r *Reconciler) init() {
 	r.once.Do(func() {
 		if r.Workloads == nil {
 			r.Workloads = registry.Workloads
+		}
+		if r.Layers == nil {
+			r.Layers = registry.Layers
 		}
 		r.waits, r.troubles, r.firstReady = newWaits(passing), newTroubles(), newSightings()
 		r.classes, r.shares, r.layersSeen, r.beginnings = newClasses(), newShares(), newLayersSeen(), newBeginnings()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/workload"
 )
 
@@ -194,10 +195,7 @@ func (w *world) trackOf(to release.Selection) track {
 func (w *world) portsAsked(s *service) []string {
 	var out []string
 	for _, l := range w.layers {
-		if l.world.Route == nil {
-			continue
-		}
-		for _, t := range l.provider.Targets(l.world.Route) {
+		for _, t := range traffic.TargetsOf(l.provider, l.world) {
 			for _, p := range s.object.Spec.Ports {
 				asked := t.Port.Number == int64(p.Port) || t.Port.Name != "" && t.Port.Name == p.Name
 				if t.Service == s.object.Name && asked && !slices.Contains(out, p.Name) {

@@ -29,7 +29,7 @@ const workers = 16
 // Setup wires the Reconciler to a manager. Changed is a channel of names to look at again.
 func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-chan event.GenericEvent) error {
 	r.init()
-	if err := index(ctx, mgr.GetFieldIndexer(), r.Workloads); err != nil {
+	if err := index(ctx, mgr.GetFieldIndexer(), r.Workloads, r.Layers); err != nil {
 		return err
 	}
 	c, err := controller.New("rollout", mgr, controller.Options{
@@ -40,7 +40,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 		return fmt.Errorf("make controller: %w", err)
 	}
 	r.woken = make(chan event.GenericEvent)
-	m := &mapper{reader: mgr.GetClient(), looks: &r.looks, fronts: r.fronts}
+	m := &mapper{reader: mgr.GetClient(), looks: &r.looks, fronts: r.fronts, layers: r.Layers}
 	sources := []source.Source{
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Rollout{}, r.by(itself)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Release{}, r.atLeast(m.ofRelease, classOfRelease)),

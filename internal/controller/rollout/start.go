@@ -33,7 +33,7 @@ func (r *Reconciler) problem(w *world) string {
 	if len(w.unproven) > 0 {
 		return fmt.Sprintf("%s: labelled as of this Rollout, but no release of it made it; it may come from a backup: remove it, or its label %s", strings.Join(preflight.FirstOf(w.unproven, 3), ", "), v1alpha1.LabelRollout)
 	}
-	plan := translate.Plan(w.rollout)
+	plan := translate.Plan(w.rollout, r.Layers)
 	spec := translate.Spec(plan, "from", "to")
 	for _, p := range release.Validate(spec) {
 		return p.String()
@@ -56,20 +56,12 @@ func (r *Reconciler) problem(w *world) string {
 		}
 	}
 	for _, l := range w.layers {
-		err := l.provider.Check(l.together(w), splits(spec))
+		err := l.provider.Check(l.together(w), traffic.Splits(spec))
 		if _, busy := errors.AsType[*traffic.Busy](err); err != nil && !busy { // startInTurn waits for what is busy.
 			return err.Error()
 		}
 	}
 	return ""
-}
-
-func splits(spec release.Spec) []traffic.Split {
-	out := make([]traffic.Split, 0, len(spec.Steps))
-	for _, s := range spec.Steps {
-		out = append(out, traffic.Split{Weight: s.Weight, Matches: s.Matches})
-	}
-	return out
 }
 
 // start begins the release of the workload's template.

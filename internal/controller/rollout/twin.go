@@ -14,7 +14,6 @@ import (
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/release"
-	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
 // twinName is the name of the canary Service beside a Service of the team's, in the release under way or in the next.
@@ -90,15 +89,11 @@ func (r *Reconciler) removeOrphans(ctx context.Context, write *kube.Writer, w *w
 // Service, each release has a Service of its own: else whoever was sent to the new version of an earlier release would go
 // straight to this one's, whatever its weight.
 func (w *world) suffixOf(number int64) string {
-	if slices.ContainsFunc(w.layers, (*layer).sticky) || slices.ContainsFunc(w.services, (*service).sticky) {
+	byLayer := slices.ContainsFunc(w.layers, func(l *layer) bool { return l.state.Sticky })
+	if byLayer || slices.ContainsFunc(w.services, (*service).sticky) {
 		return fmt.Sprintf("%s-%d", naming.PlainSuffix, number)
 	}
 	return naming.PlainSuffix
-}
-
-func (l *layer) sticky() bool {
-	s, ok := l.provider.(traffic.Sticky)
-	return ok && s.Sticky(l.world)
 }
 
 // sticky says whether annotations of the Service ask a gateway for sticky sessions, as Traefik's do
