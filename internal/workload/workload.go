@@ -86,8 +86,8 @@ type Seen struct {
 	Running *v1alpha1.Revision
 	// Updating: the workload is busy with a rolling update of its own.
 	Updating bool
-	// Held: the workload is paused by Sluice, and not by the team.
-	Held bool
+	// Paused says who has paused the workload.
+	Paused release.Pauser
 	// Needs is the number of ready pods with which the workload counts as available.
 	Needs int
 	// Refusal says why the workload cannot be released as it is; empty if it can.
@@ -139,28 +139,11 @@ type Write struct {
 // ErrNoTemplate: the pod template of a revision is kept nowhere.
 var ErrNoTemplate = errors.New("its pod template is kept nowhere")
 
-// Action is what a driver is asked to do: an action of a release, or one of those below.
+// Action is what a driver is asked to do: a release.Action or release.RestAction about the workload, or one of those below.
 type Action any
-
-// TakeOver marks the workload as the Rollout's, and pauses it where a new revision would run free otherwise.
-type TakeOver struct{}
-
-// KeepStable has the stable part outlive the workload for a while, and no other part. What is left of a workload that was
-// made anew with another selector is removed.
-type KeepStable struct{}
-
-// RemakeStable makes the stable part anew where somebody has deleted or edited it, and Kubernetes does not make it.
-type RemakeStable struct{}
-
-// GiveBack takes Sluice's marks off the workload, as its Rollout goes. A revision that was not released is not let loose:
-// the stable template is written back.
-type GiveBack struct{}
 
 // Free takes the Rollout's marks off a workload that is not the Rollout's.
 type Free struct{ Object *unstructured.Unstructured }
-
-// RemoveLeft removes what a workload that is gone has left behind.
-type RemoveLeft struct{}
 
 // WriteRevision writes the template of an earlier revision to the workload for somebody. The workload is held.
 type WriteRevision struct {

@@ -75,6 +75,13 @@ type cluster struct {
 	routes []schema.GroupVersionKind
 }
 
+// As the core has them.
+const (
+	quiet     = time.Second
+	quietMost = 10 * time.Second
+	goneFor   = 30 * time.Second
+)
+
 func newCluster(t *testing.T, objects ...client.Object) *cluster {
 	t.Helper()
 	return newClusterOf(t, registry.Workloads, objects...)

@@ -71,7 +71,12 @@ func (f fleet) Read(w workload.World) workload.Seen {
 	paused, _, _ := unstructured.NestedBool(w.Object.Object, "spec", "paused")
 	replicas, _, _ := unstructured.NestedInt64(w.Object.Object, "spec", "replicas")
 	s.Template, s.Needs = workload.TemplateOf(w.Object), int(replicas)
-	s.Held = paused && (workload.Marked(w.Object) || w.KeepPaused)
+	switch {
+	case paused && workload.Marked(w.Object):
+		s.Paused = release.PausedByHold
+	case paused:
+		s.Paused = release.PausedByTeam
+	}
 	if p := workload.Find(s.Parts, &v1alpha1.Revision{Hash: s.Template.Hash}); p != nil {
 		s.Running = new(p.Revision())
 	}
@@ -132,14 +137,14 @@ func (f fleet) Do(w workload.World, a workload.Action) (out workload.Doing, err 
 		patch(w.Object, resume)
 	case release.RevertTemplate:
 		return fleetTemplate(w, s, w.Stable, resume)
-	case workload.TakeOver:
+	case release.TakeOver:
 		patch(w.Object, func(o *unstructured.Unstructured) { workload.Label(o, v1alpha1.LabelRollout, w.Rollout.Name) })
-	case workload.GiveBack:
+	case release.GiveBack:
 		free := func(o *unstructured.Unstructured) {
 			workload.Label(o, v1alpha1.LabelRollout, "")
 			resume(o)
 		}
-		if s.Held && w.Stable != nil && w.Stable.Hash != s.Template.Hash {
+		if s.Paused.BySluice(w.KeepPaused) && w.Stable != nil && w.Stable.Hash != s.Template.Hash {
 			return fleetTemplate(w, s, w.Stable, free)
 		}
 		patch(w.Object, free)
@@ -148,7 +153,7 @@ func (f fleet) Do(w workload.World, a workload.Action) (out workload.Doing, err 
 			_ = unstructured.SetNestedField(o.Object, true, "spec", "paused")
 			workload.Annotate(o, v1alpha1.AnnotationHeld, a.By)
 		})
-	case workload.Free, workload.KeepStable, workload.RemakeStable, workload.RemoveLeft, release.RemoveLoose:
+	case workload.Free, release.KeepStable, release.RemakeStable, release.RemoveRemains, release.RemoveLoose:
 	default:
 		return out, fmt.Errorf("carry out %T: no such action of a Fleet", a)
 	}

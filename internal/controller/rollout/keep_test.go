@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/release"
+
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -41,7 +43,7 @@ func TestFaultA5MadeAnew(t *testing.T) {
 			if got := c.asked(); got["shop:v1"] != 4 {
 				t.Fatalf("pods %v when the Deployment is gone, want those that were released", got)
 			}
-			c.wantPhase(v1alpha1.RolloutPending, ReasonWorkloadGone)
+			c.wantPhase(v1alpha1.RolloutPending, release.ReasonWorkloadGone)
 			c.anew("deploy-2", image)
 			c.settle()
 			for _, rs := range c.sets() {
@@ -88,7 +90,7 @@ func TestFaultA5DeletedForGood(t *testing.T) {
 	if len(c.sets()) != 0 {
 		t.Errorf("ReplicaSets are left: %v", c.asked())
 	}
-	c.wantPhase(v1alpha1.RolloutStalled, ReasonWorkloadNotFound)
+	c.wantPhase(v1alpha1.RolloutStalled, release.ReasonWorkloadNotFound)
 
 	c = newCluster(t, team(canary(50))...)
 	c.settle()

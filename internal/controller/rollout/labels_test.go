@@ -126,7 +126,7 @@ func TestFaultB1(t *testing.T) {
 			c.decide(v1alpha1.VerbAbort, "shop-1")
 			c.settle()
 			c.serves("after the abort", 4)
-			c.says(ReasonRevisionRejected, "Service web stays on the running pods", "app=shop,version=2")
+			c.says(release.ReasonRevisionRejected, "Service web stays on the running pods", "app=shop,version=2")
 			if holds := c.holds(); len(holds) != 1 || holds[0].OwnerReferences[0].Kind != "Rollout" {
 				t.Errorf("not one Hold of the Rollout's: %v", holds)
 			}
@@ -208,7 +208,7 @@ func TestFaultB1Lost(t *testing.T) {
 	c := newLabelled(t)
 	c.point(versioned("2"))
 	c.settle()
-	c.says(ReasonServiceLost, `"web"`, "version=2", "version=1")
+	c.says(release.ReasonServiceLost, `"web"`, "version=2", "version=1")
 	if c.rollout().Status.Phase == v1alpha1.RolloutHealthy {
 		t.Errorf("Healthy: %s", c.tells())
 	}
@@ -230,7 +230,7 @@ func TestFaultB1WithoutLayers(t *testing.T) {
 	c.point(versioned("2"))
 	c.settle()
 	c.serves("refused", 4)
-	c.says(ReasonSpecRefused, `"web"`, "version=2", "spec.traffic")
+	c.says(release.ReasonSpecRefused, `"web"`, "version=2", "spec.traffic")
 	c.point(map[string]string{"app": shop})
 	c.settle()
 	c.says(release.ReasonPausedForPerson)

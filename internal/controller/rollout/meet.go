@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
@@ -25,9 +24,6 @@ import (
 )
 
 // This file has a release wait for those of other Rollouts that its traffic layers have no room beside.
-
-// ReasonLayerBusy: a traffic layer cannot do what this release asks of it while another one is under way.
-const ReasonLayerBusy = "LayerBusy"
 
 // beginnings are the releases that were begun here and that the cache may not show yet. Under its lock a release
 // looks whether another is in its way, and begins: of two that are in each other's way one is the first.
@@ -158,21 +154,6 @@ func (r *Reconciler) backendsOf(ctx context.Context, rel *v1alpha1.Release) ([]t
 	return out, nil
 }
 
-// startInTurn begins a release unless another one is in its way, which it then waits for.
-func (r *Reconciler) startInTurn(ctx context.Context, write *kube.Writer, w *world, record func(*v1alpha1.RolloutStatus)) error {
-	r.beginnings.mu.Lock()
-	defer r.beginnings.mu.Unlock()
-	busy, err := r.busy(ctx, w)
-	if err != nil {
-		return err
-	}
-	if busy != nil {
-		reason := release.Reason{Code: ReasonLayerBusy, Message: busy.Error(), Who: "release " + busy.Release}
-		return r.reportOnce(ctx, write, w, record, v1alpha1.RolloutPending, reason)
-	}
-	return r.start(ctx, write, w, record)
-}
-
 // ofRelease brings back the Rollout of a release and, when it has ended, those that may have waited for that.
 func (m *mapper) ofRelease(ctx context.Context, o client.Object) []string {
 	out := byLabel(o)
@@ -183,5 +164,5 @@ func (m *mapper) ofRelease(ctx context.Context, o client.Object) []string {
 }
 
 func waitsForLayer(ro *v1alpha1.Rollout) bool {
-	return slices.ContainsFunc(ro.Status.Conditions, func(c metav1.Condition) bool { return c.Reason == ReasonLayerBusy })
+	return slices.ContainsFunc(ro.Status.Conditions, func(c metav1.Condition) bool { return c.Reason == release.ReasonLayerBusy })
 }

@@ -55,7 +55,7 @@ type Reconciler struct {
 	layersSeen *layersSeen
 	beginnings *beginnings
 	fronts     *fronts
-	still      *changes
+	rests      rests
 }
 
 func (r *Reconciler) init() {
@@ -68,7 +68,7 @@ func (r *Reconciler) init() {
 		}
 		r.waits, r.troubles, r.firstReady = newWaits(passing), newTroubles(), newSightings()
 		r.classes, r.shares, r.layersSeen, r.beginnings = newClasses(), newShares(), newLayersSeen(), newBeginnings()
-		r.fronts, r.still = newFronts(), newChanges()
+		r.fronts = newFronts()
 	})
 }
 
@@ -105,7 +105,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return r.drive(ctx, write, w, rel)
 	}
 	r.queue.note(key, resting)
-	result, err := r.idle(ctx, write, w)
+	result, err := r.atRest(ctx, write, w)
 	result.Priority = new(int(r.queue.of(key)))
 	return result, err
 }

@@ -239,16 +239,3 @@ func (s *service) problem(w *world) string {
 	}
 	return fmt.Sprintf("the targetPort %q of its port %s is none of the stable pods' ports; use a port that both versions have", target, port)
 }
-
-// checkLeaving says what is wrong with a Service that selects the stable pods and would select none of the new ones.
-func (w *world) checkLeaving() string {
-	for _, s := range w.leaving {
-		routed := slices.ContainsFunc(w.layers, func(l *layer) bool { return l.leadsTo(s.Name) })
-		if !routed && len(w.services) > 0 {
-			continue // A Service of its own for one revision; no layer sends requests to it.
-		}
-		return fmt.Sprintf("the Service %q selects %s, which the stable pods bear and the new ones do not (%s): it would have no endpoint once the new revision is released; change spec.selector of the Service, or the labels in spec.template of the %s",
-			s.Name, labels.FormatLabels(s.Spec.Selector), labels.FormatLabels(w.seen.Template.Labels), w.kind())
-	}
-	return ""
-}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/release"
+
 	"github.com/google/go-cmp/cmp"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -350,7 +352,7 @@ func TestFaultB3SameLocation(t *testing.T) {
 	c.settleBoth()
 	ro := &v1alpha1.Rollout{}
 	c.get(ro, cart)
-	if ro.Status.Phase != v1alpha1.RolloutPending || ro.Status.WaitingFor == nil || ro.Status.WaitingFor.Reason != ReasonLayerBusy ||
+	if ro.Status.Phase != v1alpha1.RolloutPending || ro.Status.WaitingFor == nil || ro.Status.WaitingFor.Reason != release.ReasonLayerBusy ||
 		!strings.Contains(ro.Status.WaitingFor.Message, "waits until release shop-1 has ended: it may have a canary for shop.example.com/shop (Ingress web)") {
 		t.Fatalf("cart should wait for shop-1: %s", c.tells())
 	}

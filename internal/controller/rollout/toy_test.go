@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sluice-dev/sluice/internal/release"
+
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -323,7 +325,7 @@ func TestToyLayerShared(t *testing.T) {
 	ro := &v1alpha1.Rollout{}
 	c.get(ro, cart)
 	const says = "release shop-1 has ended: it divides the requests of Router web"
-	if w := ro.Status.WaitingFor; w == nil || w.Reason != ReasonLayerBusy || !strings.Contains(w.Message, says) {
+	if w := ro.Status.WaitingFor; w == nil || w.Reason != release.ReasonLayerBusy || !strings.Contains(w.Message, says) {
 		t.Fatalf("cart should wait for shop-1: %s", c.tells())
 	}
 	c.decide(v1alpha1.VerbPromote, "shop-1")

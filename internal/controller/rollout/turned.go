@@ -2,14 +2,12 @@ package rollout
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/release"
 )
 
@@ -113,14 +111,6 @@ func (w *world) staysOnNew() bool {
 // letsGo says whether the Rollout goes and its Services can be given back.
 func (w *world) letsGo() bool { return w.rollout.DeletionTimestamp != nil && !w.staysOnNew() }
 
-// keepServed keeps the Services that the team has turned to pods which are held and so do not run.
-func (r *Reconciler) keepServed(ctx context.Context, write *kube.Writer, w *world) error {
-	if w.settled == nil || w.settled.Hash == w.seen.Template.Hash || w.object.GetLabels()[v1alpha1.LabelRollout] != w.rollout.Name {
-		return nil
-	}
-	return (&carrier{r: r, write: write, w: w}).keepTurned(ctx)
-}
-
 // keepTurned keeps each Service that selects the pods of the workload's template and none of those that run.
 func (c *carrier) keepTurned(ctx context.Context) error {
 	for _, s := range c.w.services {
@@ -146,8 +136,7 @@ func (w *world) undivided() string {
 		if !w.track(w.seen.Stable).misses(s.original) {
 			continue
 		}
-		return fmt.Sprintf("the Service %q selects %s, which the new pods bear and the stable ones do not (%s): without spec.traffic both share by number what a Service gets, so it has to select both; it stays on the stable pods meanwhile. Give it a selector that both bear, or name a traffic layer in spec.traffic",
-			s.object.Name, labels.FormatLabels(s.original), labels.FormatLabels(w.track(w.seen.Stable).labels))
+		return release.Undivided(s.object.Name, labels.FormatLabels(s.original), labels.FormatLabels(w.track(w.seen.Stable).labels))
 	}
 	return ""
 }
@@ -193,24 +182,4 @@ func (w *world) keepsHold(h *v1alpha1.Hold) bool {
 		}
 	}
 	return false
-}
-
-// servicesAtRest says what is the matter with the Services while no release is under way, if anything is.
-func (w *world) servicesAtRest() (v1alpha1.RolloutPhase, release.Reason) {
-	for _, s := range w.lost {
-		return v1alpha1.RolloutDegraded, release.Reason{
-			Code: ReasonServiceLost, Who: "anyone who may change the Service or the workload",
-			Message: fmt.Sprintf("the Service %[1]q selects %[2]s, and no pod: the pods of %[3]s %[4]q bear %[5]s; apply the %[3]s that goes with it, or give the Service its former selector",
-				s.Name, labels.FormatLabels(s.Spec.Selector), w.kind(), w.object.GetName(), labels.FormatLabels(w.seen.Template.Labels)),
-		}
-	}
-	for _, s := range w.services {
-		if (s.hold != nil || s.kept) && w.runsNow().misses(s.original) {
-			return v1alpha1.RolloutHealthy, release.Reason{
-				Code: release.ReasonServiceKept, Who: "anyone who may change the Service or the workload",
-				Message: release.KeptMessage(s.object.Name, labels.FormatLabels(s.original), "running"),
-			}
-		}
-	}
-	return "", release.Reason{}
 }

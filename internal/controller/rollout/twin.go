@@ -11,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/release"
 )
@@ -53,34 +52,46 @@ func (w *world) isTwin(s *corev1.Service) bool {
 	return strings.HasSuffix(s.Name, suffix)
 }
 
-// removeOrphans removes the twins and the Holds of Services that are gone. While a release is under way they stay: the
-// team may make its Service anew.
-func (r *Reconciler) removeOrphans(ctx context.Context, write *kube.Writer, w *world) error {
+// orphans are the twins and the Holds of Services that are gone. While a release is under way they stay: the team may make
+// its Service anew.
+func (r *Reconciler) orphans(ctx context.Context, w *world) (twins []*corev1.Service, holds []*v1alpha1.Hold, err error) {
 	list := &corev1.ServiceList{}
 	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list Services: %w", err)
+		return nil, nil, fmt.Errorf("list Services: %w", err)
 	}
 	exists := func(is func(name string) bool) bool {
 		return slices.ContainsFunc(list.Items, func(s corev1.Service) bool { return is(s.Name) })
 	}
 	for i := range list.Items {
 		s := &list.Items[i]
-		if !w.isTwin(s) || exists(func(name string) bool { return w.twinName(name) == s.Name }) {
-			continue
-		}
-		r.firstReady.forget(s.UID)
-		if err := write.Delete(ctx, s.DeepCopy()); err != nil {
-			return err
+		if w.isTwin(s) && s.DeletionTimestamp == nil && !exists(func(name string) bool { return w.twinName(name) == s.Name }) {
+			twins = append(twins, s.DeepCopy())
 		}
 	}
 	for target, h := range w.holds {
-		if target.Kind != "Service" || exists(func(name string) bool { return name == target.Name }) {
-			continue
+		if target.Kind == "Service" && h.DeletionTimestamp == nil && !exists(func(name string) bool { return name == target.Name }) {
+			holds = append(holds, h)
 		}
-		if err := write.Delete(ctx, h); err != nil {
+	}
+	return twins, holds, nil
+}
+
+// removeOrphans removes them.
+func (c *carrier) removeOrphans(ctx context.Context) error {
+	twins, holds, err := c.r.orphans(ctx, c.w)
+	if err != nil {
+		return err
+	}
+	for _, s := range twins {
+		c.r.firstReady.forget(s.UID)
+		if err := c.write.Delete(ctx, s); err != nil {
 			return err
 		}
-		delete(w.holds, target)
+	}
+	for _, h := range holds {
+		if err := c.write.Delete(ctx, h); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -198,47 +197,19 @@ func (w *world) stableRevision() *v1alpha1.Revision {
 // remakeStable has the driver make the part of the stable revision anew where somebody has deleted or edited it. It says
 // whether anything was written. What cannot be written is no reason to stop: a release has to go on, and above all back.
 func (r *Reconciler) remakeStable(ctx context.Context, write *kube.Writer, w *world) bool {
-	writes, err := r.do(ctx, write, w, workload.RemakeStable{})
+	writes, err := r.do(ctx, write, w, release.RemakeStable{})
 	if err != nil && !errors.Is(err, workload.ErrNoTemplate) {
 		log.FromContext(ctx).Error(err, "make the part of the stable revision anew", "rollout", w.rollout.Name)
 	}
 	return writes > 0 && err == nil
 }
 
-// remakeAtRest does the same while no release is under way.
-func (r *Reconciler) remakeAtRest(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
-	return r.remakeStable(ctx, write, w), ctrl.Result{RequeueAfter: conflictDelay}, nil
-}
-
-// keep has the driver keep the stable part, in case that the workload is made anew; see designs/made-anew.md.
-func (r *Reconciler) keep(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
-	_, err := r.do(ctx, write, w, workload.KeepStable{})
-	return err != nil, ctrl.Result{}, err
-}
-
-// goneFor is how long the released pods outlive their workload. Whoever replaces one makes it anew within a second.
-const goneFor = 30 * time.Second
-
-// gone looks after what a workload has left behind that is gone: its released pods serve on for a while, in case that it
-// is made anew, and then end as Kubernetes would have ended them.
-func (r *Reconciler) gone(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
-	since := w.now
-	if s := w.rollout.Status.WaitingFor; s != nil && s.Reason == ReasonWorkloadGone && s.Since != nil {
-		since = s.Since.Time
-	}
-	until := since.Add(goneFor)
-	if !w.now.Before(until) {
-		_, err := r.do(ctx, write, w, workload.RemoveLeft{})
-		return err != nil, ctrl.Result{}, err
-	}
-	kind, part := w.kind(), w.seen.Left[0]
-	reason := release.Reason{
-		Code: ReasonWorkloadGone, Since: since, Until: until, Who: "anyone who may create the " + kind,
-		Message: fmt.Sprintf("the %[1]s %[2]q was deleted; its released %[3]s %[4]s serves on with %[5]d pods for %[6]s, in case that the %[1]s is made anew, and is then removed; kubectl delete %[7]s %[4]s ends it now",
-			kind, w.rollout.Spec.Workload.Name, part.Object.GetKind(), part.Name(), part.Track.Desired, goneFor, strings.ToLower(part.Object.GetKind())),
-	}
-	err := r.reportOnce(ctx, write, w, w.keepStable, v1alpha1.RolloutPending, reason)
-	return true, ctrl.Result{RequeueAfter: until.Sub(w.now)}, err
+// wouldWrite says whether an action would change anything, as far as that is known without reading more.
+func (r *Reconciler) wouldWrite(w *world, a workload.Action) bool {
+	doing, err := w.driver.Do(w.shown(), a)
+	return err == nil && slices.ContainsFunc(doing.Writes, func(x workload.Write) bool {
+		return x.Before == nil || x.After == nil || !equality.Semantic.DeepEqual(x.Before.Object, x.After.Object)
+	})
 }
 
 // freeStrays takes our mark off workloads that bear a Rollout's name and are not its workload: copies of its manifest, or

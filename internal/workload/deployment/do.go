@@ -32,17 +32,17 @@ func (Driver) Do(w workload.World, a workload.Action) (workload.Doing, error) {
 		return v.revert()
 	case release.RemoveCanary:
 		return v.removeCanary(), nil
-	case workload.TakeOver:
+	case release.TakeOver:
 		return v.takeOver(), nil
-	case workload.KeepStable:
+	case release.KeepStable:
 		return v.keepStable(), nil
-	case workload.RemakeStable:
+	case release.RemakeStable:
 		return v.remakeStable()
-	case workload.GiveBack:
+	case release.GiveBack:
 		return v.giveBack()
 	case workload.Free:
 		return free(a.Object), nil
-	case workload.RemoveLeft:
+	case release.RemoveRemains:
 		return remove(v.Left), nil
 	case workload.WriteRevision:
 		return v.writeTemplate(&a.Revision, func(d *unstructured.Unstructured) { holdFor(d, a.By) })
@@ -276,11 +276,11 @@ func (v *view) giveBack() (workload.Doing, error) {
 	}
 	free := func(d *unstructured.Unstructured) {
 		workload.Label(d, v1alpha1.LabelRollout, "")
-		if Paused(d) && (v.Held || v.world.KeepPaused) {
+		if v.held() {
 			unhold(d)
 		}
 	}
-	if !v.Held || stable == nil || stable.Hash == v.Template.Hash {
+	if !v.held() || stable == nil || stable.Hash == v.Template.Hash {
 		after := d.DeepCopy()
 		free(after)
 		return doing(patch(d, after)), nil
@@ -300,6 +300,9 @@ func (v *view) giveBack() (workload.Doing, error) {
 			"kubectl rollout resume deployment/%s", workload.Describe(*stable), d.GetName(), d.GetName())}}
 	return out, nil
 }
+
+// held says whether it is Sluice who has paused the Deployment.
+func (v *view) held() bool { return v.Paused.BySluice(v.world.KeepPaused) }
 
 // free takes our marks off a Deployment that bears the Rollout's label and is not its workload.
 func free(d *unstructured.Unstructured) workload.Doing {

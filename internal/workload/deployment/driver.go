@@ -102,7 +102,7 @@ func read(w workload.World) view {
 		return v
 	}
 	v.Template = workload.TemplateOf(w.Object)
-	v.Held = heldByUs(w.Object) || Paused(w.Object) && w.KeepPaused
+	v.Paused = pauser(w.Object)
 	v.Needs = Needs(w.Object)
 	v.Running, v.Updating = v.running(), updating(w.Object, v.Parts)
 	if Recreates(w.Object) {
@@ -123,6 +123,20 @@ func TwoAtOnce(name string) string {
 	return fmt.Sprintf("the Deployment %q has spec.strategy.type Recreate, so two of its revisions must never run at once, "+
 		"but a release runs the new one beside the old: set spec.strategy.type to RollingUpdate if two may run at once, "+
 		"or delete the Rollout", name)
+}
+
+// pauser says who has paused a Deployment.
+func pauser(d *unstructured.Unstructured) release.Pauser {
+	_, always := d.GetAnnotations()[workload.AnnotationKept]
+	switch {
+	case !Paused(d):
+		return release.NotPaused
+	case always:
+		return release.PausedAlways
+	case workload.Marked(d):
+		return release.PausedByHold
+	}
+	return release.PausedByTeam
 }
 
 // heldByUs says whether a Deployment is paused by our hold and not by the team.

@@ -217,20 +217,20 @@ func snapshot(w workload.World) map[string]any {
 // begin takes the workload over and begins a release of a new template.
 func (b *bench) begin() {
 	b.Helper()
-	b.do(workload.TakeOver{})
+	b.do(release.TakeOver{})
 	seen := b.read()
 	if seen.Running == nil || seen.Running.Hash != seen.Template.Hash || seen.Updating {
 		b.Fatalf("runs %+v, updating %v; want its template %s", seen.Running, seen.Updating, seen.Template.Hash)
 	}
 	b.world.Stable = seen.Running
-	b.do(workload.KeepStable{})
+	b.do(release.KeepStable{})
 	edited := b.world.Object.DeepCopy()
 	b.c.Edit(edited)
 	b.world.Object = edited
 	seen = b.read()
 	switch {
-	case !seen.Workload.Held || !seen.Held || seen.Workload.Desired == b.world.Stable.Hash:
-		b.Fatalf("the new revision: %+v, held by Sluice %v", seen.Workload, seen.Held)
+	case !seen.Workload.Held || !seen.Paused.BySluice(false) || seen.Workload.Desired == b.world.Stable.Hash:
+		b.Fatalf("the new revision: %+v, held by Sluice %v", seen.Workload, seen.Paused)
 	case seen.Stable == nil || seen.Stable.Track.Desired != seen.Workload.Replicas:
 		b.Fatalf("the stable part: %+v", seen.Stable)
 	}
@@ -274,7 +274,7 @@ func through(b *bench) {
 		b.Fatalf("handed over: %+v", seen.Canary)
 	}
 	b.do(release.ResumeWorkload{})
-	if seen := b.read(); seen.Workload.Held || seen.Held {
+	if seen := b.read(); seen.Workload.Held || seen.Paused.BySluice(false) {
 		b.Errorf("resumed, and still held: %+v", seen.Workload)
 	}
 }
@@ -311,15 +311,15 @@ func handedBack(b *bench) {
 
 // givenBack: as the Rollout goes, the workload is the team's again to the byte; what was not released does not run.
 func givenBack(b *bench) {
-	b.do(workload.TakeOver{})
-	b.do(workload.GiveBack{})
+	b.do(release.TakeOver{})
+	b.do(release.GiveBack{})
 	if diff := cmp.Diff(b.c.Object.Object, b.world.Object.Object); diff != "" {
 		b.Errorf("taken over and given back (-before +after):\n%s", diff)
 	}
 	b = newBench(b.T, b.c)
 	b.begin()
 	b.world.Release = nil
-	b.do(workload.GiveBack{})
+	b.do(release.GiveBack{})
 	if seen := b.read(); seen.Template.Hash != b.world.Stable.Hash || seen.Workload.Held || b.world.Ours() {
 		b.Errorf("given back with a revision that was not released: %+v", seen.Workload)
 	}
@@ -330,7 +330,7 @@ func rolledBack(b *bench) {
 	b.world.Release = nil
 	b.do(workload.WriteRevision{Revision: *b.world.Stable, By: "ann"})
 	seen := b.read()
-	if seen.Template.Hash != b.world.Stable.Hash || !seen.Held || b.world.Object.GetAnnotations()[v1alpha1.AnnotationHeld] != "ann" {
+	if seen.Template.Hash != b.world.Stable.Hash || !seen.Paused.BySluice(false) || b.world.Object.GetAnnotations()[v1alpha1.AnnotationHeld] != "ann" {
 		b.Errorf("written: %+v with %v", seen.Workload, b.world.Object.GetAnnotations())
 	}
 	_, err := b.c.Driver.Do(b.world, workload.WriteRevision{Revision: v1alpha1.Revision{Hash: "unknown"}})
@@ -378,10 +378,10 @@ func gone(b *bench) {
 		release.RevertTemplate{},
 		release.RemoveLoose{},
 		release.RemoveCanary{},
-		workload.KeepStable{},
-		workload.RemakeStable{},
-		workload.GiveBack{},
-		workload.RemoveLeft{},
+		release.KeepStable{},
+		release.RemakeStable{},
+		release.GiveBack{},
+		release.RemoveRemains{},
 	} {
 		b.once(a)
 	}
