@@ -13,6 +13,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/admission"
@@ -34,6 +35,18 @@ type policyWatch struct {
 	// elected is closed once this process is the one that acts.
 	elected <-chan struct{}
 	inForce atomic.Bool
+}
+
+// watchPolicy has looked once, so that its answer counts from the first.
+func watchPolicy(ctx context.Context, mgr manager.Manager, changed chan<- event.GenericEvent) (*policyWatch, error) {
+	live, err := client.NewWithWatch(mgr.GetConfig(), client.Options{
+		HTTPClient: mgr.GetHTTPClient(), Mapper: mgr.GetRESTMapper(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the client for the hold policy: %w", err)
+	}
+	p := &policyWatch{live: live, list: mgr.GetClient(), changed: changed, elected: mgr.Elected()}
+	return p, p.look(ctx)
 }
 
 // NeedLeaderElection has it run in every process, since a new leader must know at once.

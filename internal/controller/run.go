@@ -76,12 +76,8 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 		return err
 	}
 	changed := make(chan event.GenericEvent)
-	live, err := client.NewWithWatch(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Mapper: mgr.GetRESTMapper()})
+	policy, err := watchPolicy(ctx, mgr, changed)
 	if err != nil {
-		return fmt.Errorf("make the client for the hold policy: %w", err)
-	}
-	policy := &policyWatch{live: live, list: mgr.GetClient(), changed: changed, elected: mgr.Elected()}
-	if err := policy.look(ctx); err != nil {
 		return err
 	}
 	r := &rollout.Reconciler{

@@ -74,6 +74,7 @@ func (p *pass) refuse(d Decision) refusal {
 			return refusal{RefusedNotPaused, "the release is not paused by hand; promote ends the pause of a step"}
 		}
 		return p.refuseUnseen(d)
+	case Retry, RollBack: // They speak of a release that has ended.
 	}
 	return refusal{RefusedUnknownVerb, fmt.Sprintf("spec.verb %q is none that a running release knows; use promote, promoteFull, pause, resume, abort, approve, reject or override", d.Verb)}
 }
@@ -222,7 +223,7 @@ func (p *pass) apply(d Decision) (code, message string) {
 		p.m.Approvals = append(slices.Clone(p.m.Approvals), Approved{User: d.User, Comment: d.Comment, At: p.now})
 	case Override:
 		p.m.OverriddenBy = d.User
-	case Abort, Reject: // The end, see above.
+	case Abort, Reject, Retry, RollBack: // The end, see above; and what is refused.
 	}
 	return code, message
 }
@@ -252,6 +253,7 @@ func (p *pass) heard(d Decision) (code, message string) {
 		return AnswerRejected, fmt.Sprintf("%s rejected by %s", at, d.User)
 	case Override:
 		return AnswerOverridden, fmt.Sprintf("the release windows are overridden by %s at %s", d.User, at)
+	case Retry, RollBack:
 	}
 	return "", ""
 }

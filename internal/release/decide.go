@@ -106,10 +106,10 @@ func (p *pass) refused(before Memory, violations []Violation) Outcome {
 		Memory: before,
 		Reason: Reason{
 			Code:    ReasonGuardRefused,
-			Message: fmt.Sprintf("Sluice stopped itself before a write that would break %s; nothing was changed; please report this", violations[0]),
+			Message: GuardMessage(violations[0]),
 			Since:   p.now,
 			Until:   p.releaseDeadline(),
-			Who:     "the maintainers of Sluice",
+			Who:     byMaintainers,
 		},
 		Wake: p.now.Add(guardRetry),
 	}

@@ -13,5 +13,9 @@
 // place of arithmetic, plan.go and validate.go look at a spec before anything moves. testdata/ holds transcripts
 // that read as the manual.
 //
+// While no release is under way, Rest decides: rest.go has the questions in their order, rest_seen.go what goes in,
+// rest_outcome.go and rest_action.go what comes out, rest_guard.go what no such decision may do. The transcripts are in
+// testdata/rest/.
+//
 // It may import the standard library without os, net and time.Now, and nothing else of Sluice's.
 package release

@@ -147,7 +147,7 @@ type Decision struct {
 	Since time.Time
 }
 
-// Verb is what a person can decide about a running release.
+// Verb is what a person can decide about a release.
 type Verb string
 
 // The verbs.
@@ -160,6 +160,9 @@ const (
 	Approve     Verb = "approve"
 	Reject      Verb = "reject"
 	Override    Verb = "override"
+	// Retry and RollBack speak of a release that has ended.
+	Retry    Verb = "retry"
+	RollBack Verb = "rollback"
 )
 
 // AnalysisID tells the analyses of one release apart.

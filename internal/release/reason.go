@@ -2,6 +2,7 @@ package release
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -80,6 +81,40 @@ const (
 	ReasonGuardRefused = "GuardRefused"
 )
 
+// The codes of a Reason while no release is under way.
+const (
+	// ReasonHealthy: nothing is waited for.
+	ReasonHealthy = "Healthy"
+	// ReasonStablePodsNotReady: too few pods of the stable revision are ready.
+	ReasonStablePodsNotReady = "StablePodsNotReady"
+	// ReasonNoReadyEndpoints: a Service to which a layer leads has no ready endpoint.
+	ReasonNoReadyEndpoints = "NoReadyEndpoints"
+	// ReasonWorkloadNotFound: the spec names a workload that is not there.
+	ReasonWorkloadNotFound = "WorkloadNotFound"
+	// ReasonWorkloadGone: the workload was deleted, and its released pods serve on for a while.
+	ReasonWorkloadGone = "WorkloadGone"
+	// ReasonWorkloadTaken: another Rollout names the same workload.
+	ReasonWorkloadTaken = "WorkloadTaken"
+	// ReasonWorkloadUpdating: the workload's own update is under way.
+	ReasonWorkloadUpdating = "WorkloadUpdating"
+	// ReasonPausedByTeam: the team has paused the workload.
+	ReasonPausedByTeam = "PausedByTeam"
+	// ReasonSpecRefused: the spec asks for something that cannot be done.
+	ReasonSpecRefused = "SpecRefused"
+	// ReasonRevisionRejected: the pod template names a revision that was taken back.
+	ReasonRevisionRejected = "RevisionRejected"
+	// ReasonStarting: a release begins.
+	ReasonStarting = "Starting"
+	// ReasonStableSetMissing: what runs the stable revision is gone, and no record of its pod template is left.
+	ReasonStableSetMissing = "StableReplicaSetMissing"
+	// ReasonServiceLost: a Service that was in front of the workload selects no pod.
+	ReasonServiceLost = "ServiceSelectsNothing"
+	// ReasonWriteRefused: the API server has refused a write.
+	ReasonWriteRefused = "WriteRefused"
+	// ReasonLayerBusy: a traffic layer has no room beside another release.
+	ReasonLayerBusy = "LayerBusy"
+)
+
 // Who can end a wait.
 const (
 	byKubernetes = "Kubernetes"
@@ -94,6 +129,8 @@ const (
 	byAnalysis     = "the analysis"
 	byScaler       = "anyone who may scale the workload"
 	byAborter      = "anyone who may abort"
+	byOwner        = "anyone who may change the Rollout or what it names"
+	byMaintainers  = "the maintainers of Sluice"
 )
 
 // awaiting is a wait that the progress deadline bounds: Since and Until are filled in from the phase's clock.
@@ -143,6 +180,18 @@ func problemOf(p string) string {
 		return ""
 	}
 	return ": " + p
+}
+
+// inWords are the first of a list after a few words, and how many more there are; nothing where there are none.
+func inWords(before string, list []string) string {
+	const most = 3
+	switch more := len(list) - most; {
+	case len(list) == 0:
+		return ""
+	case more > 0:
+		list = append(list[:most:most], fmt.Sprintf("and %d more", more))
+	}
+	return before + strings.Join(list, ", ")
 }
 
 // plural is "1 pod", "2 pods".

@@ -87,9 +87,23 @@ func (c *carrier) selectService(ctx context.Context, a release.SelectService) er
 	if err := c.hold(ctx, s.hold, serviceTarget(a.Service), map[string]any{"selector": s.original}); err != nil {
 		return err
 	}
+	return c.point(ctx, s, of.narrow(s.original))
+}
+
+// point gives a Service of the team's another selector. Every such write passes here, in a release, at rest and when things
+// are given back; the guard has the last word.
+func (c *carrier) point(ctx context.Context, s *service, selector map[string]string) error {
+	if v := c.w.breaks(s, selector); v != nil {
+		return &obstacle{release.GuardMessage(*v)}
+	}
 	after := s.object.DeepCopy()
-	after.Spec.Selector = of.narrow(s.original)
+	after.Spec.Selector = selector
 	return c.write.Patch(ctx, s.object, after)
+}
+
+// breaks says which rule it would break to give a Service this selector; nil for none.
+func (w *world) breaks(s *service, selector map[string]string) *release.Violation {
+	return release.CheckSelector(s.object.Name, w.ready(s.object.Spec.Selector), w.ready(selector))
 }
 
 // hold records an object's original before it is changed.
@@ -311,7 +325,7 @@ func (c *carrier) beside(ctx context.Context, existing, wanted *unstructured.Uns
 
 // restore works the team's edits into routes and Holds that the core is content with, and sets right what others have
 // changed of ours.
-func (c *carrier) restore(ctx context.Context, actions []release.Action) error {
+func (c *carrier) restore(ctx context.Context, actions []release.Action, guard func([]release.Action) error) error {
 	if err := c.renewHolds(ctx, actions); err != nil {
 		return err
 	}
@@ -319,7 +333,11 @@ func (c *carrier) restore(ctx context.Context, actions []release.Action) error {
 		if !l.state.Routed || l.state.Accepted || steered(actions, l.name) {
 			continue
 		}
-		if err := c.change(ctx, l, l.provider.Apply(l.world, l.state.Split)); err != nil {
+		again := release.Route{Layer: l.name, Weight: l.state.Weight, Matches: l.state.Matches}
+		if err := guard([]release.Action{again}); err != nil {
+			return err
+		}
+		if err := c.route(ctx, again); err != nil {
 			return err
 		}
 	}

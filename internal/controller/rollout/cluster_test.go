@@ -165,7 +165,9 @@ func (c *cluster) restart() {
 			})
 		},
 		Patch: func(ctx context.Context, s client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
-			return c.write("patch "+short(o)+" "+c.patch(o, p), func() error { return s.Patch(ctx, o, p, opts...) })
+			return c.write("patch "+short(o)+" "+c.patch(o, p), func() error {
+				return c.staysServed(o, func() error { return s.Patch(ctx, o, p, opts...) })
+			})
 		},
 		SubResourcePatch: func(ctx context.Context, s client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 			c.patch(o, p)
@@ -189,6 +191,21 @@ func (c *cluster) restart() {
 		Layers:        c.layers,
 		Watch:         func(schema.GroupVersionKind) error { return nil },
 	}
+}
+
+// staysServed has the test fail if a write takes a Service from ready pods to none. The pods of a workload that is gone go
+// anyhow.
+func (c *cluster) staysServed(o client.Object, write func() error) error {
+	before := &corev1.Service{}
+	if _, is := o.(*corev1.Service); !is || c.deployment() == nil || !c.get(before, o.GetName()) {
+		return write()
+	}
+	served, err := len(c.pods(before.Spec.Selector)), write()
+	after := &corev1.Service{}
+	if err == nil && c.get(after, o.GetName()) && served > 0 && len(c.pods(after.Spec.Selector)) == 0 {
+		c.t.Errorf("Service %s led to %d ready pods, and leads to none by %v", o.GetName(), served, after.Spec.Selector)
+	}
+	return err
 }
 
 func (c *cluster) clock() time.Time { return c.now }

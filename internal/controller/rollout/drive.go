@@ -25,7 +25,10 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	if err := r.observeTraffic(ctx, w); err != nil {
 		return retry(err)
 	}
-	if err := (&carrier{r: r, write: write, w: w, rel: rel}).apart(ctx); err != nil {
+	switch err := (&carrier{r: r, write: write, w: w, rel: rel}).apart(ctx); {
+	case isObstacle(err):
+		w.trouble = err.Error()
+	case err != nil:
 		return retry(err)
 	}
 	spec := translate.Spec(rel.Spec.Plan, rel.Spec.From.Hash, rel.Spec.To.Hash)
@@ -56,16 +59,14 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 		rel = after
 	}
 	c := &carrier{r: r, write: write, w: w, rel: rel}
-	for _, a := range out.Actions {
-		log.FromContext(ctx).Info("carry out", "release", rel.Name, "action", fmt.Sprintf("%T", a)[len("release."):], "with", fmt.Sprintf("%+v", a))
-		if err := c.do(ctx, a); err != nil {
-			return r.failed(ctx, write, w, rel, out, err)
+	guard := func(actions []release.Action) error {
+		if v := release.Check(spec, observed, out.Memory, actions); len(v) > 0 {
+			return &obstacle{release.GuardMessage(v[0])}
 		}
+		return nil
 	}
-	if !out.Memory.Phase.Terminal() {
-		if err := c.restore(ctx, out.Actions); err != nil {
-			return r.failed(ctx, write, w, rel, out, err)
-		}
+	if err := c.carryOut(ctx, out, guard); err != nil {
+		return r.failed(ctx, write, w, rel, out, err)
 	}
 	r.troubles.clear(rel.UID)
 	if err := r.answerAll(ctx, write, w, rel); err != nil {
@@ -81,6 +82,25 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 		is = telling
 	}
 	return ctrl.Result{RequeueAfter: after, Priority: new(int(is))}, nil
+}
+
+// carryOut carries out one barrier of actions, and then sets right what others have changed. The guard is asked about
+// all that is about to be written.
+func (c *carrier) carryOut(ctx context.Context, out release.Outcome, guard func([]release.Action) error) error {
+	if err := guard(out.Actions); err != nil {
+		return err
+	}
+	for _, a := range out.Actions {
+		log.FromContext(ctx).Info("carry out", "release", c.rel.Name,
+			"action", fmt.Sprintf("%T", a)[len("release."):], "with", fmt.Sprintf("%+v", a))
+		if err := c.do(ctx, a); err != nil {
+			return err
+		}
+	}
+	if out.Memory.Phase.Terminal() {
+		return nil
+	}
+	return c.restore(ctx, out.Actions, guard)
 }
 
 // storeStatus writes the release's status and returns the release as it is then. If the API server finds the status too

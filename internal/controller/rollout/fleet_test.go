@@ -86,7 +86,6 @@ func (f fleet) Read(w workload.World) workload.Seen {
 	return s
 }
 
-//nolint:gocyclo // One case for each action.
 func (f fleet) Do(w workload.World, a workload.Action) (out workload.Doing, err error) {
 	s := f.Read(w)
 	patch := func(before *unstructured.Unstructured, change func(*unstructured.Unstructured)) {

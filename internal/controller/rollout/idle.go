@@ -69,10 +69,16 @@ func (r *Reconciler) idle(ctx context.Context, write *kube.Writer, w *world) (ct
 	return ctrl.Result{}, nil
 }
 
-// idleFailed tells of a write that the API server refused.
+// idleFailed tells of a write that the API server refused, or the guard.
 func (r *Reconciler) idleFailed(ctx context.Context, write *kube.Writer, w *world, err error) (ctrl.Result, error) {
-	if forbidden(err) {
-		reason := release.Reason{Code: ReasonWriteRefused, Message: refusal(err), Who: "a cluster administrator"}
+	reason := release.Reason{}
+	switch {
+	case forbidden(err):
+		reason = release.Reason{Code: ReasonWriteRefused, Message: refusal(err), Who: "a cluster administrator"}
+	case isObstacle(err):
+		reason = release.Reason{Code: release.ReasonGuardRefused, Message: err.Error(), Who: "the maintainers of Sluice"}
+	}
+	if reason.Code != "" {
 		if e := r.report(ctx, write, w, nil, v1alpha1.RolloutStalled, reason); e != nil {
 			return retry(e)
 		}

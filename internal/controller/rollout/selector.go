@@ -70,6 +70,21 @@ func (t track) misses(selector map[string]string) bool {
 	return t.labels != nil && !selects(unhashed(selector, t.mark), t.labels)
 }
 
+// ready is the number of ready pods of the workload that a selector matches.
+func (w *world) ready(selector map[string]string) (n int) {
+	for i := range w.seen.Parts {
+		p := &w.seen.Parts[i]
+		own := maps.Clone(p.Template.Labels)
+		if own == nil {
+			own = map[string]string{}
+		}
+		if own[w.mark()] = p.Mark; selects(selector, own) {
+			n += p.Track.Ready
+		}
+	}
+	return n
+}
+
 // unhashed is a selector without our mark.
 func unhashed(selector map[string]string, mark string) map[string]string {
 	out := maps.Clone(selector)

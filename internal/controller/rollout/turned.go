@@ -28,15 +28,13 @@ func (c *carrier) settleService(ctx context.Context, s *service) error {
 // giveBack has a Service select what the team wrote. When the Rollout goes a Service can be kept no longer: where the
 // team's selector matches no pod that runs, it gets the team's keys with the values that these bear.
 func (c *carrier) giveBack(ctx context.Context, s *service) error {
-	after := s.object.DeepCopy()
-	after.Spec.Selector = s.original
-	runs := c.w.runsNow()
+	runs, selector := c.w.runsNow(), s.original
 	fitted := runs.fitted(s.original)
 	fits := c.w.rollout.DeletionTimestamp != nil && runs.misses(s.original) && len(fitted) > 0
 	if fits {
-		after.Spec.Selector = fitted
+		selector = fitted
 	}
-	if err := c.write.Patch(ctx, s.object, after); err != nil {
+	if err := c.point(ctx, s, selector); err != nil {
 		return err
 	}
 	if fits {
@@ -50,9 +48,7 @@ func (c *carrier) keep(ctx context.Context, s *service) error {
 	if err := c.hold(ctx, s.hold, serviceTarget(s.object.Name), map[string]any{"selector": s.original}); err != nil {
 		return err
 	}
-	after := s.object.DeepCopy()
-	after.Spec.Selector = c.w.runsNow().narrow(s.original)
-	return c.write.Patch(ctx, s.object, after)
+	return c.point(ctx, s, c.w.runsNow().narrow(s.original))
 }
 
 // renewHolds keeps the original anew of each Service that the team has edited while it is narrowed, and that the decision
@@ -131,6 +127,9 @@ func (c *carrier) keepTurned(ctx context.Context) error {
 		turned := selects(unhashed(s.original, c.w.mark()), c.w.seen.Template.Labels)
 		if s.hold != nil || !turned || !c.w.runsNow().misses(s.original) {
 			continue
+		}
+		if c.w.breaks(s, c.w.runsNow().narrow(s.original)) != nil {
+			continue // The revision that was not released runs already, and nothing else serves.
 		}
 		if err := c.keep(ctx, s); err != nil {
 			return err
