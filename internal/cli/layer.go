@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -80,6 +81,8 @@ func (s sources) readObject(ctx context.Context, v *view, o traffic.Object) (*un
 	}
 	found, err := objectOf(ctx, s.routes, v.rollout.Namespace, o.Ref)
 	switch {
+	case o.Optional && apierrors.IsNotFound(err): // It, or its kind.
+		return nil, nil
 	case err != nil && sayNotInstalled(err) != "":
 		return nil, fmt.Errorf("the cluster does not know %ss (%s)", o.Kind, o.GroupVersion())
 	case o.Part != traffic.Makes || err != nil && !missing(err):

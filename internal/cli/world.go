@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -255,6 +256,8 @@ func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, 
 	world, err := traffic.Look(provider, world, func(o traffic.Object) (*unstructured.Unstructured, error) {
 		found, err := objectOf(ctx, c, r.Namespace, o.Ref)
 		switch {
+		case o.Optional && apierrors.IsNotFound(err): // It, or its kind.
+			return nil, nil
 		case o.Part != traffic.Makes && err != nil:
 			return nil, w.checkFound(o.Ref, r.Namespace, err)
 		case err != nil:

@@ -84,6 +84,9 @@ func (r *Reconciler) observeLayer(ctx context.Context, w *world, t v1alpha1.Traf
 func (r *Reconciler) observeObjects(ctx context.Context, w *world, l *layer) (err error) {
 	l.world, err = traffic.Look(l.provider, l.world, func(o traffic.Object) (*unstructured.Unstructured, error) {
 		found, err := r.object(ctx, w.rollout.Namespace, o.Ref)
+		if _, unknown := errors.AsType[*errNotServed](err); unknown && o.Optional {
+			return nil, nil
+		}
 		if found == nil || err != nil || o.Part != traffic.Makes || w.madeBeside(l.provider, found) {
 			return found, err
 		}

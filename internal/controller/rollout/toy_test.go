@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/ptr"
@@ -272,6 +273,28 @@ func TestToyLayerRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestToyLayerWithoutRuleSets: an object that need not be there need not even be of a kind that the cluster serves.
+func TestToyLayerWithoutRuleSets(t *testing.T) {
+	t.Parallel()
+	ro := canary(25, 50)
+	ro.Spec.Traffic = []v1alpha1.TrafficLayer{onRoute()}
+	c := newClusterThrough(t, toyLayers, registry.Workloads, toyTeam(ro)...)
+	c.r.Watch = func(kind schema.GroupVersionKind) error {
+		if kind == toy.RuleSet {
+			return &meta.NoKindMatchError{GroupKind: kind.GroupKind()}
+		}
+		return nil
+	}
+	c.settle()
+	before := c.teamsObjects()
+	c.setImage("shop:v2")
+	c.settle()
+	c.wantToy(50, false)
+	c.decide(v1alpha1.VerbPromote, "shop-1")
+	c.settle()
+	c.wantGivenBack("promoted", before, v1alpha1.ReleaseSucceeded)
 }
 
 // TestToyLayerCrashAtEveryWrite: the process dies after any one write, and everything ends as it should: a crash costs
