@@ -28,7 +28,8 @@ func (v Violation) String() string { return v.Invariant + " (" + v.Message + ")"
 
 // stoppedMessage says that the guard has stopped a decision.
 func stoppedMessage(v Violation) string {
-	return fmt.Sprintf("Sluice stopped itself before a write that would break %s; nothing was changed; please report this", v)
+	return fmt.Sprintf("Sluice stopped itself before a write that would break %s; nothing was changed; please report this",
+		v)
 }
 
 // Check is the guard: it says which rules the actions would break in the world as observed. The memory is the
