@@ -39,7 +39,8 @@ type RestSeen struct {
 	// Unkept: the stable pods would end together with the workload, or those of another revision would not.
 	Unkept bool
 
-	// Services in front of the workload, or that were and are held.
+	// Services in front of the workload, or that were and are held. Those of a workload that is gone miss none of its
+	// pods once these have gone too.
 	Services []RestService
 	// Leaving are Services that select the stable pods and none of the workload's pod template. Lost are those that
 	// were in front of the workload and select no pod any more.

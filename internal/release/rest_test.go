@@ -87,6 +87,9 @@ var restCases = []struct {
 		w.o.Workload, w.o.Remains = RestWorkload{}, []Remains{{Name: "shop-1", Pods: 2}}
 		w.o.Told.Code, w.o.Told.Since = ReasonWorkloadGone, w.now.Add(-goneFor)
 	}, phase: RestStalled, code: ReasonWorkloadNotFound, actions: []RestAction{RemoveRemains{}}},
+	{name: "the workload is gone, and a Service was kept on its pods", world: takenOver, spoil: func(w *restWorld) {
+		w.o.Workload, w.o.Services[0].Held, w.o.Services[0].Selects = RestWorkload{}, true, SelectsStable
+	}, phase: RestStalled, code: ReasonWorkloadNotFound, actions: []RestAction{SelectService{"shop", SelectsAll}}},
 	{name: "another Rollout has it", world: newRestWorld, spoil: func(w *restWorld) {
 		w.o.Workload.TakenBy = "other"
 	}, phase: RestStalled, code: ReasonWorkloadTaken},

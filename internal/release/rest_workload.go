@@ -30,6 +30,7 @@ func (r *rest) workloadGone() verdict {
 		}
 		r.do(RemoveRemains{})
 	}
+	r.servicesServe() // One that was kept on the pods which ran is given back.
 	return r.stall(ReasonWorkloadNotFound,
 		"spec.workload names the %s %q, which is not in namespace %s: create it, or correct the name",
 		r.s.Kind, r.s.Workload, r.s.Namespace)

@@ -375,6 +375,19 @@ func (c *checks) decided(w *World, out release.Outcome) {
 	c.gateDecided(w, out)
 }
 
+// rested looks at a decision that was made while no release is under way.
+func (c *checks) rested(w *World, out release.RestOutcome) {
+	if !c.on || c.broken() {
+		return
+	}
+	if out.Reason.Code == release.ReasonGuardRefused {
+		c.breaks(w, "guard", "%s", out.Reason.Message)
+	}
+	if out.Phase != "" && (out.Reason.Code == "" || out.Reason.Message == "") {
+		c.breaks(w, "L9", "rests without a reason")
+	}
+}
+
 // staleView finds an object that the hands see older than the last write by Sluice, whichever process made it.
 func (w *World) staleView() (Key, bool) {
 	for k := range Kinds {

@@ -12,7 +12,7 @@
 //	clock.go               the clocks, which somebody sets
 //	gate.go                analyses, who may approve, release windows
 //	view.go, hand.go,      the hands: caches, observation, one conditional write after the other
-//	carry.go
+//	carry.go, rest.go
 //	check*.go              the invariants, one function each
 //	scenario*.go, fault.go the exhaustive pass
 //	settle.go              what must be true when everything has come to rest

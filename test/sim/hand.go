@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/sluice-dev/sluice/internal/kube/clock"
@@ -33,8 +32,8 @@ type hands struct {
 	// layers is since when the layers of a release have what they have; it is stored with what comes next.
 	layers   []release.LayerSeen
 	layersOf int
-	// still is since when nothing has changed of what the next release would follow.
-	still stillness
+	// atRest is what the last look has kept for the next while no release is under way.
+	atRest release.RestMemory
 }
 
 // write is one conditional write: it is refused unless the fields that it was decided from are still so.
@@ -55,7 +54,7 @@ func (h *hands) start(w *World) {
 	if lag := w.Fumble.StaleStart; lag > 0 {
 		h.view.rewind(w, lag)
 	}
-	h.still = stillness{}
+	h.atRest = release.RestMemory{}
 	h.downUntil, h.queue, h.unsure, h.retry, h.fail, h.dirty, h.wake = 0, nil, false, 0, 0, true, 0
 	w.say("sluice starts")
 }
@@ -129,11 +128,8 @@ func (h *hands) reconcile(w *World) {
 	case ok && !r.Memory.Phase.Terminal() || ok && len(openDecisions(&h.view, r)) > 0:
 		h.decide(w, r)
 	case ok && h.flush(r):
-	case !exists:
-	case ok && rollout.Done < r.Number:
-		h.noteEnd(rollout, r)
-	default:
-		h.idle(w, rollout, r)
+	case exists:
+		h.rest(w, rollout, r)
 	}
 }
 
@@ -240,109 +236,6 @@ func (h *hands) answer(a release.Answer) {
 // add queues a write that was decided from what the cache shows of that object.
 func (h *hands) add(k Key, to func(any) any) {
 	h.queue = append(h.queue, write{key: k, seen: h.view.get(k).Value, to: to})
-}
-
-// noteEnd writes to the Rollout what came of the release.
-func (h *hands) noteEnd(rollout Rollout, r Release) {
-	to := versionOf(r.Spec.To)
-	switch r.Memory.Phase {
-	case release.Succeeded:
-		rollout.Stable, rollout.Rejected = to, NoVersion
-	case release.Aborted:
-		rollout.Rejected = to
-	}
-	if r.Memory.End == release.BackToStable {
-		rollout.Rejected = NoVersion
-	}
-	rollout.Done = r.Number
-	h.add(rolloutKey, func(any) any { return rollout })
-}
-
-// idle is what there is to do without a release under way.
-func (h *hands) idle(w *World, rollout Rollout, last Release) {
-	d, ok := at[Deployment](&h.view.table, deploymentKey)
-	d.Template = w.seen(d.Template)
-	held := ok && d.Paused && (w.Policy || rollout.Removing || d.Template != rollout.Stable)
-	switch {
-	case h.keepServices(w, d, rollout.Removing, rollout.Stable):
-	case rollout.Removing && held && d.Template == rollout.Stable:
-		h.letGo(w)
-	case rollout.Removing && held:
-		h.revert(w, rollout.Stable)
-	case rollout.Removing:
-		h.add(rolloutKey, func(any) any { return nil })
-	case !ok:
-	case held && (d.Template == rollout.Stable || w.Fumble.AnyTemplate):
-		h.letGo(w)
-	case d.Template == rollout.Rejected:
-	case d.Template == rollout.Stable:
-		if rollout.Rejected != NoVersion {
-			rollout.Rejected = NoVersion
-			h.add(rolloutKey, func(any) any { return rollout })
-		}
-	default:
-		h.begin(w, rollout, d, last)
-	}
-}
-
-// begin makes the next Release, unless the plan is refused.
-func (h *hands) begin(w *World, rollout Rollout, d Deployment, last Release) {
-	r := Release{Number: last.Number + 1, Spec: w.Plan, Memory: release.Begin(h.now(w))}
-	r.Plan = rollout.Plan
-	if last.Memory.End == release.PlanChanged && last.Spec.To == d.Template.String() {
-		r.Renewals = last.Renewals + 1
-	}
-	if w.leavingService(&h.view.table, d.Template) || w.undivided(&h.view.table, rollout.Stable, d.Template) || !h.quiet(w, rollout, d) {
-		return
-	}
-	r.Spec.From, r.Spec.To, r.Spec.Authors = rollout.Stable.String(), d.Template.String(), w.authors()
-	if w.Fumble.TrustMark && d.Lie {
-		r.Spec.Steps = []release.Step{{Name: stepName(0), Weight: 100}}
-	}
-	if w.Fumble.From != nil {
-		r.Spec.From = w.Fumble.From(last)
-	}
-	if problems := release.Validate(r.Spec); len(problems) > 0 {
-		w.say("sluice refuses: %v", problems)
-		return
-	}
-	h.add(releaseKey, func(any) any { return r })
-}
-
-// quietTicks is how long what a release follows has to stand unchanged, quietMost how long it is put off at most.
-const (
-	quietTicks, quietMost = 1, 10
-	mostRenewals          = 5
-)
-
-// stillness is what the hands have seen of what the next release would follow, and when it may begin.
-type stillness struct {
-	print       string
-	first, from int
-}
-
-// quiet says whether what a release would follow has stood unchanged for a moment.
-func (h *hands) quiet(w *World, rollout Rollout, d Deployment) bool {
-	if w.Fumble.AtOnce {
-		return true
-	}
-	print := fmt.Sprint(d.Template, rollout.Plan)
-	for n := range w.Services {
-		print += fmt.Sprint(must[Service](&h.view.table, serviceKey(n)).Selector)
-	}
-	m := &h.still
-	if m.first == 0 {
-		m.first = w.Tick
-	}
-	if m.print != print {
-		m.print, m.from = print, w.Tick+quietTicks
-	}
-	if m.from = min(m.from, m.first+quietMost); m.from > w.Tick {
-		h.wake = m.from
-		return false
-	}
-	*m = stillness{}
-	return true
 }
 
 // writeNext does the next write of the queue; it says whether there may be another in this tick.

@@ -1,12 +1,14 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/sluice-dev/sluice/internal/release"
 )
 
-// This file has the label that versions of the workload may bear different values of, and the Services that select by it.
+// This file has the label that versions of the workload may bear different values of, and the Services that select by
+// it.
 
 // label is the value that a version's pods bear.
 func (w *World) label(v Version) int {
@@ -30,8 +32,8 @@ func (w *World) narrow(own Selector, v Version) Selector {
 	return own
 }
 
-// ownSelector is what the team wrote last, as far as a picture of the world shows it: what is kept in the Hold, unless the
-// Service is neither that nor one of the two versions' selectors; then what it is, without the hash.
+// ownSelector is what the team wrote last, as far as a picture of the world shows it: what is kept in the Hold,
+// unless the Service is neither that nor one of the two versions' selectors; then what it is, without the hash.
 func (w *World) ownSelector(t *table, n int, versions ...Version) Selector {
 	now := must[Service](t, serviceKey(n)).Selector
 	if h, held := at[Hold](t, serviceHoldKey(n)); held {
@@ -67,43 +69,73 @@ func (w *World) relabel(n, label int, merged bool) {
 	w.checks.excuse.relabelled = true
 }
 
-// keepServices is what the hands do about the Services while no release moves them: each is given back, or kept on the
-// version that runs where its own selector matches none of that version's pods. A Service that was turned to pods which are
-// held is kept as well. When the Rollout goes it can be kept no longer: then it gets what the pods that run bear. It says
-// whether there is anything to do.
+// keepServices settles the Services that no release moves, around the version that runs. It says whether there is
+// anything to do.
 func (h *hands) keepServices(w *World, d Deployment, leaving bool, runs Version, others ...Version) bool {
 	n := len(h.queue)
-	for i := range w.Services {
-		s, ok := at[Service](&h.view.table, serviceKey(i))
+	for _, a := range release.SettleServices(h.servicesAtRest(w, d, runs, others...), leaving) {
+		h.turnAtRest(w, a, leaving, runs, others...)
+	}
+	return len(h.queue) > n
+}
+
+// servicesAtRest are the Services in the core's words, with the version that runs in the place of the stable one and
+// the workload's template in that of the canary.
+func (h *hands) servicesAtRest(w *World, d Deployment, runs Version, others ...Version) []release.RestService {
+	var out []release.RestService
+	for n := range w.Services {
+		s, ok := at[Service](&h.view.table, serviceKey(n))
 		if !ok {
 			continue
 		}
-		own := w.ownSelector(&h.view.table, i, append(others, runs)...)
-		held := h.view.get(serviceHoldKey(i)).Value != nil
-		misses := !w.selects(own, runs)
-		turned := d.Template != runs && w.selects(own, d.Template)
-		want := own
+		own := w.ownSelector(&h.view.table, n, append(others, runs)...)
+		hold, held := at[Hold](&h.view.table, serviceHoldKey(n))
+		if !held && !w.selects(own, d.Template) {
+			continue // It is not in front of the workload.
+		}
+		seen := release.RestService{
+			Service: release.Service{
+				Name: serviceName(n), Held: held, Selects: release.SelectsAll, Own: fmt.Sprintf("label=%d", own.Label),
+				MissesStable: !w.selects(own, runs), MissesCanary: !w.selects(own, d.Template), Routed: n < w.Routed,
+				ReadyStable: must[Endpoints](&h.view.table, endpointsKey(n)).total(),
+			},
+			Renew: held && hold != Hold{Release: hold.Release, Team: own.Team, Label: own.Label},
+		}
 		switch {
-		case leaving && misses && held:
-			want = w.fitted(own, runs)
-		case !leaving && misses && (held || turned):
-			want = w.narrow(own, runs)
-			h.hold(serviceHoldKey(i), h.holdNumber(i), own)
-		case !held:
-			continue
+		case !held || s.Selector == own: // Without a Hold it is as the team wrote it, whatever it selects by.
+		case s.Selector == w.narrow(own, runs):
+			seen.Selects = release.SelectsStable
+		default:
+			seen.Selects = release.SelectsOther
 		}
-		if s.Selector != want {
-			h.add(serviceKey(i), func(current any) any {
-				s := current.(Service)
-				s.Selector = want
-				return s
-			})
-		}
-		if want.Hash == NoVersion {
-			h.remove(serviceHoldKey(i))
-		}
+		out = append(out, seen)
 	}
-	return len(h.queue) > n
+	return out
+}
+
+// turnAtRest holds a Service to the version that runs, or gives it back. When the Rollout goes it gets what the pods
+// bear that run, where the team's selector would lead to none of them.
+func (h *hands) turnAtRest(w *World, a release.SelectService, leaving bool, runs Version, others ...Version) {
+	n := serviceNumber(a.Service)
+	own := w.ownSelector(&h.view.table, n, append(others, runs)...)
+	want := own
+	switch {
+	case a.To == release.SelectsStable:
+		want = w.narrow(own, runs)
+		h.hold(serviceHoldKey(n), h.holdNumber(n), own)
+	case leaving && !w.selects(own, runs):
+		want = w.fitted(own, runs)
+	}
+	if must[Service](&h.view.table, serviceKey(n)).Selector != want {
+		h.add(serviceKey(n), func(current any) any {
+			s := current.(Service)
+			s.Selector = want
+			return s
+		})
+	}
+	if a.To == release.SelectsAll {
+		h.remove(serviceHoldKey(n))
+	}
 }
 
 // fitted is the team's selector with the value that a version's pods bear.
@@ -127,8 +159,8 @@ func (w *World) fitting(own Selector, from, to Version, r Release) Selector {
 
 func (h *hands) holdNumber(n int) int { return must[Hold](&h.view.table, serviceHoldKey(n)).Release }
 
-// renewHolds keeps the original anew of each Service that the team has edited while it is narrowed, and that the decision
-// is content with.
+// renewHolds keeps the original anew of each Service that the team has edited while it is narrowed, and that the
+// decision is content with.
 func (h *hands) renewHolds(w *World, r Release, actions []release.Action) {
 	from, to := versionOf(r.Spec.From), versionOf(r.Spec.To)
 	for n := range w.Services {
@@ -144,8 +176,8 @@ func (h *hands) renewHolds(w *World, r Release, actions []release.Action) {
 	}
 }
 
-// keepUndivided does the same for a release without layers: a Service that would lead to the new pods alone is kept on the
-// stable ones.
+// keepUndivided does the same for a release without layers: a Service that would lead to the new pods alone is kept
+// on the stable ones.
 func (h *hands) keepUndivided(w *World, r Release) bool {
 	d, ok := at[Deployment](&h.view.table, deploymentKey)
 	if !ok || r.Spec.Divide == release.ByLayers {
@@ -160,8 +192,8 @@ func (h *hands) keepUndivided(w *World, r Release) bool {
 	return h.keepServices(w, d, h.removing() && !stays, from, to)
 }
 
-// staysOnNew says whether a Service that leads to the new pods alone has to stay there, in a release without layers whose
-// hand-over is being undone: stable cannot carry all yet.
+// staysOnNew says whether a Service that leads to the new pods alone has to stay there, in a release without layers
+// whose hand-over is being undone: stable cannot carry all yet.
 func (h *hands) staysOnNew(w *World, d Deployment, r Release) bool {
 	from, _ := h.view.replicaSet(versionOf(r.Spec.From))
 	to, _ := h.view.replicaSet(versionOf(r.Spec.To))
@@ -189,9 +221,15 @@ func (w *World) undivided(t *table, from, to Version) bool {
 // leavingService says whether a layer leads to a Service that the new version's pods would leave: a release is refused.
 func (w *World) leavingService(t *table, to Version) bool {
 	for n := range w.Routed {
-		if s, ok := at[Service](t, serviceKey(n)); ok && s.Selector.Hash == NoVersion && !w.selects(s.Selector, to) {
+		if w.leaves(t, n, to) {
 			return true
 		}
 	}
 	return false
+}
+
+// leaves says whether a Service that nobody holds would have no pod of the new version.
+func (w *World) leaves(t *table, n int, to Version) bool {
+	s, ok := at[Service](t, serviceKey(n))
+	return ok && s.Selector.Hash == NoVersion && !w.selects(s.Selector, to)
 }

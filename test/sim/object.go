@@ -262,8 +262,9 @@ type Rollout struct {
 	Removing bool
 	// Stable is the last promoted version, Rejected the last one taken back.
 	Stable, Rejected Version
-	// Done is the number of the last release whose end is noted here.
-	Done int
+	// Done is the number of the last release whose end is noted here. Rests: since then the workload has named Stable.
+	Done  int
+	Rests bool
 	// Plan is the number of its steps: the team has edited them so often.
 	Plan int
 }

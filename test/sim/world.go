@@ -133,7 +133,7 @@ func newWorld(c Config) *World {
 		w.put(Person, serviceKey(n), Service{Selector: Selector{Hash: NoVersion}})
 	}
 	w.put(Person, routeKey, Route{})
-	w.put(Sluice, rolloutKey, Rollout{Rejected: NoVersion})
+	w.put(Sluice, rolloutKey, Rollout{Rejected: NoVersion, Rests: true})
 	for w.Tick < 40 {
 		w.cluster()
 		w.Tick++
