@@ -41,21 +41,20 @@ func (r *Reconciler) atRest(ctx context.Context, write *kube.Writer, w *world) (
 		out = release.Rest(spec, seen, w.now)
 	}
 	err = r.carryRest(ctx, write, w, seen, &out)
-	switch busy, refused := (*traffic.Busy)(nil), false; {
-	case errors.As(err, &busy):
+	switch busy, waits := errors.AsType[*traffic.Busy](err); {
+	case waits: // It was not asked before, since one begins at a time.
 		seen.Busy, err = release.Busy{Release: busy.Release, Message: busy.Error()}, nil
 		out = release.Rest(spec, seen, w.now)
 	case isObstacle(err):
 		out.Phase, out.Again = release.RestStalled, false
 		out.Reason = release.Reason{Code: release.ReasonGuardRefused, Message: err.Error(), Who: "the maintainers of Sluice"}
 	case forbidden(err):
-		seen.Refused, refused = refusal(err), true
+		seen.Refused = refusal(err)
 		out = release.Rest(spec, seen, w.now)
-	case err != nil && !refused:
+	case err != nil:
 		return retry(err)
-	}
-	if gone := slices.Contains(out.Actions, release.RestAction(release.RemoveFinalizer{})); gone && err == nil {
-		return ctrl.Result{}, nil
+	case slices.Contains(out.Actions, release.RestAction(release.RemoveFinalizer{})):
+		return ctrl.Result{}, nil // The Rollout is gone.
 	}
 	r.rests.keep(w.rollout.UID, out.Memory)
 	if out.Memory.Follows != "" {
@@ -114,8 +113,6 @@ func (r *Reconciler) carryRest(ctx context.Context, write *kube.Writer, w *world
 }
 
 // rest carries one action out.
-//
-//nolint:gocyclo // One case for each action.
 func (c *carrier) rest(ctx context.Context, a release.RestAction, out *release.RestOutcome) error {
 	switch a := a.(type) {
 	case release.AddFinalizer:
