@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/controller/loop"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -33,7 +35,7 @@ func (r *Reconciler) atRest(ctx context.Context, write *kube.Writer, w *world) (
 	spec := r.restSpec(w)
 	seen, err := r.restSeen(ctx, w)
 	if err != nil {
-		return retry(err)
+		return loop.Retry(err)
 	}
 	out := release.Rest(spec, seen, w.now)
 	if out.Reason.Code == release.ReasonStablePodsNotReady && seen.StablePods.Problem == "" {
@@ -52,7 +54,7 @@ func (r *Reconciler) atRest(ctx context.Context, write *kube.Writer, w *world) (
 		seen.Refused = refusal(err)
 		out = release.Rest(spec, seen, w.now)
 	case err != nil:
-		return retry(err)
+		return loop.Retry(err)
 	case slices.Contains(out.Actions, release.RestAction(release.RemoveFinalizer{})):
 		return ctrl.Result{}, nil // The Rollout is gone.
 	}
@@ -62,7 +64,7 @@ func (r *Reconciler) atRest(ctx context.Context, write *kube.Writer, w *world) (
 	}
 	again, e := r.tellRest(ctx, write, w, out)
 	if err = errors.Join(err, e); err != nil {
-		return retry(err)
+		return loop.Retry(err)
 	}
 	return w.whenAtRest(out, again), nil
 }
@@ -73,7 +75,7 @@ func (w *world) whenAtRest(out release.RestOutcome, further time.Time) ctrl.Resu
 	case w.unheard():
 		return ctrl.Result{RequeueAfter: soon}
 	case out.Again:
-		return ctrl.Result{RequeueAfter: conflictDelay}
+		return ctrl.Result{RequeueAfter: loop.ConflictDelay}
 	}
 	at := out.Wake
 	if at.IsZero() || further.After(w.now) && further.Before(at) {
