@@ -94,7 +94,10 @@ func TestRolloutSchema(t *testing.T) {
 		"controller":          {fields: map[string]string{"traffic": "[{ingress: {name: a, controller: alb}}]"}, want: []string{"spec.traffic[0].ingress.controller", `"nginx"`}},
 		"controller nginx":    {fields: map[string]string{"traffic": "[{ingress: {name: a, controller: nginx, confirm: Settle}}, {httpRoute: {name: b, settle: 0s}}]"}},
 		"confirm":             {fields: map[string]string{"traffic": "[{httpRoute: {name: a, confirm: never}}]"}, want: []string{"spec.traffic[0].httpRoute.confirm", `"Requests", "Settle"`}},
-		"settle of a route":   {fields: map[string]string{"traffic": "[{httpRoute: {name: a, settle: 11m}}]"}, want: []string{"traffic.httpRoute.settle: must be between 0s and 10m"}},
+		"settle of a route": {
+			fields: map[string]string{"traffic": "[{httpRoute: {name: a, settle: 11m}}]"},
+			want:   []string{"spec.traffic[0].httpRoute.settle", "settle: must be between 0s and 10m"},
+		},
 		"empty layer":         {fields: map[string]string{"traffic": "[{}]"}, want: []string{"exactly one"}},
 		"other workload kind": {fields: map[string]string{"workload": "{kind: StatefulSet, name: a}"}, want: []string{"spec.workload.kind", `"Deployment"`}},
 		"no workload name":    {fields: map[string]string{"workload": "{kind: Deployment}"}, want: []string{"spec.workload.name", "Required"}},

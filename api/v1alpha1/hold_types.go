@@ -61,8 +61,8 @@ type HoldSpec struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Generation int64 `json:"generation,omitempty"`
-	// shares are the releases that divide the requests of the target, an HTTPRoute. Several Rollouts may have a
-	// release under way on one route; the Hold goes with the last of them. A Service belongs to one Rollout, so
+	// shares are the releases that divide the requests of the target, an object of a traffic layer. Several Rollouts
+	// may have a release under way on one; the Hold goes with the last of them. A Service belongs to one Rollout, so
 	// its Hold has none.
 	// +optional
 	// +listType=map

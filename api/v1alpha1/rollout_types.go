@@ -139,6 +139,9 @@ type WorkloadReference struct {
 //
 // +kubebuilder:validation:ExactlyOneOf=ingress;httpRoute
 type TrafficLayer struct {
+	// Each kind of layer is a field: a struct with the name of the team's object and LayerOptions. CONTRIBUTING.md says
+	// how to add one.
+
 	// ingress is an Ingress of a controller that reads ingress-nginx's canary annotations. Sluice adds a
 	// canary Ingress beside it and leaves this one as it is.
 	// +optional
@@ -161,19 +164,29 @@ type IngressReference struct {
 	// Ingress of a controller that Sluice does not know to read them is refused.
 	// +optional
 	// +kubebuilder:validation:Enum=nginx
-	Controller string `json:"controller,omitempty"`
+	Controller   string `json:"controller,omitempty"`
+	LayerOptions `json:",inline"`
+}
+
+// LayerOptions are what a Rollout may say of a layer of whatever kind.
+type LayerOptions struct {
 	// confirm says how Sluice makes sure that a step is in force, see TrafficConfirmation.
 	// +optional
 	Confirm TrafficConfirmation `json:"confirm,omitempty"`
-	// settle is how long the Ingress controller is given to follow each change, the removal of the canary included,
-	// since it does not report when it has. It counts from when the API server has stored the change. The drain is at
-	// least as long. Default 7s, for ingress-nginx as it ships: one sync every 3.3s (--sync-rate-limit 0.3), up to 2.5s
-	// for the sync itself, and 1s until its workers have taken the result over. Raise it where the controller syncs
-	// less often: 1/limit + 3.5s.
+	// settle is how long the layer is given to follow each change, the removal of the canary included, since none reports
+	// when it has. It counts from when the API server has stored the change and, for a layer that reports Accepted, from
+	// then: that says that a route is valid, and not that it is in force. The drain is at least as long. Default: by the
+	// layer. For an Ingress 7s, for ingress-nginx as it ships: one sync every 3.3s (--sync-rate-limit 0.3), up to 2.5s
+	// for the sync itself, and 1s until its workers have taken the result over; raise it where the controller syncs
+	// less often: 1/limit + 3.5s. For an HTTPRoute by the controller that reports in its status, 4s for Traefik, 5s for
+	// one that Sluice knows nothing of.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="traffic.ingress.settle: must be between 0s and 10m, with its unit, as 30s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="settle: must be between 0s and 10m, with its unit, as 30s"
 	Settle *metav1.Duration `json:"settle,omitempty"`
 }
+
+// Options are those of a layer. Each kind of layer embeds LayerOptions, and so is known by this method.
+func (o *LayerOptions) Options() *LayerOptions { return o }
 
 // TrafficConfirmation says how it is made sure that a step is in force. Requests: after settle, by the gateway's request
 // metrics too, where the controller knows them (--request-metrics and --prometheus-address): the share of requests that
@@ -195,16 +208,8 @@ type HTTPRouteReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	Name string `json:"name"`
-	// confirm says how Sluice makes sure that a step is in force, see TrafficConfirmation.
-	// +optional
-	Confirm TrafficConfirmation `json:"confirm,omitempty"`
-	// settle is how long the gateway is given to follow each change after it has reported Accepted, since that says
-	// that the route is valid, and not that it is in force. The drain is at least as long. Default: by the controller
-	// that reports in the route's status, 4s for Traefik, 5s for one that Sluice knows nothing of.
-	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="traffic.httpRoute.settle: must be between 0s and 10m, with its unit, as 30s"
-	Settle *metav1.Duration `json:"settle,omitempty"`
+	Name         string `json:"name"`
+	LayerOptions `json:",inline"`
 }
 
 // ServiceRule says what a release does with one Service in front of the workload.

@@ -22,7 +22,7 @@ func main() {
 	code := cli.Run(ctx, cli.Options{
 		Args: os.Args, In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		Version: programVersion(), Now: time.Now,
-		Traffic: registry.Traffic, Controller: runController,
+		Layers: registry.Layers, Controller: runController,
 	})
 	stop()
 	os.Exit(code)

@@ -47,7 +47,8 @@ var rooms = []room{
 	{"internal/window", []string{"api/*"}, objects},
 	{"internal/traffic", []string{"internal/release"}, objects},
 	{"internal/traffic/*", []string{"internal/release", "internal/traffic", "internal/naming", "internal/beside"}, objects},
-	{"internal/workload/*", []string{"api/*", "internal/release", "internal/naming", "internal/podtemplate"}, objects},
+	{"internal/workload", []string{"api/*", "internal/release", "internal/podtemplate"}, objects},
+	{"internal/workload/*", []string{"api/*", "internal/release", "internal/naming", "internal/podtemplate", "internal/workload"}, objects},
 	{"internal/metric", []string{"api/*"}, service},
 	{"internal/metric/*", []string{"api/*", "internal/metric"}, service},
 	{"internal/notify", nil, service},
@@ -56,7 +57,7 @@ var rooms = []room{
 	{"internal/measure", []string{"api/*", "internal/metric", "internal/metric/*", "internal/naming"}, service},
 	{"internal/preflight", []string{"api/*", "internal/window", "internal/workload/*"}, objects},
 	{"internal/registry", []string{
-		"api/*", "internal/translate", "internal/traffic", "internal/traffic/*", "internal/metric", "internal/metric/*", "internal/notify", "internal/notify/*",
+		"api/*", "internal/translate", "internal/traffic", "internal/traffic/*", "internal/metric", "internal/metric/*", "internal/notify", "internal/notify/*", "internal/workload", "internal/workload/*",
 	}, service},
 	{"internal/admission", []string{"deploy"}, anything},
 	{"internal/kube", []string{"internal/kube/*"}, anything},
@@ -65,7 +66,7 @@ var rooms = []room{
 	{"internal/controller/*", []string{
 		"api/*", "deploy", "internal/analysis", "internal/beside", "internal/kube", "internal/measure", "internal/metric", "internal/metric/*",
 		"internal/naming", "internal/notify", "internal/podtemplate", "internal/preflight", "internal/registry", "internal/release",
-		"internal/traffic", "internal/traffic/*", "internal/translate", "internal/window", "internal/workload/*",
+		"internal/traffic", "internal/translate", "internal/window", "internal/workload",
 	}, anything},
 	{"internal/cli", []string{
 		"api/*", "deploy", "internal/cli/*", "internal/kube/*", "internal/measure", "internal/naming", "internal/podtemplate", "internal/preflight",

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -24,22 +25,35 @@ import (
 // observeReaders fills in the class of a layer's object, and the objects that may divide the same requests. What the user
 // may not read is a note: the controller will see it.
 func (w *surroundings) observeReaders(ctx context.Context, c client.Client, provider traffic.Provider, world *traffic.World) {
-	kind := provider.Kind()
 	if p, ok := provider.(traffic.Classed); ok {
 		var err error
-		if world.Class, err = classOf(ctx, c, p.Class(world.Route)); err != nil {
-			w.note("%s %s: its class was not looked up: %s", kind.Kind, world.Route.GetName(), sentence(err))
+		if world.Class, err = classOf(ctx, c, p.Class(*world)); err != nil {
+			w.note("%s: its class was not looked up: %s", traffic.RefOf(traffic.Team(provider, *world)[0]), sentence(err))
 		}
 	}
 	if _, ok := provider.(traffic.Contended); !ok {
 		return
 	}
+	looked := map[schema.GroupVersionKind]bool{}
+	for _, u := range traffic.Team(provider, *world) {
+		if kind := u.GroupVersionKind(); !looked[kind] {
+			looked[kind] = true
+			w.observeOthers(ctx, c, kind, u.GetNamespace(), world)
+		}
+	}
+}
+
+// observeOthers adds the objects of a kind that may divide the same requests.
+func (w *surroundings) observeOthers(
+	ctx context.Context, c client.Client, kind schema.GroupVersionKind, namespace string, world *traffic.World,
+) {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(kind)
 	err := c.List(ctx, list)
 	if apierrors.IsForbidden(err) {
-		w.note("only %ss of namespace %s were looked at: one of another namespace could divide the same requests", kind.Kind, world.Route.GetNamespace())
-		err = c.List(ctx, list, client.InNamespace(world.Route.GetNamespace()))
+		w.note("only %ss of namespace %s were looked at: one of another namespace could divide the same requests",
+			kind.Kind, namespace)
+		err = c.List(ctx, list, client.InNamespace(namespace))
 	}
 	if err != nil {
 		w.note("%ss: %s", kind.Kind, sentence(err))
@@ -109,11 +123,15 @@ func (w *surroundings) checkRights(ctx context.Context, c client.Client, r *v1al
 		if !known {
 			continue
 		}
-		plural, _ := meta.UnsafeGuessKindToResource(l.provider.Kind())
 		field := fmt.Sprintf("spec.traffic[%d]", i)
-		ask(field, "update", plural.Group, plural.Resource, l.route.GetName())
-		if l.provider.BesideName(l.route.GetName(), r.Name) != "" {
-			ask(field, "create", plural.Group, plural.Resource, "")
+		for _, o := range l.provider.Objects(l.world) {
+			plural, _ := meta.UnsafeGuessKindToResource(o.GroupVersionKind)
+			switch {
+			case o.Part == traffic.Makes:
+				ask(field, "create", plural.Group, plural.Resource, "")
+			case o.Name != "":
+				ask(field, "update", plural.Group, plural.Resource, o.Name)
+			}
 		}
 	}
 }

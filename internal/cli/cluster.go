@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/translate"
 )
 
 // cluster is how a command reaches the API server: as the user, by kubectl's flags. Nothing is read before a
@@ -28,13 +29,15 @@ type cluster struct {
 	rules     *clientcmd.ClientConfigLoadingRules
 	overrides *clientcmd.ConfigOverrides
 	userAgent string
+	layers    translate.LayerKinds
 }
 
-func newCluster(userAgent string) *cluster {
+func newCluster(userAgent string, layers translate.LayerKinds) *cluster {
 	return &cluster{
 		rules:     clientcmd.NewDefaultClientConfigLoadingRules(),
 		overrides: &clientcmd.ConfigOverrides{},
 		userAgent: userAgent,
+		layers:    layers,
 	}
 }
 
@@ -84,7 +87,7 @@ func (c *cluster) connect() (client.WithWatch, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := client.NewWithWatch(cfg, client.Options{Scheme: newScheme(), Mapper: newMapper()})
+	w, err := client.NewWithWatch(cfg, client.Options{Scheme: newScheme(), Mapper: newMapper(c.layers)})
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
@@ -104,18 +107,19 @@ func newScheme() *runtime.Scheme {
 	return s
 }
 
-var httpRouteKind = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
-
 // newMapper knows the kinds that the commands read. The cache behind a live display asks for the lists' kinds too.
-func newMapper() meta.RESTMapper {
+func newMapper(layers translate.LayerKinds) meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
+	for _, kind := range layers.Objects() {
+		m.Add(kind, meta.RESTScopeNamespace)
+	}
 	for gv, kinds := range map[schema.GroupVersion][]string{
-		v1alpha1.GroupVersion:           {"Rollout", "Release", "Hold", "Decision", "AnalysisRun", "AnalysisTemplate", "ReleaseWindow"},
-		appsv1.SchemeGroupVersion:       {"Deployment", "ReplicaSet"},
-		corev1.SchemeGroupVersion:       {"Pod", "Service"},
-		networkingv1.SchemeGroupVersion: {"Ingress"},
-		discoveryv1.SchemeGroupVersion:  {"EndpointSlice"},
-		httpRouteKind.GroupVersion():    {httpRouteKind.Kind},
+		v1alpha1.GroupVersion: {
+			"Rollout", "Release", "Hold", "Decision", "AnalysisRun", "AnalysisTemplate", "ReleaseWindow",
+		},
+		appsv1.SchemeGroupVersion:      {"Deployment", "ReplicaSet"},
+		corev1.SchemeGroupVersion:      {"Pod", "Service"},
+		discoveryv1.SchemeGroupVersion: {"EndpointSlice"},
 	} {
 		for _, k := range kinds {
 			m.Add(gv.WithKind(k), meta.RESTScopeNamespace)

@@ -54,7 +54,7 @@ func (s sources) addFronts(ctx context.Context, v *view) {
 	if !v.underWay() || v.workload == nil || translate.Divide(v.release.Spec.Plan.Traffic) != release.ByLayers {
 		return
 	}
-	if slices.ContainsFunc(v.layers, func(l layer) bool { return l.route == nil }) {
+	if slices.ContainsFunc(v.layers, func(l layer) bool { return l.provider == nil }) {
 		return // It is told of with the layer, and what leads where is not known.
 	}
 	services, err := servicesOf(ctx, s.routes, v.workload)

@@ -86,7 +86,7 @@ func (t target) object() runtime.Object {
 }
 
 func (o getOptions) sources(e *env, objects, routes client.Reader) sources {
-	return sources{objects: objects, routes: routes, pods: o.pods || o.format == "wide", layers: e.traffic, now: e.now}
+	return sources{objects: objects, routes: routes, pods: o.pods || o.format == "wide", layers: e.layers, now: e.now}
 }
 
 func (o getOptions) draw(e *env, v *view) string {

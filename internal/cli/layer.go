@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,13 +21,13 @@ type layer struct {
 	name, state string
 	// on: requests go to the canary through it.
 	on bool
-	// provider and route, if they are known.
+	// provider and the world that it is asked about, if they are known.
 	provider traffic.Provider
-	route    *unstructured.Unstructured
+	world    traffic.World
 }
 
 func (l layer) leadsTo(service string) bool {
-	return l.provider != nil && traffic.LeadsTo(l.provider, l.route, service)
+	return l.provider != nil && traffic.LeadsTo(l.provider, l.world, service)
 }
 
 const noCanaryRoute = "all requests to the Service, no canary route"
@@ -50,48 +51,46 @@ func (s sources) addLayers(ctx context.Context, v *view) {
 
 // readLayer asks the layer's provider, which is what the controller does.
 func (s sources) readLayer(ctx context.Context, v *view, t v1alpha1.TrafficLayer, l *layer) error {
-	if s.layers == nil {
-		return nil
-	}
-	provider, name := s.layers(t)
+	provider := s.layers.Of(t)
 	if provider == nil {
 		return nil
 	}
-	w := traffic.World{Rollout: v.rollout.Name, Now: s.now()}
-	kind := provider.Kind()
-	var err error
-	if w.Route, err = routeOf(ctx, s.routes, kind, v.rollout.Namespace, name); err != nil {
-		if sayNotInstalled(err) != "" {
-			return fmt.Errorf("the cluster does not know %ss (%s)", kind.Kind, kind.GroupVersion())
-		}
+	w := traffic.World{Rollout: v.rollout.Name, Now: s.now(), Holds: map[traffic.Ref]traffic.Hold{}}
+	w, err := traffic.Look(provider, w, func(o traffic.Object) (*unstructured.Unstructured, error) {
+		return s.readObject(ctx, v, o)
+	})
+	if err != nil {
 		return err
 	}
-	l.provider, l.route = provider, w.Route
+	l.provider, l.world = provider, w
 	if w.Backends, err = s.backends(ctx, v); err != nil {
 		return err
 	}
-	if err := s.readOurs(ctx, v, provider, name, &w); err != nil {
+	if err := s.readHolds(ctx, v, provider, &w); err != nil {
 		return err
 	}
+	l.world = w
 	l.on, l.state = layerText(provider.Read(w))
 	return nil
 }
 
-// readOurs reads what the release has added to a layer.
-func (s sources) readOurs(ctx context.Context, v *view, provider traffic.Provider, name string, w *traffic.World) error {
-	if v.release == nil {
-		return nil
+// readObject reads one of a layer's objects. One that Sluice makes counts only if the release has made it.
+func (s sources) readObject(ctx context.Context, v *view, o traffic.Object) (*unstructured.Unstructured, error) {
+	if o.Part == traffic.Makes && v.release == nil {
+		return nil, nil
 	}
-	if beside := provider.BesideName(name, v.rollout.Name); beside != "" {
-		found, err := routeOf(ctx, s.routes, provider.Kind(), v.rollout.Namespace, beside)
-		switch {
-		case err == nil && metav1.IsControlledBy(found, v.release):
-			w.Beside = found
-		case err != nil && !missing(err):
-			return err
-		}
+	found, err := objectOf(ctx, s.routes, v.rollout.Namespace, o.Ref)
+	switch {
+	case o.Optional && apierrors.IsNotFound(err): // It, or its kind.
+		return nil, nil
+	case err != nil && sayNotInstalled(err) != "":
+		return nil, fmt.Errorf("the cluster does not know %ss (%s)", o.Kind, o.GroupVersion())
+	case o.Part != traffic.Makes || err != nil && !missing(err):
+		return found, err
+	case err != nil || !metav1.IsControlledBy(found, v.release):
+		return nil, nil
 	}
-	return s.readHold(ctx, v, provider, name, w)
+	return found, nil
 }
 
 // backends are the workload's Services with their canary Services.
@@ -103,39 +102,57 @@ func (s sources) backends(ctx context.Context, v *view) ([]traffic.Backend, erro
 	if v.underWay() {
 		rules, suffix = v.release.Spec.Plan.Services, v.release.Spec.CanarySuffix
 	}
-	services, err := servicesOf(ctx, s.routes, v.workload)
+	all, err := allServices(ctx, s.routes, v.workload.Namespace)
 	if err != nil {
 		return nil, err
 	}
-	divided, _ := byRule(services, rules)
-	return backendsOf(divided, suffix), nil
+	divided, _ := byRule(inFront(all, v.workload), rules)
+	return backendsOf(divided, suffix, all), nil
 }
 
-// readHold reads which releases have a share in the team's object.
-func (s sources) readHold(ctx context.Context, v *view, provider traffic.Provider, name string, w *traffic.World) error {
+// readHolds reads which releases have a share in the team's objects.
+func (s sources) readHolds(ctx context.Context, v *view, provider traffic.Provider, w *traffic.World) error {
+	if v.release == nil {
+		return nil
+	}
 	var holds v1alpha1.HoldList
 	if err := s.objects.List(ctx, &holds, client.InNamespace(v.rollout.Namespace)); err != nil {
 		return err
 	}
-	kind := provider.Kind()
-	i := slices.IndexFunc(holds.Items, func(h v1alpha1.Hold) bool {
-		return h.Spec.Target.Name == name && h.Spec.Target.Kind == kind.Kind && h.Spec.Target.APIVersion == kind.GroupVersion().String()
-	})
-	if i < 0 {
-		return nil
-	}
-	var err error
-	if w.Original, err = translate.Original(&holds.Items[i]); err != nil {
-		return err
-	}
-	for _, share := range holds.Items[i].Spec.Shares {
-		if share.UID == string(v.release.UID) {
-			w.Held, w.Matches, w.Backends = true, translate.Matches(share.Match), translate.Backends(share)
-		} else {
-			w.Parties = append(w.Parties, translate.Party(share))
+	seen := w.Backends
+	for _, o := range provider.Objects(*w) {
+		i := slices.IndexFunc(holds.Items, func(h v1alpha1.Hold) bool { return h.Spec.Target == translate.Target(o.Ref) })
+		if i < 0 || o.Part != traffic.Changes {
+			continue
 		}
+		var own traffic.Hold
+		var err error
+		if own.Original, err = translate.Original(&holds.Items[i]); err != nil {
+			return err
+		}
+		for _, share := range holds.Items[i].Spec.Shares {
+			if share.UID == string(v.release.UID) {
+				own.Held, own.Matches = true, translate.Matches(share.Match)
+				w.Backends = known(translate.Backends(share), seen)
+			} else {
+				w.Join(translate.Party(share, o.Ref))
+			}
+		}
+		w.Holds[o.Ref] = own
 	}
 	return nil
+}
+
+// known are backends with what is seen of them, besides their names.
+func known(named, seen []traffic.Backend) []traffic.Backend {
+	for i, n := range named {
+		for _, b := range seen {
+			if b.Stable.Service == n.Stable.Service && b.Canary.Service == n.Canary.Service {
+				named[i] = b
+			}
+		}
+	}
+	return named
 }
 
 // layerText says what a layer does.

@@ -64,7 +64,7 @@ func runLint(e *env, files []string) error {
 
 // read checks all files together.
 func (e *env) read(files []string) (*lint.Report, error) {
-	r := &lint.Report{Traffic: e.traffic}
+	r := &lint.Report{Layers: e.layers}
 	for _, f := range files {
 		if f == "-" {
 			data, err := io.ReadAll(e.in)

@@ -40,7 +40,7 @@ func (e *env) follow(ctx context.Context, ns string, pods bool) (*follower, erro
 	}
 	f := &follower{changed: make(chan struct{}, 1), failed: make(chan error, 1)}
 	f.cache, err = cache.New(cfg, cache.Options{
-		Scheme: newScheme(), Mapper: newMapper(),
+		Scheme: newScheme(), Mapper: newMapper(e.cluster.layers),
 		DefaultNamespaces: map[string]cache.Config{ns: {}},
 		DefaultTransform:  cache.TransformStripManagedFields(),
 		DefaultWatchErrorHandler: func(_ context.Context, _ *toolscache.Reflector, err error) {

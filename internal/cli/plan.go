@@ -183,7 +183,7 @@ func (e *env) plan(ctx context.Context, c client.Client, r *v1alpha1.Rollout, fi
 	if err := p.change(d, o.images); err != nil {
 		return p, err
 	}
-	frozen := translate.Plan(r)
+	frozen := translate.Plan(r, e.layers)
 	p.reckon(frozen)
 	p.measure(ctx, r, &frozen, templatesOf(c, r.Namespace, files))
 	return p, nil

@@ -13,8 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/traffic"
+	"github.com/sluice-dev/sluice/internal/translate"
 )
 
 // Options of the command line.
@@ -29,9 +28,9 @@ type Options struct {
 	Version string
 	// Now is the clock.
 	Now func() time.Time
-	// Traffic returns the provider of a layer and the name of its object, so that plan can ask what the
-	// controller would. Without it the layers are not looked at.
-	Traffic func(v1alpha1.TrafficLayer) (traffic.Provider, string)
+	// Layers are the kinds of traffic layers, so that what the controller would ask of them can be asked here. Without
+	// them the layers are not looked at.
+	Layers translate.LayerKinds
 	// Controller runs the controller until ctx ends. Without it there is no such command.
 	Controller func(ctx context.Context, cfg *rest.Config, o ControllerOptions) error
 }
@@ -60,17 +59,17 @@ type env struct {
 	program  string
 	paint    painter
 	live     func() (height int, ok bool)
-	traffic  func(v1alpha1.TrafficLayer) (traffic.Provider, string)
+	layers   translate.LayerKinds
 }
 
 func newRoot(o Options) *cobra.Command {
 	e := &env{
-		cluster: newCluster("sluice/" + o.Version),
+		cluster: newCluster("sluice/"+o.Version, o.Layers),
 		in:      o.In, out: o.Out, err: o.Err, now: o.Now,
 		program: "sluice",
 		paint:   painter{on: colours(o.Out, os.Getenv)},
 		live:    terminalHeight(o.Out),
-		traffic: o.Traffic,
+		layers:  o.Layers,
 	}
 	if strings.HasPrefix(program(o.Args[0]), "kubectl") {
 		e.program = "kubectl sluice"

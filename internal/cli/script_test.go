@@ -43,8 +43,8 @@ func testProgram() {
 func testOptions(args []string) Options {
 	return Options{
 		Args: args, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: "v0.0.0-test",
-		Now:     func() time.Time { return testNow },
-		Traffic: registry.Traffic,
+		Now:    func() time.Time { return testNow },
+		Layers: registry.Layers,
 		Controller: func(_ context.Context, cfg *rest.Config, o ControllerOptions) error {
 			fmt.Printf("as %s: %+v\n", cfg.Impersonate.UserName, o)
 			return nil

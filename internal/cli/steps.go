@@ -73,7 +73,7 @@ func (v *view) changedSteps() []string {
 	if v.release == nil || v.rollout == nil || v.release.Spec.Cause == v1alpha1.CauseRollback {
 		return nil
 	}
-	now, then := translate.Plan(v.rollout).Steps, v.release.Spec.Plan.Steps
+	now, then := translate.Plan(v.rollout, nil).Steps, v.release.Spec.Plan.Steps
 	out := make([]string, max(len(now), len(then)))
 	for i := range out {
 		switch {

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/traffic"
+	"github.com/sluice-dev/sluice/internal/translate"
 )
 
 // view is everything that `get` shows of one Rollout or release.
@@ -53,7 +53,7 @@ type pod struct {
 type sources struct {
 	objects, routes client.Reader
 	pods            bool
-	layers          func(v1alpha1.TrafficLayer) (traffic.Provider, string)
+	layers          translate.LayerKinds
 	now             clock
 }
 

@@ -10,10 +10,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -85,7 +85,7 @@ func (w *surroundings) note(format string, a ...any) {
 // checkStrategy refuses a workload that asks that two of its revisions never run at once.
 func (w *surroundings) checkStrategy(d *appsv1.Deployment) {
 	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
-		w.refuse("spec.workload: %s", translate.TwoAtOnce(d.Name))
+		w.refuse("spec.workload: %s", preflight.TwoAtOnce(d.Name))
 	}
 }
 
@@ -109,11 +109,19 @@ func (w *surroundings) checkOthers(ctx context.Context, c client.Client, r *v1al
 
 // servicesOf are the Services that send requests to the workload's pods.
 func servicesOf(ctx context.Context, c client.Reader, d *appsv1.Deployment) ([]corev1.Service, error) {
+	all, err := allServices(ctx, c, d.Namespace)
+	return inFront(all, d), err
+}
+
+func allServices(ctx context.Context, c client.Reader, namespace string) ([]corev1.Service, error) {
 	var all corev1.ServiceList
-	if err := c.List(ctx, &all, client.InNamespace(d.Namespace)); err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(all.Items, func(s corev1.Service) bool {
+	err := c.List(ctx, &all, client.InNamespace(namespace))
+	return all.Items, err
+}
+
+// inFront are those of the Services that send requests to the workload's pods.
+func inFront(all []corev1.Service, d *appsv1.Deployment) []corev1.Service {
+	return slices.DeleteFunc(slices.Clone(all), func(s corev1.Service) bool {
 		selector := labels.Set{}
 		for k, v := range s.Spec.Selector { // Narrowed during a release.
 			if k != v1alpha1.LabelPodTemplateHash {
@@ -123,7 +131,7 @@ func servicesOf(ctx context.Context, c client.Reader, d *appsv1.Deployment) ([]c
 		owner := metav1.GetControllerOf(&s)
 		ours := owner != nil && owner.Kind == "Release" && owner.APIVersion == v1alpha1.GroupVersion.String()
 		return ours || len(selector) == 0 || !selector.AsSelector().Matches(labels.Set(d.Spec.Template.Labels))
-	}), nil
+	})
 }
 
 func (w *surroundings) checkServices(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment, services, left []corev1.Service) {
@@ -237,41 +245,38 @@ func (w *surroundings) checkWindows(ctx context.Context, c client.Client, r *v1a
 	}
 }
 
-// checkLayer asks the layer's provider whether it can do what the steps want with the team's object.
+// checkLayer asks the layer's provider whether it can do what the steps want with the team's objects.
 func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, r *v1alpha1.Rollout, l v1alpha1.TrafficLayer, i int, services []corev1.Service) {
-	if e.traffic == nil {
-		return
-	}
-	provider, name := e.traffic(l)
+	provider, name := e.layers.Of(l), translate.LayerOf(l).String()
 	if provider == nil {
 		return
 	}
-	kind := provider.Kind()
-	route, err := routeOf(ctx, c, kind, r.Namespace, name)
-	switch {
-	case missing(err):
-		w.refuse("%s", preflight.RouteMissing(kind.Kind, name, r.Namespace))
-		return
-	case err != nil && sayNotInstalled(err) != "":
-		w.refuse("%s", preflight.KindNotServed(kind.Kind, name, kind.GroupVersion().String()))
-		return
-	case err != nil:
-		w.note("%s/%s: %s", strings.ToLower(kind.Kind), name, sentence(err))
-		return
-	}
-	w.layers[i] = layer{name: translate.LayerOf(l).String(), provider: provider, route: route}
-	world := traffic.World{Rollout: r.Name, Route: route, Backends: backendsOf(services, naming.PlainSuffix), Now: e.now()}
-	if beside := provider.BesideName(name, r.Name); beside != "" {
-		found, err := routeOf(ctx, c, kind, r.Namespace, beside)
+	taken := ""
+	world := traffic.World{Rollout: r.Name, Backends: backendsOf(services, naming.PlainSuffix, nil), Now: e.now()}
+	world, err := traffic.Look(provider, world, func(o traffic.Object) (*unstructured.Unstructured, error) {
+		found, err := objectOf(ctx, c, r.Namespace, o.Ref)
 		switch {
-		case err == nil && !ofARelease(ctx, c, found, r):
-			w.refuse("%s", preflight.BesideTaken(kind.Kind, beside))
-			return
-		case err == nil:
-			world.Beside = found
+		case o.Optional && apierrors.IsNotFound(err): // It, or its kind.
+			return nil, nil
+		case o.Part != traffic.Makes && err != nil:
+			return nil, w.checkFound(o.Ref, r.Namespace, err)
+		case err != nil:
+			return nil, nil
+		case o.Part == traffic.Makes && !ofARelease(ctx, c, found, r):
+			taken = preflight.BesideTaken(o.Kind, o.Name)
+			return nil, nil
 		}
+		return found, nil
+	})
+	if err != nil {
+		return // It has been told.
 	}
-	world.Original = originalOf(ctx, c, r, kind, name)
+	w.layers[i] = layer{name: name, provider: provider, world: world}
+	if taken != "" {
+		w.refuse("%s", taken)
+		return
+	}
+	world.Holds = originalsOf(ctx, c, r, provider, world)
 	w.observeReaders(ctx, c, provider, &world)
 	if contended, ok := provider.(traffic.Contended); ok {
 		if problem := contended.Contention(world); problem != "" {
@@ -284,35 +289,59 @@ func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, 
 	}
 }
 
-func routeOf(ctx context.Context, c client.Reader, kind schema.GroupVersionKind, namespace, name string) (*unstructured.Unstructured, error) {
-	route := &unstructured.Unstructured{}
-	route.SetGroupVersionKind(kind)
-	return route, c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, route)
+// checkFound tells why one of the team's objects could not be read, and gives the reason back.
+func (w *surroundings) checkFound(of traffic.Ref, namespace string, err error) error {
+	switch {
+	case missing(err):
+		w.refuse("%s", preflight.RouteMissing(of.Kind, of.Name, namespace))
+	case sayNotInstalled(err) != "":
+		w.refuse("%s", preflight.KindNotServed(of.Kind, of.Name, of.GroupVersion().String()))
+	default:
+		w.note("%s/%s: %s", strings.ToLower(of.Kind), of.Name, sentence(err))
+	}
+	return err
 }
 
-// originalOf is what a release under way has changed in a route, as it was before; nil if there is none.
-func originalOf(ctx context.Context, c client.Client, r *v1alpha1.Rollout, kind schema.GroupVersionKind, name string) map[string]any {
+func objectOf(
+	ctx context.Context, c client.Reader, namespace string, of traffic.Ref,
+) (*unstructured.Unstructured, error) {
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(of.GroupVersionKind)
+	return u, c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: of.Name}, u)
+}
+
+// originalsOf are what releases under way have changed in a layer's objects, as it was before.
+func originalsOf(
+	ctx context.Context, c client.Client, r *v1alpha1.Rollout, p traffic.Provider, w traffic.World,
+) map[traffic.Ref]traffic.Hold {
+	out := map[traffic.Ref]traffic.Hold{}
 	var holds v1alpha1.HoldList
 	if c.List(ctx, &holds, client.InNamespace(r.Namespace)) != nil {
-		return nil
+		return out
 	}
-	for i := range holds.Items {
-		h := &holds.Items[i]
-		if h.Spec.Target.Kind != kind.Kind || h.Spec.Target.Name != name {
-			continue
-		}
-		if original, err := translate.Original(h); err == nil && original != nil {
-			return original
+	for _, o := range p.Objects(w) {
+		for i := range holds.Items {
+			if holds.Items[i].Spec.Target != translate.Target(o.Ref) {
+				continue
+			}
+			if original, err := translate.Original(&holds.Items[i]); err == nil && original != nil {
+				out[o.Ref] = traffic.Hold{Original: original}
+			}
 		}
 	}
-	return nil
+	return out
 }
 
-// backendsOf are Services with the canary Services beside them, as a release's suffix names these.
-func backendsOf(services []corev1.Service, suffix string) []traffic.Backend {
+// backendsOf are Services with the canary Services beside them, as a release's suffix names these. What a canary
+// Service selects is known where it is among all.
+func backendsOf(services []corev1.Service, suffix string, all []corev1.Service) []traffic.Backend {
 	var out []traffic.Backend
 	for _, s := range services {
-		b := traffic.Backend{Stable: s.Name, Canary: naming.CanaryService(s.Name, suffix)}
+		b := traffic.Twins(s.Name, naming.CanaryService(s.Name, suffix))
+		b.Stable.Labels = s.Spec.Selector
+		if i := slices.IndexFunc(all, func(o corev1.Service) bool { return o.Name == b.Canary.Service }); i >= 0 {
+			b.Canary.Labels = all[i].Spec.Selector
+		}
 		for _, p := range s.Spec.Ports {
 			b.Ports = append(b.Ports, traffic.Port{Name: p.Name, Number: int64(p.Port)})
 		}
@@ -322,10 +351,5 @@ func backendsOf(services []corev1.Service, suffix string) []traffic.Backend {
 }
 
 func splitsOf(r *v1alpha1.Rollout) []traffic.Split {
-	var out []traffic.Split
-	var steps []release.Step = translate.Spec(translate.Plan(r), "", "").Steps
-	for _, s := range steps {
-		out = append(out, traffic.Split{Weight: s.Weight, Matches: s.Matches})
-	}
-	return out
+	return traffic.Splits(translate.Spec(translate.Plan(r, nil), "", ""))
 }

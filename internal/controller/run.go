@@ -13,17 +13,12 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
@@ -36,7 +31,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/admission"
 	"github.com/sluice-dev/sluice/internal/controller/analysis"
 	"github.com/sluice-dev/sluice/internal/controller/check"
 	"github.com/sluice-dev/sluice/internal/controller/meter"
@@ -70,9 +64,6 @@ type Options struct {
 // leaseName is the Lease by which one of several controllers is the one that acts.
 const leaseName = "sluice-controller"
 
-// policyCheck is how often it is looked up whether the hold policy is in force.
-const policyCheck = time.Minute
-
 // Run runs the controllers until the context ends.
 func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	now := clock.Machine(tellClock(ctx))
@@ -85,8 +76,8 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 		return err
 	}
 	changed := make(chan event.GenericEvent)
-	policy := &policyWatch{live: mgr.GetAPIReader(), list: mgr.GetClient(), changed: changed, elected: mgr.Elected()}
-	if err := policy.look(ctx); err != nil {
+	policy, err := watchPolicy(ctx, mgr, changed)
+	if err != nil {
 		return err
 	}
 	r := &rollout.Reconciler{
@@ -265,75 +256,4 @@ func off(address string) string {
 		return "0"
 	}
 	return address
-}
-
-// policyWatch knows whether the API server holds new revisions itself.
-type policyWatch struct {
-	live    client.Reader
-	list    client.Reader
-	changed chan<- event.GenericEvent
-	// elected is closed once this process is the one that acts.
-	elected <-chan struct{}
-	inForce atomic.Bool
-}
-
-// NeedLeaderElection has it run in every process, since a new leader must know at once.
-func (p *policyWatch) NeedLeaderElection() bool { return false }
-
-// Start looks again from time to time, and has all Rollouts looked at when the answer has changed.
-func (p *policyWatch) Start(ctx context.Context) error {
-	tick := time.NewTicker(policyCheck)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		before := p.inForce.Load()
-		if err := p.look(ctx); err != nil {
-			ctrl.LoggerFrom(ctx).Error(err, "look for the hold policy")
-			continue
-		}
-		if p.inForce.Load() != before {
-			p.announce(ctx)
-		}
-	}
-}
-
-func (p *policyWatch) look(ctx context.Context) error {
-	for _, kind := range []string{"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"} {
-		u := &unstructured.Unstructured{}
-		u.SetGroupVersionKind(schema.GroupVersionKind{Group: "admissionregistration.k8s.io", Version: "v1", Kind: kind})
-		err := p.live.Get(ctx, client.ObjectKey{Name: admission.HoldWorkload}, u)
-		if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
-			p.inForce.Store(false)
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("look for the hold policy: %w", err)
-		}
-	}
-	p.inForce.Store(true)
-	return nil
-}
-
-func (p *policyWatch) announce(ctx context.Context) {
-	select {
-	case <-p.elected:
-	default:
-		return // Nobody listens; whoever is elected looks at everything first.
-	}
-	all := &v1alpha1.RolloutList{}
-	if err := p.list.List(ctx, all); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "list Rollouts")
-		return
-	}
-	for i := range all.Items {
-		select {
-		case p.changed <- event.GenericEvent{Object: &all.Items[i]}:
-		case <-ctx.Done():
-			return
-		}
-	}
 }

@@ -72,15 +72,15 @@ func CanaryService(service, suffix string) string {
 	return Fit(service, suffix, MaxLabel)
 }
 
-// CanaryIngress is the name of the Ingress beside one of the team's, for a Rollout: "shop-canary" where both have one name,
-// and otherwise, since several Rollouts may share an Ingress, with a hash of both: "web-canary-4586ae564e". No two pairs have
-// the same.
-func CanaryIngress(ingress, rollout string) string {
-	if ingress == rollout {
-		return Fit(ingress, canary, MaxObject)
+// CanaryObject is the name of an object of a traffic layer beside one of the team's, an Ingress say, for a Rollout:
+// "shop-canary" where both have one name, and otherwise, since several Rollouts may share the team's object, with a
+// hash of both: "web-canary-4586ae564e". No two pairs have the same.
+func CanaryObject(object, rollout string) string {
+	if object == rollout {
+		return Fit(object, canary, MaxObject)
 	}
-	sum := sha256.Sum256([]byte(ingress + "/" + rollout)) // A "/" is in no name.
-	return Fit(ingress, canary+"-"+hex.EncodeToString(sum[:])[:pairSize], MaxObject)
+	sum := sha256.Sum256([]byte(object + "/" + rollout)) // A "/" is in no name.
+	return Fit(object, canary+"-"+hex.EncodeToString(sum[:])[:pairSize], MaxObject)
 }
 
 // SharedHold is the name of the Hold of an object that releases of several Rollouts may change: "httproute.shop".

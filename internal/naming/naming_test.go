@@ -38,7 +38,8 @@ func TestFaultB11AnyName(t *testing.T) {
 			}
 		}
 		for what, s := range map[string]string{
-			"Release": rel, "canary Ingress": CanaryIngress(ingress, ingress), "canary Ingress of a Rollout": CanaryIngress(ingress, rollout), "shared Hold": SharedHold("HTTPRoute", ingress), "AnalysisRun": run,
+			"Release": rel, "canary object": CanaryObject(ingress, ingress), "that of a Rollout": CanaryObject(ingress, rollout),
+			"shared Hold": SharedHold("HTTPRoute", ingress), "AnalysisRun": run,
 			"Hold": Hold(rel, "HTTPRoute", ingress), "Decision": Decision(rel, "promoteFull") + "abcde", "ReplicaSet": ReplicaSet(deployment, "6bdd59c9f4"),
 		} {
 			if len(s) > MaxObject || !subdomain.MatchString(s) {

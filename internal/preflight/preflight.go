@@ -113,6 +113,9 @@ func Foreign(pods []string, sets []*unstructured.Unstructured) []string {
 	})
 }
 
+// TwoAtOnce: a Deployment asks that two of its revisions never run at once.
+func TwoAtOnce(name string) string { return deployment.TwoAtOnce(name) }
+
 // Selected says whether a selector selects a Rollout; none selects all.
 func Selected(s *metav1.LabelSelector, ro *v1alpha1.Rollout) (bool, error) {
 	if s == nil {

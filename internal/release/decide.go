@@ -106,7 +106,7 @@ func (p *pass) refused(before Memory, violations []Violation) Outcome {
 		Memory: before,
 		Reason: Reason{
 			Code:    ReasonGuardRefused,
-			Message: stoppedMessage(violations[0]),
+			Message: GuardMessage(violations[0]),
 			Since:   p.now,
 			Until:   p.releaseDeadline(),
 			Who:     byMaintainers,

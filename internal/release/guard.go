@@ -26,12 +26,6 @@ type Violation struct {
 
 func (v Violation) String() string { return v.Invariant + " (" + v.Message + ")" }
 
-// stoppedMessage says that the guard has stopped a decision.
-func stoppedMessage(v Violation) string {
-	return fmt.Sprintf("Sluice stopped itself before a write that would break %s; nothing was changed; please report this",
-		v)
-}
-
 // Check is the guard: it says which rules the actions would break in the world as observed. The memory is the
 // one that is stored before the actions. Decide checks itself with it, the controller checks once more before
 // it writes, and the simulation checks all along. It shares no code with the decisions but the arithmetic.
@@ -44,6 +38,21 @@ func Check(s Spec, o Observed, m Memory, actions []Action) []Violation {
 	g.oneDisruption(actions)
 	g.nothingLeft()
 	return g.found
+}
+
+// CheckSelector is the guard's rule for every write of a team's Service, also while no release is under way: a Service that
+// leads to ready pods gets no selector that leads to none (S4). now and then are the ready pods of the workload that the
+// Service's selector matches and that the new one would. It returns nil where the rule holds.
+func CheckSelector(service string, now, then int) *Violation {
+	if now == 0 || then > 0 {
+		return nil
+	}
+	return &Violation{"S4", fmt.Sprintf("Service %s, which leads to %s, would lead to none", service, plural(now, "ready pod"))}
+}
+
+// GuardMessage says what the guard has kept from happening.
+func GuardMessage(v Violation) string {
+	return fmt.Sprintf("Sluice stopped itself before a write that would break %s; nothing was changed; please report this", v)
 }
 
 type guard struct {

@@ -152,7 +152,7 @@ func (r *rest) wake(at time.Time) {
 // stopped is the outcome of a decision that the guard does not let pass: nothing is done and nothing is recorded.
 func (r *rest) stopped(violations []Violation) RestOutcome {
 	stopped := &rest{s: r.s, o: r.o, now: r.now}
-	stopped.tell(says(RestStalled, ReasonGuardRefused, byMaintainers, "%s", stoppedMessage(violations[0])))
+	stopped.tell(says(RestStalled, ReasonGuardRefused, byMaintainers, "%s", GuardMessage(violations[0])))
 	stopped.wake(r.now.Add(guardRetry))
 	return stopped.out
 }

@@ -156,6 +156,19 @@ const (
 	PausedAlways Pauser = "always"
 )
 
+// BySluice says whether it is Sluice who has paused the workload, and not the team. Where Sluice always keeps it paused, it
+// does not matter who has done it first.
+func (p Pauser) BySluice(always bool) bool {
+	switch p {
+	case PausedByHold, PausedAlways:
+		return true
+	case PausedByTeam:
+		return always
+	case NotPaused:
+	}
+	return false
+}
+
 // Remains are the pods that a workload which is gone has left behind.
 type Remains struct {
 	// Name of what runs them.
@@ -169,11 +182,14 @@ type RestService struct {
 	Service
 	// Renew: its Hold is an earlier release's, or the team has edited the Service since.
 	Renew bool
+	// OnlyNew: it leads to ready pods, and none of them is of the stable version, which has none.
+	OnlyNew bool
 }
 
 // kept says whether the Service stays on the pods that run, since the team's selector would lead it to none of them: it
 // was changed together with the labels of pods that are held, or were rejected.
-func (s *RestService) kept() bool { return s.MissesStable && (s.Held || !s.MissesCanary) }
+// Where only pods answer that no release brought, it is left on them.
+func (s *RestService) kept() bool { return s.MissesStable && !s.OnlyNew && (s.Held || !s.MissesCanary) }
 
 // Misfit is a Service whose selector does not fit the workload's pods.
 type Misfit struct {

@@ -105,18 +105,7 @@ func (r *rest) paused() finding {
 	return r.lookAgain()
 }
 
-// heldByUs says whether it is Sluice who has paused the workload, and not the team. Where Sluice always keeps it
-// paused, it does not matter who has done it first.
-func (r *rest) heldByUs() bool {
-	switch r.o.Workload.Paused {
-	case PausedByHold, PausedAlways:
-		return true
-	case PausedByTeam:
-		return r.s.KeepPaused
-	case NotPaused:
-	}
-	return false
-}
+func (r *rest) heldByUs() bool { return r.o.Workload.Paused.BySluice(r.s.KeepPaused) }
 
 // stableRecorded finds the stable revision of a workload that is taken over. From then on it is recorded, and never
 // guessed from what runs.

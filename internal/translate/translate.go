@@ -2,7 +2,7 @@
 // that plan into a release.Spec. The controller and the command line share it, so that `sluice plan` shows what
 // the controller will do.
 //
-// It may import api and release, and nothing else of Sluice's.
+// It may import api, release and traffic, and nothing else of Sluice's.
 package translate
 
 import (
@@ -11,14 +11,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
-	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
 // Defaults of a Rollout's fields.
@@ -27,14 +25,10 @@ const (
 	DefaultReleaseDeadline  = 7 * 24 * time.Hour
 	DefaultDrainDelay       = 5 * time.Second
 	DefaultHistoryLimit     = 10
-	// DefaultIngressSettle is how long an Ingress controller that reports nothing is given to follow a change. For
-	// ingress-nginx as it ships: at most one sync every 3.3 s (--sync-rate-limit 0.3), up to 2.5 s for the sync itself
-	// (5.8 s at most were measured from write to post), and its workers look for the result each second.
-	DefaultIngressSettle = 7 * time.Second
 )
 
-// Plan is what a release of this Rollout follows, with every default filled in.
-func Plan(r *v1alpha1.Rollout) v1alpha1.ReleasePlan {
+// Plan is what a release of this Rollout follows, with every default filled in. The layers' own are those of kinds.
+func Plan(r *v1alpha1.Rollout, kinds LayerKinds) v1alpha1.ReleasePlan {
 	s := r.Spec.DeepCopy()
 	if s.Workload.APIVersion == "" {
 		s.Workload.APIVersion = "apps/v1"
@@ -52,11 +46,7 @@ func Plan(r *v1alpha1.Rollout) v1alpha1.ReleasePlan {
 		ReleaseDeadline:  durationOr(s.ReleaseDeadline, DefaultReleaseDeadline),
 		DrainDelay:       durationOr(s.DrainDelay, DefaultDrainDelay),
 	}
-	for i := range p.Traffic {
-		if in := p.Traffic[i].Ingress; in != nil && in.Settle == nil {
-			in.Settle = &metav1.Duration{Duration: DefaultIngressSettle}
-		}
-	}
+	kinds.fillSettle(p.Traffic)
 	for i := range p.Steps {
 		if p.Steps[i].Name == "" {
 			p.Steps[i].Name = fmt.Sprintf("step-%d", i+1)
@@ -94,64 +84,6 @@ func Spec(p v1alpha1.ReleasePlan, from, to string) release.Spec {
 		s.Background, s.BackgroundFrom = true, backgroundFrom(p)
 	}
 	return s
-}
-
-// Layer is one entry of spec.traffic, whichever of its fields is set.
-type Layer struct {
-	// Field that is set, as in the API: "ingress".
-	Field string
-	// Kind and Name of the team's object.
-	Kind, Name string
-	// Settle is nil where the plan leaves it to the layer.
-	Settle *metav1.Duration
-	// Confirm is how it is made sure that a step is in force.
-	Confirm v1alpha1.TrafficConfirmation
-}
-
-// String is the name by which the core and people speak of a layer: "ingress/shop".
-func (l Layer) String() string {
-	if l.Field == "" {
-		return ""
-	}
-	return strings.ToLower(l.Kind) + "/" + l.Name
-}
-
-// LayerOf reads an entry of spec.traffic. It is zero for one that sets no field that is known here; a test of
-// internal/registry walks the fields of the API.
-func LayerOf(l v1alpha1.TrafficLayer) Layer {
-	switch {
-	case l.Ingress != nil:
-		return Layer{Field: "ingress", Kind: "Ingress", Name: l.Ingress.Name, Settle: l.Ingress.Settle, Confirm: l.Ingress.Confirm}
-	case l.HTTPRoute != nil:
-		return Layer{Field: "httpRoute", Kind: "HTTPRoute", Name: l.HTTPRoute.Name, Settle: l.HTTPRoute.Settle, Confirm: l.HTTPRoute.Confirm}
-	}
-	return Layer{}
-}
-
-// Party is another release that has a share in the Hold of a route.
-func Party(s v1alpha1.HoldShare) traffic.Party {
-	return traffic.Party{Release: s.Release, Held: true, Matches: Matches(s.Match), Backends: Backends(s)}
-}
-
-// Backends are the Services of a share in the Hold of a route. Their ports are not known.
-func Backends(s v1alpha1.HoldShare) []traffic.Backend {
-	out := make([]traffic.Backend, 0, len(s.Services))
-	for _, sv := range s.Services {
-		out = append(out, traffic.Backend{Stable: sv.Stable, Canary: sv.Canary})
-	}
-	return out
-}
-
-// Original is what a Hold keeps of its object's spec, as the team has it; nil if it keeps nothing.
-func Original(h *v1alpha1.Hold) (map[string]any, error) {
-	if h.Spec.Original == nil {
-		return nil, nil
-	}
-	var out map[string]any
-	if err := json.Unmarshal(h.Spec.Original.Raw, &out); err != nil {
-		return nil, fmt.Errorf("read spec.original of Hold %s: %w", h.Name, err)
-	}
-	return out, nil
 }
 
 // Digest is what a Decision names to say which plan its author saw: SHA-256 over the plan and the revisions.

@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,7 +12,28 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/traffic"
 )
+
+// ingressSettle is what the layer of an Ingress needs to follow; that of an HTTPRoute says so by its objects.
+const ingressSettle = 7 * time.Second
+
+// needing is a layer that needs something, and has nothing else.
+type needing struct {
+	traffic.Provider
+	needs traffic.Needs
+}
+
+func (n needing) Needs() traffic.Needs { return n.needs }
+
+var kinds = LayerKinds{
+	{Field: "ingress", New: func(v1alpha1.TrafficLayer) traffic.Provider {
+		return needing{needs: traffic.Needs{Settle: ingressSettle}}
+	}},
+	{Field: "httpRoute", New: func(v1alpha1.TrafficLayer) traffic.Provider { return needing{} }},
+}
+
+func planned(r *v1alpha1.Rollout) v1alpha1.ReleasePlan { return Plan(r, kinds) }
 
 func shop() *v1alpha1.Rollout {
 	return &v1alpha1.Rollout{Spec: v1alpha1.RolloutSpec{
@@ -33,12 +56,12 @@ func shop() *v1alpha1.Rollout {
 func TestDefaults(t *testing.T) {
 	ro := shop()
 	before := ro.DeepCopy()
-	p := Plan(ro)
+	p := planned(ro)
 	if diff := cmp.Diff(before, ro); diff != "" {
 		t.Errorf("the Rollout was changed:\n%s", diff)
 	}
 	want := shop().Spec
-	want.Traffic[0].Ingress.Settle = &metav1.Duration{Duration: DefaultIngressSettle}
+	want.Traffic[0].Ingress.Settle = &metav1.Duration{Duration: ingressSettle}
 	want.Canary.Steps[1].Name, want.Canary.Steps[2].Name = "step-2", "step-3"
 	if diff := cmp.Diff(v1alpha1.ReleasePlan{
 		Workload: v1alpha1.WorkloadReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "shop"},
@@ -57,14 +80,14 @@ func TestWhatIsSaidStays(t *testing.T) {
 	ro.Spec.OnFailure, ro.Spec.OnAbort = v1alpha1.FailurePause, v1alpha1.AbortRevert
 	ro.Spec.DrainDelay = &metav1.Duration{} // None is a word, too.
 	ro.Spec.Traffic[0].Ingress.Settle = &metav1.Duration{Duration: time.Second}
-	p := Plan(ro)
+	p := planned(ro)
 	if p.OnFailure != v1alpha1.FailurePause || p.OnAbort != v1alpha1.AbortRevert || p.DrainDelay.Duration != 0 || p.Traffic[0].Ingress.Settle.Duration != time.Second {
 		t.Errorf("%+v", p)
 	}
 }
 
 func TestSpec(t *testing.T) {
-	got := Spec(Plan(shop()), "a", "b")
+	got := Spec(planned(shop()), "a", "b")
 	want := release.Spec{
 		From: "a", To: "b", Divide: release.ByLayers,
 		Traits:           release.Traits{Beside: true, Finish: release.ByHandOver, Apart: release.ByLabel},
@@ -85,7 +108,7 @@ func TestSpec(t *testing.T) {
 	}
 	ro := shop()
 	ro.Spec.Traffic[0].Ingress.Settle = &metav1.Duration{Duration: time.Minute}
-	if got := Spec(Plan(ro), "a", "b").DrainDelay; got != time.Minute {
+	if got := Spec(planned(ro), "a", "b").DrainDelay; got != time.Minute {
 		t.Errorf("the drain is %s, shorter than a layer takes to follow", got)
 	}
 }
@@ -93,9 +116,9 @@ func TestSpec(t *testing.T) {
 // TestDigest: whatever a person may have seen of a plan, another plan has another digest.
 func TestDigest(t *testing.T) {
 	from, to := v1alpha1.Revision{Hash: "a"}, v1alpha1.Revision{Hash: "b", Images: []v1alpha1.ContainerImage{{Container: "web", Image: "shop:v2"}}}
-	before := Digest(Plan(shop()), from, to)
+	before := Digest(planned(shop()), from, to)
 	seen := map[string]string{before: "as it was"}
-	if again := Digest(Plan(shop()), from, to); again != before {
+	if again := Digest(planned(shop()), from, to); again != before {
 		t.Fatalf("a digest does not stay the same: %s, %s", before, again)
 	}
 	note := func(what, digest string) {
@@ -123,17 +146,45 @@ func TestDigest(t *testing.T) {
 		"releaseDeadline":  func(p *v1alpha1.ReleasePlan) { p.ReleaseDeadline.Duration++ },
 		"drainDelay":       func(p *v1alpha1.ReleasePlan) { p.DrainDelay.Duration++ },
 	} {
-		p := Plan(shop())
+		p := planned(shop())
 		edit(&p)
 		note(what, Digest(p, from, to))
 	}
-	note("from", Digest(Plan(shop()), v1alpha1.Revision{Hash: "x"}, to))
-	note("to", Digest(Plan(shop()), from, v1alpha1.Revision{Hash: "x", Images: to.Images}))
-	note("image", Digest(Plan(shop()), from, v1alpha1.Revision{Hash: "b"}))
+	note("from", Digest(planned(shop()), v1alpha1.Revision{Hash: "x"}, to))
+	note("to", Digest(planned(shop()), from, v1alpha1.Revision{Hash: "x", Images: to.Images}))
+	note("image", Digest(planned(shop()), from, v1alpha1.Revision{Hash: "b"}))
 }
 
 func TestLayerName(t *testing.T) {
 	if got := LayerOf(v1alpha1.TrafficLayer{}).String(); got != "" {
 		t.Errorf("a layer that names nothing is called %q", got)
+	}
+}
+
+// TestEveryLayerIsRead: whichever kind of layer an entry names, its field, its name and what is said of it are read,
+// and a plan is filled in with what the layer needs. New kinds need nothing here.
+func TestEveryLayerIsRead(t *testing.T) {
+	fields := reflect.TypeFor[v1alpha1.TrafficLayer]()
+	for i := range fields.NumField() {
+		field, _, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ",")
+		l := v1alpha1.TrafficLayer{}
+		of := reflect.New(fields.Field(i).Type.Elem())
+		reflect.ValueOf(&l).Elem().Field(i).Set(of)
+		of.Elem().FieldByName("Name").SetString("Shop")
+		of.Interface().(interface{ Options() *v1alpha1.LayerOptions }).Options().Confirm = v1alpha1.ConfirmBySettle
+		got := LayerOf(l)
+		if got.Field != field || got.Name != "Shop" || got.Confirm != v1alpha1.ConfirmBySettle || got.Settle != nil {
+			t.Errorf("%s is read as %+v", field, got)
+		}
+		if want := strings.ToLower(field) + "/Shop"; got.String() != want {
+			t.Errorf("%s is called %q, want %q", field, got.String(), want)
+		}
+		slow := LayerKinds{{Field: field, New: func(v1alpha1.TrafficLayer) traffic.Provider {
+			return needing{needs: traffic.Needs{Settle: time.Minute}}
+		}}}
+		ro := &v1alpha1.Rollout{Spec: v1alpha1.RolloutSpec{Traffic: []v1alpha1.TrafficLayer{l}}}
+		if got := LayerOf(Plan(ro, slow).Traffic[0]).Settle; got == nil || got.Duration != time.Minute {
+			t.Errorf("%s: the plan gives it %v to follow", field, got)
+		}
 	}
 }

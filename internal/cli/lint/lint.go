@@ -19,7 +19,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/measure"
 	"github.com/sluice-dev/sluice/internal/notify"
-	"github.com/sluice-dev/sluice/internal/traffic"
+	"github.com/sluice-dev/sluice/internal/translate"
 	"github.com/sluice-dev/sluice/internal/window"
 )
 
@@ -58,16 +58,15 @@ type Report struct {
 	Deployments      []appsv1.Deployment
 	Templates        []v1alpha1.AnalysisTemplate
 	ClusterTemplates []v1alpha1.AnalysisTemplate
-	// routes are the Ingresses and HTTPRoutes in the manifests, services the Services.
-	routes   []*unstructured.Unstructured
+	// objects are all of others in the manifests, those of traffic layers among them; services the Services.
+	objects  []*unstructured.Unstructured
 	services []corev1.Service
 	// Notes are what somebody has to see to in the cluster.
 	Notes []string
 	// Checked counts the objects of Sluice's, Others those that are not looked at.
 	Checked, Others int
-	// Traffic finds the provider of a traffic layer, to check what can be checked without the team's object; nil: nothing
-	// can.
-	Traffic func(v1alpha1.TrafficLayer) (provider traffic.Provider, name string)
+	// Layers are the kinds of traffic layers, to check what can be checked without the team's objects; nil: nothing can.
+	Layers translate.LayerKinds
 	// documents of the Rollouts, to find lines in.
 	documents []*document
 }
@@ -191,9 +190,8 @@ func (r *Report) keepTeams(d *document) {
 		if convert(d.object, &found) == nil {
 			r.services = append(r.services, found)
 		}
-	case "networking.k8s.io/Ingress", "gateway.networking.k8s.io/HTTPRoute":
-		r.routes = append(r.routes, &unstructured.Unstructured{Object: d.object})
 	}
+	r.objects = append(r.objects, &unstructured.Unstructured{Object: d.object})
 }
 
 func (r *Report) checkOurs(d *document, version string) error {

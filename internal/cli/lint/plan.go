@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -24,16 +23,15 @@ import (
 // checkPlan has the core look at what the Rollout comes to.
 func (r *Report) checkPlan(d *document, ro *v1alpha1.Rollout) []Problem {
 	var out []Problem
-	spec := translate.Spec(translate.Plan(ro), "", "")
+	spec := translate.Spec(translate.Plan(ro, r.Layers), "", "")
 	for _, p := range release.Validate(spec) {
 		out = append(out, d.problem(p.Field, p.Message+"; "+p.Remedy))
 	}
-	if len(out) > 0 || r.Traffic == nil {
+	if len(out) > 0 {
 		return out
 	}
 	for _, l := range ro.Spec.Traffic {
-		provider, _ := r.Traffic(l)
-		checker, ok := provider.(traffic.SplitChecker)
+		checker, ok := r.Layers.Of(l).(traffic.SplitChecker)
 		if !ok {
 			continue
 		}
@@ -52,7 +50,7 @@ func (r *Report) Finish() {
 		return // What is not sound in itself would be told twice.
 	}
 	for i := range r.Rollouts {
-		plan := translate.Plan(&r.Rollouts[i])
+		plan := translate.Plan(&r.Rollouts[i], r.Layers)
 		err := measure.Prepare(context.Background(), &r.Rollouts[i], &plan, r.orEmpty(r.Rollouts[i].Namespace), measure.AnyRequestMetrics())
 		if p, ok := errors.AsType[*measure.Problem](err); ok {
 			r.Problems = append(r.Problems, r.documents[i].problem(p.Field, p.Message))
@@ -66,30 +64,41 @@ func (r *Report) Finish() {
 	}
 }
 
-// checkLeft refuses to leave a Service as it is that a layer leads to, where the layer is in the files. A Service that is in
-// the files and of another workload is not in front of this one.
+// checkLeft refuses to leave a Service as it is that a layer leads to, where the layer's objects are in the files. A
+// Service that is in the files and of another workload is not in front of this one.
 func (r *Report) checkLeft(i int) {
 	ro := &r.Rollouts[i]
 	for _, rule := range ro.Spec.Services {
 		for _, l := range ro.Spec.Traffic {
-			named := translate.LayerOf(l)
-			leads := slices.ContainsFunc(r.routes, func(route *unstructured.Unstructured) bool {
-				return route.GetKind() == named.Kind && route.GetName() == named.Name && together(route, ro) && r.leads(l, route, rule.Name)
-			})
-			if leads && rule.Policy == v1alpha1.ServiceLeave && !r.ofAnother(rule.Name, ro) {
-				r.Problems = append(r.Problems, r.documents[i].problem(preflight.Field(ro.Spec.Services, rule.Name), preflight.LeftRouted(rule.Name, named.String())))
+			if rule.Policy == v1alpha1.ServiceLeave && r.leads(ro, l, rule.Name) && !r.ofAnother(rule.Name, ro) {
+				r.Problems = append(r.Problems, r.documents[i].problem(preflight.Field(ro.Spec.Services, rule.Name),
+					preflight.LeftRouted(rule.Name, translate.LayerOf(l).String())))
 			}
 		}
 	}
 }
 
-// leads says whether a layer's object sends requests to a Service.
-func (r *Report) leads(l v1alpha1.TrafficLayer, route *unstructured.Unstructured, service string) bool {
-	if r.Traffic == nil {
+// leads says whether a layer's objects, as far as they are in the files, send requests to a Service.
+func (r *Report) leads(ro *v1alpha1.Rollout, l v1alpha1.TrafficLayer, service string) bool {
+	provider := r.Layers.Of(l)
+	if provider == nil {
 		return false
 	}
-	provider, _ := r.Traffic(l)
-	return provider != nil && traffic.LeadsTo(provider, route, service)
+	seen := traffic.World{Rollout: ro.Name}
+	seen, _ = traffic.Look(provider, seen, func(o traffic.Object) (*unstructured.Unstructured, error) {
+		return r.object(ro, o.Ref), nil
+	})
+	return traffic.LeadsTo(provider, seen, service)
+}
+
+// object is one in the files, of whatever version of its kind; nil if it is not there.
+func (r *Report) object(ro *v1alpha1.Rollout, of traffic.Ref) *unstructured.Unstructured {
+	for _, u := range r.objects {
+		if u.GroupVersionKind().GroupKind() == of.GroupKind() && u.GetName() == of.Name && together(u, ro) {
+			return u
+		}
+	}
+	return nil
 }
 
 // ofAnother says whether a Service in the files selects none of the pods of the Rollout's workload in the files.
@@ -114,7 +123,7 @@ func (r *Report) checkStrategy(i int) {
 	ro := &r.Rollouts[i]
 	for _, d := range r.Deployments {
 		if together(&d, ro) && d.Name == ro.Spec.Workload.Name && d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
-			r.Problems = append(r.Problems, r.documents[i].problem("spec.workload", translate.TwoAtOnce(d.Name)))
+			r.Problems = append(r.Problems, r.documents[i].problem("spec.workload", preflight.TwoAtOnce(d.Name)))
 		}
 	}
 }

@@ -213,7 +213,7 @@ func TestTemplatesRefused(t *testing.T) {
 				c.add(x)
 			}
 			c.settle()
-			if w := c.rollout().Status.WaitingFor; w == nil || w.Reason != ReasonSpecRefused || !strings.Contains(w.Message, tt.says) {
+			if w := c.rollout().Status.WaitingFor; w == nil || w.Reason != release.ReasonSpecRefused || !strings.Contains(w.Message, tt.says) {
 				t.Errorf("it says %+v; want %q", w, tt.says)
 			}
 		})

@@ -4,9 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // This file reads who changed the workload's template. The admission policy writes down each author, and lets nobody else
@@ -16,14 +15,11 @@ import (
 // were too many.
 const unknownAuthor = "?"
 
-// ourMarks are the annotations on a workload that only Sluice and its admission policy write.
-var ourMarks = []string{v1alpha1.AnnotationHeld, v1alpha1.AnnotationAuthors, annotationCause, annotationKept}
-
 // authors are all who changed the template since the stable revision; none if one of them is not known. The author is
 // the last of them.
 func (w *world) authors() (last string, all []string) {
-	annotations := w.deploy.GetAnnotations()
-	_, unwatched := annotations[annotationKept]
+	annotations := w.object.GetAnnotations()
+	_, unwatched := annotations[workload.AnnotationKept]
 	if w.keptPaused || unwatched { // A revision came in while no policy was in force.
 		return "", nil
 	}
@@ -40,13 +36,4 @@ func (w *world) authors() (last string, all []string) {
 		all = append(all, last)
 	}
 	return last, all
-}
-
-// unmarked takes our marks off a workload that is not ours yet: whoever may edit it may have written them.
-func unmarked(d *unstructured.Unstructured) {
-	annotations := d.GetAnnotations()
-	for _, mark := range ourMarks {
-		delete(annotations, mark)
-	}
-	d.SetAnnotations(annotations)
 }

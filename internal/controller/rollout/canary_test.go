@@ -10,12 +10,11 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/naming"
-	"github.com/sluice-dev/sluice/internal/traffic/ingress"
 )
 
 const keptBy = "example.com/keeps"
 
-var canaryIngress = naming.CanaryIngress("web", shop)
+var canaryIngress = naming.CanaryObject("web", shop)
 
 // TestFaultA4CanaryTakenAway: whoever may edit Ingresses and Services puts a finalizer on those of a release, or takes their
 // owner off. The release still knows them: an abort, and a deletion of the Rollout, take every request off the new version.
@@ -61,7 +60,8 @@ func TestFaultA4CanaryTakenAway(t *testing.T) {
 				if !slices.Contains(in.Finalizers, keptBy) {
 					t.Errorf("the canary Ingress is left: %+v", in.ObjectMeta)
 				}
-				if w := in.Annotations["nginx.ingress.kubernetes.io/canary-weight"]; w != "0" || !ingress.IsCanary(in.Annotations) {
+				const canary = "nginx.ingress.kubernetes.io/canary"
+				if in.Annotations[canary+"-weight"] != "0" || in.Annotations[canary] != "true" {
 					t.Errorf("the canary Ingress is left with %v", in.Annotations)
 				}
 			})

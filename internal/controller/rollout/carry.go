@@ -14,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -23,7 +22,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // carrier carries one decision out. Every write is conditional on the version that the decision was made on, so
@@ -36,14 +35,10 @@ type carrier struct {
 }
 
 // do carries one action out.
-//
-//nolint:gocyclo // One case for each action.
 func (c *carrier) do(ctx context.Context, a release.Action) error {
 	switch a := a.(type) {
 	case release.SelectService:
 		return c.selectService(ctx, a)
-	case release.ScaleCanary:
-		return c.scaleCanary(ctx, a.Replicas)
 	case release.EnsureCanaryService:
 		return c.ensureTwin(ctx, a.Service)
 	case release.RemoveCanaryService:
@@ -52,26 +47,26 @@ func (c *carrier) do(ctx context.Context, a release.Action) error {
 		return c.route(ctx, a)
 	case release.Unroute:
 		return c.unroute(ctx, a.Layer)
-	case release.HandOver:
-		return c.handOver(ctx)
-	case release.PauseWorkload:
-		return c.r.holdAgain(ctx, c.write, c.w)
-	case release.TakeBack:
-		return c.takeBack(ctx)
-	case release.RemoveLoose:
-		return c.removeLoose(ctx)
-	case release.ResumeWorkload:
-		return c.r.letGo(ctx, c.write, c.w)
-	case release.RevertTemplate:
-		return c.r.revertTemplate(ctx, c.write, c.w)
-	case release.RemoveCanary:
-		return c.removeCanary(ctx)
 	case release.Analyse:
 		return c.analyse(ctx, a.ID)
 	case release.ConcludeAnalysis:
 		return c.conclude(ctx, a.ID)
+	case release.ScaleCanary, release.HandOver, release.PauseWorkload, release.TakeBack, release.RemoveLoose,
+		release.ResumeWorkload, release.RevertTemplate, release.RemoveCanary:
+		return c.work(ctx, a)
 	}
 	return fmt.Errorf("carry out %T: no such action", a)
+}
+
+// work has the driver carry an action out.
+func (c *carrier) work(ctx context.Context, a release.Action) error {
+	_, err := c.r.do(ctx, c.write, c.w, a)
+	if errors.Is(err, workload.ErrNoTemplate) {
+		kind, name := c.w.kind(), c.w.rollout.Spec.Workload.Name
+		return &obstacle{fmt.Sprintf("the pod template of the stable revision %[1]s is not to be found: no %[2]s of %[3]s %[4]q has it, and no record; write the template that you want to the %[3]s",
+			workload.Describe(c.rel.Spec.From), c.w.driver.Kinds().Part.Kind, kind, name)}
+	}
+	return err
 }
 
 func (c *carrier) selectService(ctx context.Context, a release.SelectService) error {
@@ -87,14 +82,28 @@ func (c *carrier) selectService(ctx context.Context, a release.SelectService) er
 	}
 	of := c.w.trackOf(a.To)
 	if of.hash == "" {
-		return fmt.Errorf("select the %s pods by Service %s: their ReplicaSet is not there", a.To, a.Service)
+		return fmt.Errorf("select the %s pods by Service %s: nothing that runs them is there", a.To, a.Service)
 	}
 	if err := c.hold(ctx, s.hold, serviceTarget(a.Service), map[string]any{"selector": s.original}); err != nil {
 		return err
 	}
+	return c.point(ctx, s, of.narrow(s.original))
+}
+
+// point gives a Service of the team's another selector. Every such write passes here, in a release, at rest and when things
+// are given back; the guard has the last word.
+func (c *carrier) point(ctx context.Context, s *service, selector map[string]string) error {
+	if v := c.w.breaks(s, selector); v != nil {
+		return &obstacle{release.GuardMessage(*v)}
+	}
 	after := s.object.DeepCopy()
-	after.Spec.Selector = of.narrow(s.original)
+	after.Spec.Selector = selector
 	return c.write.Patch(ctx, s.object, after)
+}
+
+// breaks says which rule it would break to give a Service this selector; nil for none.
+func (w *world) breaks(s *service, selector map[string]string) *release.Violation {
+	return release.CheckSelector(s.object.Name, w.ready(s.object.Spec.Selector), w.ready(selector))
 }
 
 // hold records an object's original before it is changed.
@@ -133,51 +142,6 @@ func (c *carrier) hold(ctx context.Context, existing *v1alpha1.Hold, target v1al
 	return nil // The cache will show it.
 }
 
-func (c *carrier) scaleCanary(ctx context.Context, replicas int) error {
-	rs := c.w.canary()
-	if c.w.deploy != nil && deployment.Recreates(c.w.deploy) && replicas > deployment.ReadTrack(rs, "").Desired {
-		return nil // Two revisions must not run at once, which is a trouble that observe.go has told of.
-	}
-	if rs != nil {
-		after := rs
-		if !deployment.OwnedBy(rs, c.rel.UID) {
-			after = deployment.Taken(rs, ownerOf(c.rel), c.labels())
-		}
-		return c.write.Patch(ctx, rs, deployment.Scaled(after, replicas))
-	}
-	if c.w.deploy == nil {
-		return nil
-	}
-	// The cache holds no templates: the ReplicaSet is made from the Deployment itself, whole.
-	whole := &unstructured.Unstructured{}
-	whole.SetGroupVersionKind(deployment.Kind)
-	if err := c.r.Kube.Live.Get(ctx, client.ObjectKeyFromObject(c.w.deploy), whole); err != nil {
-		return fmt.Errorf("read Deployment %s: %w", c.w.deploy.GetName(), err)
-	}
-	next := deployment.Next(whole, ownerOf(c.rel), c.labels(), c.rel.Spec.To.PodTemplateHash, replicas)
-	if deployment.TemplateOf(next).Hash != c.rel.Spec.To.Hash {
-		return nil // Edited this very moment; the next decision sees it.
-	}
-	return c.create(ctx, next)
-}
-
-// create makes a ReplicaSet. One of this name that is there already is the result of an earlier attempt only if the
-// release controls it and it has the same template.
-func (c *carrier) create(ctx context.Context, rs *unstructured.Unstructured) error {
-	err := c.write.Create(ctx, rs)
-	if !apierrors.IsAlreadyExists(err) {
-		return err
-	}
-	there := untyped(deployment.ReplicaSetKind)
-	if err := c.r.Kube.Live.Get(ctx, client.ObjectKeyFromObject(rs), there); err != nil {
-		return fmt.Errorf("read ReplicaSet %s: %w", rs.GetName(), err)
-	}
-	if deployment.OwnedBy(there, c.rel.UID) && deployment.TemplateOf(there).Hash == c.rel.Spec.To.Hash {
-		return nil // The cache will show it.
-	}
-	return &obstacle{fmt.Sprintf("the ReplicaSet %q, which release %s needs for its pods, exists already and is not this release's, or somebody has edited it: remove it", rs.GetName(), c.rel.Name)}
-}
-
 // obstacle is what stands in the way of a write until a person removes it, in a sentence for people.
 type obstacle struct{ message string }
 
@@ -189,11 +153,11 @@ func isObstacle(err error) bool {
 }
 
 func (c *carrier) ensureTwin(ctx context.Context, name string) error {
-	s, rs := c.w.service(name), c.w.canary()
-	if s == nil || rs == nil {
+	s, part := c.w.service(name), c.w.seen.Canary
+	if s == nil || part == nil {
 		return nil
 	}
-	selector := c.w.track(rs).narrow(s.original)
+	selector := c.w.track(part).narrow(s.original)
 	if s.twin != nil {
 		if !c.w.madeTwin(s.twin) {
 			return nil // Which is a trouble that observe.go has told of.
@@ -286,43 +250,65 @@ func (c *carrier) unroute(ctx context.Context, name string) error {
 	return c.change(ctx, l, l.provider.Restore(l.world))
 }
 
-// change carries a provider's Change out, in its order: the Hold stands before the object is touched, and goes
-// after it is back.
-func (c *carrier) change(ctx context.Context, l *layer, ch traffic.Change) error {
-	if ch.Hold != nil {
-		if err := c.holdShared(ctx, l, ch.Hold); err != nil {
+// change carries a provider's changes out, in their order.
+func (c *carrier) change(ctx context.Context, l *layer, changes []traffic.Change) error {
+	for _, ch := range changes {
+		if err := c.changeOne(ctx, l, ch); err != nil {
 			return err
 		}
-	}
-	route := l.world.Route
-	if ch.Route != nil {
-		if err := c.write.Patch(ctx, route, ch.Route); err != nil {
-			return err
-		}
-		route = ch.Route
-	}
-	if ch.Beside != nil {
-		if err := c.beside(ctx, l.world.Beside, ch.Beside); err != nil {
-			return err
-		}
-	}
-	if ch.RemoveBeside && l.world.Beside != nil {
-		if err := c.write.Delete(ctx, l.world.Beside); err != nil {
-			return err
-		}
-	}
-	if ch.ReleaseHold && l.hold != nil {
-		return c.leave(ctx, l, route)
 	}
 	return nil
 }
 
+// changeOne carries the change of one object out: the Hold stands before the object is touched, and goes after it is
+// back.
+func (c *carrier) changeOne(ctx context.Context, l *layer, ch traffic.Change) error {
+	now := l.world.Objects[ch.Ref]
+	switch part := l.part(ch.Ref); {
+	case part == traffic.Changes:
+		return c.changeTeams(ctx, l, ch, now)
+	case part == traffic.Makes && ch.After != nil:
+		return c.beside(ctx, now, ch.After)
+	case part == traffic.Makes && ch.Remove && now != nil:
+		return c.write.Delete(ctx, now)
+	case part != traffic.Makes: // A fault in the provider, from which nothing of the team's may suffer.
+		return fmt.Errorf("change %s by layer %s: it is none of the layer's to change", ch.Ref, l.name)
+	}
+	return nil
+}
+
+// changeTeams carries the change of one of the team's objects out. now is nil if there is no such object any more.
+func (c *carrier) changeTeams(ctx context.Context, l *layer, ch traffic.Change, now *unstructured.Unstructured) error {
+	if ch.Hold != nil && now != nil {
+		if err := c.holdShared(ctx, l, ch.Ref, ch.Hold); err != nil {
+			return err
+		}
+	}
+	if ch.After != nil {
+		if now == nil || l.holds[ch.Ref] == nil { // As above.
+			return fmt.Errorf("change %s by layer %s: it is not held", ch.Ref, l.name)
+		}
+		if err := c.write.Patch(ctx, now, ch.After); err != nil {
+			return err
+		}
+		now = ch.After
+	}
+	if ch.ReleaseHold && l.holds[ch.Ref] != nil {
+		return c.leave(ctx, l, ch.Ref, now)
+	}
+	return nil
+}
+
+// beside makes an object beside the team's, or gives the one that is there what is wanted of it.
 func (c *carrier) beside(ctx context.Context, existing, wanted *unstructured.Unstructured) error {
 	after := wanted.DeepCopy()
 	if existing != nil {
-		after = existing.DeepCopy()
-		after.SetAnnotations(wanted.GetAnnotations()) // All of them: one that somebody added may steer requests.
-		after.Object["spec"] = wanted.DeepCopy().Object["spec"]
+		// All of its content and annotations: one that somebody added may steer requests.
+		after.Object["metadata"] = existing.DeepCopy().Object["metadata"]
+		after.SetAnnotations(wanted.GetAnnotations())
+		if status, reported := existing.Object["status"]; reported {
+			after.Object["status"] = status
+		}
 	}
 	all := after.GetLabels()
 	if all == nil {
@@ -339,15 +325,19 @@ func (c *carrier) beside(ctx context.Context, existing, wanted *unstructured.Uns
 
 // restore works the team's edits into routes and Holds that the core is content with, and sets right what others have
 // changed of ours.
-func (c *carrier) restore(ctx context.Context, actions []release.Action) error {
+func (c *carrier) restore(ctx context.Context, actions []release.Action, guard func([]release.Action) error) error {
 	if err := c.renewHolds(ctx, actions); err != nil {
 		return err
 	}
 	for _, l := range c.w.layers {
-		if !l.state.Routed || l.state.Accepted || steered(actions, l.name) || l.world.Route == nil {
+		if !l.state.Routed || l.state.Accepted || steered(actions, l.name) {
 			continue
 		}
-		if err := c.change(ctx, l, l.provider.Apply(l.world, l.state.Split)); err != nil {
+		again := release.Route{Layer: l.name, Weight: l.state.Weight, Matches: l.state.Matches}
+		if err := guard([]release.Action{again}); err != nil {
+			return err
+		}
+		if err := c.route(ctx, again); err != nil {
 			return err
 		}
 	}
@@ -366,70 +356,6 @@ func steered(actions []release.Action, layer string) bool {
 			return false
 		}
 	})
-}
-
-func (c *carrier) handOver(ctx context.Context) error {
-	rs := c.w.canary()
-	if rs == nil || c.w.deploy == nil || deployment.OwnedBy(rs, c.w.deploy.GetUID()) {
-		return nil
-	}
-	if old := c.w.stable(); old != nil && old.GetUID() != rs.GetUID() {
-		former := deployment.Former(old)
-		if deployment.OwnedBy(old, c.w.deploy.GetUID()) {
-			former = deployment.NotKept(former, c.w.rollout.UID)
-		}
-		if err := c.write.Patch(ctx, old, former); err != nil {
-			return err
-		}
-	}
-	return c.write.Patch(ctx, rs, deployment.Kept(deployment.HandedOver(rs, c.w.deploy), keeper(c.w.rollout)))
-}
-
-func (c *carrier) takeBack(ctx context.Context) error {
-	if rs := c.w.canary(); rs != nil && !deployment.OwnedBy(rs, c.rel.UID) {
-		if err := c.write.Patch(ctx, rs, deployment.Taken(rs, ownerOf(c.rel), c.labels())); err != nil {
-			return err
-		}
-	}
-	free, _ := c.w.loose(c.rel)
-	for _, rs := range free {
-		if err := c.write.Patch(ctx, rs, deployment.Taken(rs, ownerOf(c.rel), c.labels())); err != nil {
-			return err
-		}
-	}
-	return c.r.unmark(ctx, c.write, c.w)
-}
-
-func (c *carrier) removeLoose(ctx context.Context) error {
-	_, taken := c.w.loose(c.rel)
-	for _, rs := range taken {
-		if err := c.write.Delete(ctx, rs); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// unmark undoes the first half of a hand-over that was not finished or is taken back.
-func (r *Reconciler) unmark(ctx context.Context, write *kube.Writer, w *world) error {
-	old := w.stable()
-	if old == nil || w.deploy == nil {
-		return nil
-	}
-	before, after := deployment.Unmark(old, w.deploy)
-	return write.Patch(ctx, before, after)
-}
-
-// removeCanary removes the canary's ReplicaSet. One of the workload's history is removed only while it is empty.
-func (c *carrier) removeCanary(ctx context.Context) error {
-	if err := c.r.unmark(ctx, c.write, c.w); err != nil {
-		return err
-	}
-	rs := c.w.canary()
-	if rs == nil || !deployment.OwnedBy(rs, c.rel.UID) && !deployment.Idle(rs) {
-		return nil
-	}
-	return c.write.Delete(ctx, rs)
 }
 
 // labels mark everything that the release makes.
@@ -473,97 +399,7 @@ func (w *world) layer(name string) *layer {
 	return nil
 }
 
-// letGo ends the hold on the workload: it is what its template says from now on.
-func (r *Reconciler) letGo(ctx context.Context, write *kube.Writer, w *world) error {
-	if w.deploy == nil {
-		return nil
-	}
-	if stable := w.stable(); stable != nil && deployment.TemplateOf(stable).Hash == w.template.Hash {
-		if err := r.unmark(ctx, write, w); err != nil {
-			return err
-		}
-	}
-	after := w.deploy.DeepCopy()
-	unhold(after)
-	if r.keepsPaused() && w.rollout.DeletionTimestamp == nil {
-		keepPaused(after)
-	}
-	// The Deployment controller reports on its pods just now, which is nothing to this.
-	return write.PatchSpec(ctx, w.deploy, after)
-}
-
-// freeStrays takes our mark off Deployments that bear a Rollout's name and are not its workload: copies of its
-// manifest, or what is left after a Rollout was removed by force. People cannot, since the admission policy keeps the
-// mark where it is.
-func (r *Reconciler) freeStrays(ctx context.Context, write *kube.Writer, key types.NamespacedName, w *world) error {
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(deployment.Kind)
-	if err := r.Kube.List(ctx, list, client.InNamespace(key.Namespace), client.MatchingFields{indexRollout: key.Name}); err != nil {
-		return fmt.Errorf("list Deployments of Rollout %s: %w", key, err)
-	}
-	for i := range list.Items {
-		d := &list.Items[i]
-		if w != nil && d.GetName() == w.rollout.Spec.Workload.Name {
-			continue
-		}
-		after := d.DeepCopy()
-		labels := after.GetLabels()
-		delete(labels, v1alpha1.LabelRollout)
-		after.SetLabels(labels)
-		if pausedByUs(d) {
-			unhold(after)
-		}
-		if err := write.Patch(ctx, d, after); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// keepPaused pauses a Deployment in our name. What it says of authors was written while no policy watched.
-func keepPaused(d *unstructured.Unstructured) {
-	_ = unstructured.SetNestedField(d.Object, true, "spec", "paused")
-	unmarked(d)
-	annotate(d, annotationKept, "true")
-}
-
-// pausedByUs says whether a Deployment is paused by our hold and not by the team.
-func pausedByUs(d *unstructured.Unstructured) bool {
-	annotations := d.GetAnnotations()
-	_, held := annotations[v1alpha1.AnnotationHeld]
-	_, kept := annotations[annotationKept]
-	return deployment.Paused(d) && (held || kept)
-}
-
-// unhold takes our pause and our marks of a held revision off a Deployment.
-func unhold(d *unstructured.Unstructured) {
-	unstructured.RemoveNestedField(d.Object, "spec", "paused")
-	unmarked(d)
-}
-
-// revertTemplate writes the stable template back and lets the workload go, in one write. Since the stable
-// ReplicaSet is at full size, nothing starts.
-func (r *Reconciler) revertTemplate(ctx context.Context, write *kube.Writer, w *world) error {
-	rel := w.active()
-	if rel == nil || w.deploy == nil {
-		return nil
-	}
-	if err := r.unmark(ctx, write, w); err != nil {
-		return err
-	}
-	err := r.writeTemplate(ctx, write, w, &rel.Spec.From, unhold)
-	if errors.Is(err, errNoTemplate) {
-		return &obstacle{fmt.Sprintf("the pod template of the stable revision %s is not to be found: no ReplicaSet of Deployment %q has it, and no record; write the template that you want to the Deployment", describe(rel.Spec.From), w.deploy.GetName())}
-	}
-	return err
-}
-
-func ownerOf(rel *v1alpha1.Release) metav1.OwnerReference {
-	yes := true
-	return metav1.OwnerReference{
-		APIVersion: v1alpha1.GroupVersion.String(), Kind: "Release", Name: rel.Name, UID: rel.UID, Controller: &yes,
-	}
-}
+func ownerOf(rel *v1alpha1.Release) metav1.OwnerReference { return *workload.NewOwner(rel) }
 
 func sameJSON(a, b []byte) bool {
 	var x, y any

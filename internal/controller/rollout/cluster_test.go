@@ -32,6 +32,9 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/kube/bound/boundtest"
+	"github.com/sluice-dev/sluice/internal/registry"
+	"github.com/sluice-dev/sluice/internal/translate"
+	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -59,15 +62,44 @@ type cluster struct {
 	// failure, when set, is asked before each write of the Reconciler, with its number from 1: an error is the write's
 	// answer; with commit the write is done nevertheless.
 	failure func(n int, write string) (err error, commit bool)
-	made    int
-	words   int
+	// drivers of the Reconciler, kinds of the first one, and what the controller of these workloads does.
+	drivers     []workload.Driver
+	kinds       workload.Kinds
+	runWorkload func(*unstructured.Unstructured) bool
+	made        int
+	words       int
 	// portOf is the image whose pods alone have the Service's port; empty for all.
 	portOf string
+	// layers are the kinds of traffic layers; routes are those of their objects that have no Go type here.
+	layers translate.LayerKinds
+	routes []schema.GroupVersionKind
 }
+
+// As the core has them.
+const (
+	quiet     = time.Second
+	quietMost = 10 * time.Second
+	goneFor   = 30 * time.Second
+)
 
 func newCluster(t *testing.T, objects ...client.Object) *cluster {
 	t.Helper()
-	c := &cluster{t: t, now: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), policy: true}
+	return newClusterOf(t, registry.Workloads, objects...)
+}
+
+// newClusterOf is a cluster with these drivers. Its workload is of the first one's kind.
+func newClusterOf(t *testing.T, drivers []workload.Driver, objects ...client.Object) *cluster {
+	t.Helper()
+	return newClusterThrough(t, registry.Layers, drivers, objects...)
+}
+
+// newClusterThrough is a cluster with these kinds of traffic layers, too.
+func newClusterThrough(
+	t *testing.T, layers translate.LayerKinds, drivers []workload.Driver, objects ...client.Object,
+) *cluster {
+	t.Helper()
+	c := &cluster{t: t, now: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), policy: true, drivers: drivers, layers: layers}
+	c.kinds, c.runWorkload = drivers[0].Kinds(), c.runDeployment
 	scheme := runtime.NewScheme()
 	// Not all kinds that there are: the store looks each of them up whenever it is made.
 	for _, add := range []func(*runtime.Scheme) error{
@@ -77,10 +109,26 @@ func newCluster(t *testing.T, objects ...client.Object) *cluster {
 			t.Fatal(err)
 		}
 	}
-	scheme.AddKnownTypeWithName(routeKind, &unstructured.Unstructured{})
-	scheme.AddKnownTypeWithName(routeKind.GroupVersion().WithKind("HTTPRouteList"), &unstructured.UnstructuredList{})
-	b := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.Rollout{}, &v1alpha1.Release{}, &v1alpha1.Decision{})
-	if err := index(t.Context(), indexer{b}); err != nil {
+	known := func(kind schema.GroupVersionKind) bool {
+		if scheme.Recognizes(kind) {
+			return true
+		}
+		scheme.AddKnownTypeWithName(kind, &unstructured.Unstructured{})
+		scheme.AddKnownTypeWithName(kind.GroupVersion().WithKind(kind.Kind+"List"), &unstructured.UnstructuredList{})
+		return false
+	}
+	for _, d := range drivers {
+		known(d.Kinds().Workload)
+		known(d.Kinds().Part)
+	}
+	for _, kind := range layers.Objects() {
+		if !known(kind) {
+			c.routes = append(c.routes, kind)
+		}
+	}
+	b := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.Rollout{}, &v1alpha1.Release{}, &v1alpha1.Decision{},
+		untyped(drivers[0].Kinds().Workload), untyped(drivers[0].Kinds().Part))
+	if err := index(t.Context(), indexer{b}, drivers, layers); err != nil {
 		t.Fatal(err)
 	}
 	c.store = b.Build()
@@ -124,7 +172,9 @@ func (c *cluster) restart() {
 			})
 		},
 		Patch: func(ctx context.Context, s client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
-			return c.write("patch "+short(o)+" "+c.patch(o, p), func() error { return s.Patch(ctx, o, p, opts...) })
+			return c.write("patch "+short(o)+" "+c.patch(o, p), func() error {
+				return c.staysServed(o, func() error { return s.Patch(ctx, o, p, opts...) })
+			})
 		},
 		SubResourcePatch: func(ctx context.Context, s client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 			c.patch(o, p)
@@ -144,8 +194,25 @@ func (c *cluster) restart() {
 		Kube:   kube.New(cached, c.store, c.clock),
 		Events: c.events, Now: c.clock, Calendar: c.clock,
 		PolicyInForce: func() bool { return c.policy },
+		Workloads:     c.drivers,
+		Layers:        c.layers,
 		Watch:         func(schema.GroupVersionKind) error { return nil },
 	}
+}
+
+// staysServed has the test fail if a write takes a Service from ready pods to none. The pods of a workload that is gone go
+// anyhow.
+func (c *cluster) staysServed(o client.Object, write func() error) error {
+	before := &corev1.Service{}
+	if _, is := o.(*corev1.Service); !is || c.deployment() == nil || !c.get(before, o.GetName()) {
+		return write()
+	}
+	served, err := len(c.pods(before.Spec.Selector)), write()
+	after := &corev1.Service{}
+	if err == nil && c.get(after, o.GetName()) && served > 0 && len(c.pods(after.Spec.Selector)) == 0 {
+		c.t.Errorf("Service %s led to %d ready pods, and leads to none by %v", o.GetName(), served, after.Spec.Selector)
+	}
+	return err
 }
 
 func (c *cluster) clock() time.Time { return c.now }
@@ -153,8 +220,8 @@ func (c *cluster) clock() time.Time { return c.now }
 // condense does what the cache does.
 func condense(t *testing.T, o client.Object) {
 	t.Helper()
-	if u, ok := o.(*unstructured.Unstructured); ok && (u.GetKind() == "Deployment" || u.GetKind() == "ReplicaSet") {
-		if _, err := deployment.Condense(u); err != nil {
+	if u, ok := o.(*unstructured.Unstructured); ok && u.GroupVersionKind() != routeKind {
+		if _, err := workload.Condense(u); err != nil {
 			t.Error(err)
 		}
 	}
@@ -296,7 +363,7 @@ func (c *cluster) get(o client.Object, name string) bool {
 
 func (c *cluster) deployment() *unstructured.Unstructured {
 	c.t.Helper()
-	d := untyped(deployment.Kind)
+	d := untyped(c.kinds.Workload)
 	if !c.get(d, shop) {
 		return nil
 	}
@@ -448,7 +515,7 @@ func (c *cluster) settle() {
 func (c *cluster) kubernetes() bool {
 	c.t.Helper()
 	moved := false
-	for _, step := range []func() bool{c.collectGarbage, c.runDeployments, c.runReplicaSets, c.runEndpoints, c.runAnalyses} {
+	for _, step := range []func() bool{c.collectGarbage, c.runWorkloads, c.runReplicaSets, c.runEndpoints, c.runAnalyses} {
 		moved = step() || moved
 	}
 	return moved
@@ -475,24 +542,24 @@ func (c *cluster) runAnalyses() bool {
 func (c *cluster) sets() []unstructured.Unstructured {
 	c.t.Helper()
 	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(deployment.ReplicaSetKind)
+	list.SetGroupVersionKind(c.kinds.Part)
 	if err := c.store.List(c.t.Context(), list); err != nil {
 		c.t.Fatal(err)
 	}
 	return list.Items
 }
 
-// runDeployments is the Deployment controller: rolling updates are done at once, since they are not what is tested.
-func (c *cluster) runDeployments() bool {
+// runWorkloads is the Deployment controller: rolling updates are done at once, since they are not what is tested.
+func (c *cluster) runWorkloads() bool {
 	c.t.Helper()
 	moved := false
 	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(deployment.Kind)
+	list.SetGroupVersionKind(c.kinds.Workload)
 	if err := c.store.List(c.t.Context(), list); err != nil {
 		c.t.Fatal(err)
 	}
 	for i := range list.Items {
-		moved = c.runDeployment(&list.Items[i]) || moved
+		moved = c.runWorkload(&list.Items[i]) || moved
 	}
 	return moved
 }
@@ -500,7 +567,7 @@ func (c *cluster) runDeployments() bool {
 func (c *cluster) runDeployment(d *unstructured.Unstructured) bool {
 	c.t.Helper()
 	moved := c.setStatus(d, map[string]any{"observedGeneration": d.GetGeneration()})
-	wanted, owned := deployment.TemplateOf(d).Hash, []*unstructured.Unstructured{}
+	wanted, owned := workload.TemplateOf(d).Hash, []*unstructured.Unstructured{}
 	var current *unstructured.Unstructured
 	for _, rs := range c.sets() {
 		if metav1.GetControllerOf(&rs) == nil && len(rs.GetOwnerReferences()) > 0 {
@@ -508,9 +575,9 @@ func (c *cluster) runDeployment(d *unstructured.Unstructured) bool {
 			c.update(&rs)
 			moved = true
 		}
-		if deployment.OwnedBy(&rs, d.GetUID()) {
+		if workload.OwnedBy(&rs, d.GetUID()) {
 			owned = append(owned, &rs)
-			if deployment.TemplateOf(&rs).Hash == wanted && !deployment.TemplateOf(&rs).Former {
+			if workload.TemplateOf(&rs).Hash == wanted && !workload.TemplateOf(&rs).Former {
 				current = &rs
 			}
 		}
@@ -522,7 +589,7 @@ func (c *cluster) runDeployment(d *unstructured.Unstructured) bool {
 		yes := true
 		current = deployment.Next(d, metav1.OwnerReference{
 			APIVersion: "apps/v1", Kind: "Deployment", Name: d.GetName(), UID: d.GetUID(), Controller: &yes,
-		}, nil, deployment.Short(wanted, 0), 0)
+		}, nil, workload.Short(wanted, 0), 0)
 		current.SetName(current.GetName() + "k")
 		labels := current.GetLabels()
 		labels[v1alpha1.LabelPodTemplateHash] += "k"
@@ -600,7 +667,7 @@ func (c *cluster) runReplicaSets() bool {
 	for _, rs := range c.sets() {
 		n := int64(deployment.Replicas(&rs))
 		status := map[string]any{"replicas": n, "observedGeneration": rs.GetGeneration()}
-		if images := deployment.TemplateOf(&rs).Images; n > 0 && (len(images) == 0 || images[0].Image != broken) {
+		if images := workload.TemplateOf(&rs).Images; n > 0 && (len(images) == 0 || images[0].Image != broken) {
 			status["availableReplicas"], status["readyReplicas"] = n, n
 		}
 		moved = c.setStatus(&rs, status) || moved
@@ -672,7 +739,7 @@ func (c *cluster) sliceOf(s *corev1.Service) bool {
 func (c *cluster) setOf(image string) string {
 	c.t.Helper()
 	for _, rs := range c.sets() {
-		if images := deployment.TemplateOf(&rs).Images; len(images) > 0 && images[0].Image == image {
+		if images := workload.TemplateOf(&rs).Images; len(images) > 0 && images[0].Image == image {
 			return rs.GetName()
 		}
 	}
@@ -685,6 +752,7 @@ func (c *cluster) pods(selector map[string]string) []string {
 	var out []string
 	for _, rs := range c.sets() {
 		labels, _, _ := unstructured.NestedStringMap(rs.Object, "spec", "template", "metadata", "labels")
+		labels[c.kinds.Mark] = rs.GetLabels()[c.kinds.Mark]
 		matches := true
 		for k, v := range selector {
 			matches = matches && labels[k] == v
@@ -744,13 +812,15 @@ func (c *cluster) all() []client.Object {
 	for _, rs := range c.sets() {
 		out = append(out, &rs)
 	}
-	deployments := &unstructured.UnstructuredList{}
-	deployments.SetGroupVersionKind(deployment.Kind)
-	if err := c.store.List(c.t.Context(), deployments); err != nil {
-		c.t.Fatal(err)
-	}
-	for i := range deployments.Items {
-		out = append(out, &deployments.Items[i])
+	for _, kind := range append([]schema.GroupVersionKind{c.kinds.Workload}, c.routes...) {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(kind)
+		if err := c.store.List(c.t.Context(), list); err != nil {
+			c.t.Fatal(err)
+		}
+		for i := range list.Items {
+			out = append(out, &list.Items[i])
+		}
 	}
 	return out
 }
@@ -758,10 +828,10 @@ func (c *cluster) all() []client.Object {
 // The team's objects of most tests.
 
 func team(objects ...client.Object) []client.Object {
-	return append([]client.Object{workload("shop:v1"), ownSet("shop:v1", 4), webService(), webIngress()}, objects...)
+	return append([]client.Object{shopDeployment("shop:v1"), ownSet("shop:v1", 4), webService(), webIngress()}, objects...)
 }
 
-func workload(image string) *unstructured.Unstructured {
+func shopDeployment(image string) *unstructured.Unstructured {
 	d := untyped(deployment.Kind)
 	d.SetNamespace(namespace)
 	d.SetName(shop)
@@ -781,8 +851,8 @@ func workload(image string) *unstructured.Unstructured {
 
 // ownSet is the ReplicaSet that the Deployment controller has made of a revision.
 func ownSet(image string, replicas int) *unstructured.Unstructured {
-	d := workload(image)
-	rs := deployment.Next(d, deployment.Owner(d), nil, deployment.Short(deployment.TemplateOf(d).Hash, 0), replicas)
+	d := shopDeployment(image)
+	rs := deployment.Next(d, deployment.Owner(d), nil, workload.Short(workload.TemplateOf(d).Hash, 0), replicas)
 	rs.SetUID(types.UID("set-" + image))
 	rs.SetAnnotations(map[string]string{"deployment.kubernetes.io/revision": "1"})
 	labels := rs.GetLabels()

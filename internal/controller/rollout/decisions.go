@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/release"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -188,7 +190,7 @@ func (r *Reconciler) endStray(ctx context.Context, write *kube.Writer, d *v1alph
 		return write.Delete(ctx, d)
 	}
 	return r.answerOne(ctx, write, d, v1alpha1.DecisionAnswer{
-		Decision: d.Name, Outcome: v1alpha1.DecisionRefused, Reason: ReasonUnknownDecision,
+		Decision: d.Name, Outcome: v1alpha1.DecisionRefused, Reason: release.ReasonUnknownDecision,
 		Message: fmt.Sprintf("there is no release %s under way in namespace %s, and no Rollout that it could be of; see sluice list", d.Spec.Release, d.Namespace),
 	})
 }

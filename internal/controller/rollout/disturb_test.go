@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -198,7 +199,7 @@ func (c *cluster) expectRest(what string, phase v1alpha1.RolloutPhase, image str
 	if got := d.GetLabels()[v1alpha1.LabelRollout]; (got != "") != (ro != nil) {
 		c.t.Errorf("%s: the workload's label is %q", what, got)
 	}
-	running := deployment.TemplateOf(d).Images[0].Image
+	running := workload.TemplateOf(d).Images[0].Image
 	c.expectPods(what+": as the workload says", map[string]int{running: 4})
 	if diff := cmp.Diff(4, len(c.pods(map[string]string{"app": shop}))); diff != "" {
 		c.t.Errorf("%s: ready pods behind the Service (-want +got):\n%s", what, diff)
@@ -211,7 +212,7 @@ func (c *cluster) replace(image string) {
 	c.t.Helper()
 	c.delete(c.deployment())
 	c.collectGarbage()
-	d := workload(image)
+	d := shopDeployment(image)
 	c.made++
 	d.SetUID("")
 	if c.rollout() != nil {

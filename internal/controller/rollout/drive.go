@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -24,7 +25,10 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	if err := r.observeTraffic(ctx, w); err != nil {
 		return retry(err)
 	}
-	if err := (&carrier{r: r, write: write, w: w, rel: rel}).apart(ctx); err != nil {
+	switch err := (&carrier{r: r, write: write, w: w, rel: rel}).apart(ctx); {
+	case isObstacle(err):
+		w.trouble = err.Error()
+	case err != nil:
 		return retry(err)
 	}
 	spec := translate.Spec(rel.Spec.Plan, rel.Spec.From.Hash, rel.Spec.To.Hash)
@@ -55,16 +59,14 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 		rel = after
 	}
 	c := &carrier{r: r, write: write, w: w, rel: rel}
-	for _, a := range out.Actions {
-		log.FromContext(ctx).Info("carry out", "release", rel.Name, "action", fmt.Sprintf("%T", a)[len("release."):], "with", fmt.Sprintf("%+v", a))
-		if err := c.do(ctx, a); err != nil {
-			return r.failed(ctx, write, w, rel, out, err)
+	guard := func(actions []release.Action) error {
+		if v := release.Check(spec, observed, out.Memory, actions); len(v) > 0 {
+			return &obstacle{release.GuardMessage(v[0])}
 		}
+		return nil
 	}
-	if !out.Memory.Phase.Terminal() {
-		if err := c.restore(ctx, out.Actions); err != nil {
-			return r.failed(ctx, write, w, rel, out, err)
-		}
+	if err := c.carryOut(ctx, out, guard); err != nil {
+		return r.failed(ctx, write, w, rel, out, err)
 	}
 	r.troubles.clear(rel.UID)
 	if err := r.answerAll(ctx, write, w, rel); err != nil {
@@ -73,7 +75,32 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	if err := r.mirror(ctx, write, w, rel, out); err != nil {
 		return retry(err)
 	}
-	return ctrl.Result{RequeueAfter: r.wake(w, rel, out)}, nil
+	is := classOf(rel.Spec.Cause, out.Memory.Phase)
+	r.queue.note(client.ObjectKeyFromObject(w.rollout), is)
+	after, tells := r.wake(w, rel, out)
+	if tells {
+		is = telling
+	}
+	return ctrl.Result{RequeueAfter: after, Priority: new(int(is))}, nil
+}
+
+// carryOut carries out one barrier of actions, and then sets right what others have changed. The guard is asked about
+// all that is about to be written.
+func (c *carrier) carryOut(ctx context.Context, out release.Outcome, guard func([]release.Action) error) error {
+	if err := guard(out.Actions); err != nil {
+		return err
+	}
+	for _, a := range out.Actions {
+		log.FromContext(ctx).Info("carry out", "release", c.rel.Name,
+			"action", fmt.Sprintf("%T", a)[len("release."):], "with", fmt.Sprintf("%+v", a))
+		if err := c.do(ctx, a); err != nil {
+			return err
+		}
+	}
+	if out.Memory.Phase.Terminal() {
+		return nil
+	}
+	return c.restore(ctx, out.Actions, guard)
 }
 
 // storeStatus writes the release's status and returns the release as it is then. If the API server finds the status too
@@ -142,28 +169,28 @@ const (
 	passing = 4 * time.Second
 )
 
-// wake is when the release has to be looked at again though nothing happens.
-func (r *Reconciler) wake(w *world, rel *v1alpha1.Release, out release.Outcome) time.Duration {
+// wake is when the release has to be looked at again though nothing happens, and whether that is only to tell of a wait.
+func (r *Reconciler) wake(w *world, rel *v1alpha1.Release, out release.Outcome) (after time.Duration, tells bool) {
 	if out.Memory.Phase.Terminal() {
 		r.waits.forget(rel.UID)
-		return time.Millisecond // Once more, for what comes next.
+		return time.Millisecond, false // Once more, for what comes next.
 	}
 	if w.unheard() {
-		return soon
+		return soon, false
 	}
 	at := w.now.Add(recheck)
-	earliest := func(t time.Time) {
-		if t.After(w.now) && t.Before(at) {
+	earliest := func(t time.Time) (is bool) {
+		if is = t.After(w.now) && t.Before(at); is {
 			at = t
 		}
+		return is
 	}
 	earliest(out.Wake)
 	for _, s := range w.services {
 		earliest(s.readySince.Add(w.propagation()))
 	}
-	earliest(r.waits.due(rel.UID))
-	earliest(r.waits.due(w.rollout.UID))
-	return max(at.Sub(w.now), time.Millisecond)
+	release, rollout := earliest(r.waits.due(rel.UID)), earliest(r.waits.due(w.rollout.UID))
+	return max(at.Sub(w.now), time.Millisecond), release || rollout
 }
 
 // answerAll tells people what became of their Decisions, and removes old ones.

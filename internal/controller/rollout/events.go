@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // Kubernetes Events are for what somebody may want to act on or look back at: a release began, waits for a person,
@@ -15,17 +16,17 @@ import (
 
 // started tells that a release began.
 func (r *Reconciler) started(ro *v1alpha1.Rollout, rel *v1alpha1.Release) {
-	r.Events.Eventf(ro, rel, corev1.EventTypeNormal, "ReleaseStarted", "Release", "%s", clip(fmt.Sprintf("%s releases %s", rel.Name, describe(rel.Spec.To))))
+	r.Events.Eventf(ro, rel, corev1.EventTypeNormal, "ReleaseStarted", "Release", "%s", clip(fmt.Sprintf("%s releases %s", rel.Name, workload.Describe(rel.Spec.To))))
 	started.Inc()
 }
 
 // heldByRelease tells on the workload itself why kubectl rollout status waits and kubectl rollout undo is refused: there
 // people look who do not know of Sluice.
 func (r *Reconciler) heldByRelease(w *world, rel *v1alpha1.Release) {
-	if w.deploy == nil {
+	if w.object == nil {
 		return
 	}
-	r.Events.Eventf(w.deploy, rel, corev1.EventTypeNormal, "RevisionHeld", "Release", "%s", clip(fmt.Sprintf(
+	r.Events.Eventf(w.object, rel, corev1.EventTypeNormal, "RevisionHeld", "Release", "%s", clip(fmt.Sprintf(
 		"%[1]s brings this revision step by step, and until it has ended kubectl rollout status waits and kubectl rollout undo is refused. "+
 			"Follow it: sluice status %[2]s --wait. Take it back: sluice abort %[2]s", rel.Name, w.rollout.Name)))
 }

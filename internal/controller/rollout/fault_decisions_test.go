@@ -189,7 +189,7 @@ func TestFaultA15StrayDecisions(t *testing.T) {
 		if r := look(); r.RequeueAfter == 0 || r.RequeueAfter > strayFor {
 			t.Errorf("%s: it comes back in %s", on, r.RequeueAfter)
 		}
-		if left, reasons := c.decisions(); left > 0 || reasons[ReasonUnknownDecision] != 1 {
+		if left, reasons := c.decisions(); left > 0 || reasons[release.ReasonUnknownDecision] != 1 {
 			t.Errorf("%s: %d unanswered, %v", on, left, reasons)
 		}
 		c.now = c.now.Add(strayFor + time.Minute)

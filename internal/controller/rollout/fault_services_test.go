@@ -286,7 +286,7 @@ func TestFaultB15Uninstalled(t *testing.T) {
 		if n := len(servicesOf(c)); n != 2 {
 			t.Fatalf("%s: %d Services in mid-release, want the team's and its twin", name, n)
 		}
-		for _, o := range append([]client.Object{webIngress(), webService(), workload("shop:v1")}, more...) {
+		for _, o := range append([]client.Object{webIngress(), webService(), shopDeployment("shop:v1")}, more...) {
 			c.delete(o)
 		}
 		c.settle()

@@ -20,13 +20,12 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/preflight"
-	"github.com/sluice-dev/sluice/internal/registry"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
-// This file sees what nobody can prevent: whoever may edit pods and ReplicaSets can have pods serve that no release
+// This file sees what nobody can prevent: whoever may edit pods and what makes them can have pods serve that no release
 // brought. Pods are in no cache. They are read when the endpoints of the workload's Services have changed, and not more
 // often than lookEvery; with a release under way every recheck, for the routes too.
 
@@ -104,7 +103,7 @@ func (l *looks) behind(service types.NamespacedName) []string {
 
 // observeForeign looks for pods that serve and that no release brought. It says when to look again, if at a certain time.
 func (r *Reconciler) observeForeign(ctx context.Context, w *world) time.Time {
-	if w.deploy == nil || w.rollout.UID == "" || w.abandoned {
+	if w.object == nil || w.rollout.UID == "" || w.abandoned {
 		return time.Time{}
 	}
 	if len(w.services) == 0 && len(w.traffic()) == 0 {
@@ -145,7 +144,7 @@ func (r *Reconciler) observeForeign(ctx context.Context, w *world) time.Time {
 // serving are the names of the pods that are ready behind the workload's Services and their twins, and what tells that
 // they have changed.
 func (r *Reconciler) serving(ctx context.Context, w *world) (map[string]bool, string) {
-	pods, versions := map[string]bool{}, []string{nameOf(w.stable())}
+	pods, versions := map[string]bool{}, []string{w.seen.Stable.Name()}
 	for _, s := range w.services {
 		for _, name := range []string{s.object.Name, w.twinName(s.object.Name)} {
 			r.looks.front(types.NamespacedName{Namespace: w.rollout.Namespace, Name: name}, w.rollout.Name)
@@ -167,14 +166,14 @@ func (r *Reconciler) serving(ctx context.Context, w *world) (map[string]bool, st
 	return pods, strings.Join(versions, " ")
 }
 
-// foreignPods finds serving pods that no ReplicaSet of the released revision or of the running release controls, by UID,
+// foreignPods finds serving pods that no part of the released revision or of the running release controls, by UID,
 // and those whose images somebody has changed since they were made.
 func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[string]bool) (reason, says string) {
-	released := map[types.UID]deployment.Template{}
-	for _, rs := range w.sets {
-		stable := w.stable() != nil && deployment.TemplateOf(rs).Hash == deployment.TemplateOf(w.stable()).Hash
-		if canary := w.canary(); stable || canary != nil && rs.GetUID() == canary.GetUID() {
-			released[rs.GetUID()] = deployment.TemplateOf(rs)
+	released := map[types.UID]workload.Template{}
+	for i := range w.seen.Parts {
+		p := &w.seen.Parts[i]
+		if stable := w.seen.Stable; stable != nil && p.Template.Hash == stable.Template.Hash || p.Is(w.seen.Canary) {
+			released[p.UID()] = p.Template
 		}
 	}
 	var foreign, changed []string
@@ -192,7 +191,7 @@ func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[stri
 				continue
 			}
 			seen[p.UID] = true
-			switch whose, ours := ownerOfPod(p, released); {
+			switch whose, ours := ownerOfPod(p, released, w.driver.Kinds().Part.Kind); {
 			case !ours:
 				foreign = append(foreign, whose)
 			case edited(p, released[metav1.GetControllerOf(p).UID]):
@@ -205,17 +204,17 @@ func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[stri
 		return v1alpha1.ReasonForeignPods, fmt.Sprintf("requests go to pods that no release of this Rollout brought: %s; take the Service's labels off them, or delete them",
 			strings.Join(preflight.FirstOf(sorted(foreign), toldOf), ", "))
 	case len(changed) > 0:
-		return v1alpha1.ReasonImageChanged, fmt.Sprintf("requests go to pods whose images are not those of their ReplicaSet: %s; somebody has changed them, or made them by hand with its labels: delete them, and their ReplicaSet makes them anew",
-			strings.Join(preflight.FirstOf(sorted(changed), toldOf), ", "))
+		return v1alpha1.ReasonImageChanged, fmt.Sprintf("requests go to pods whose images are not those of their %[2]s: %[1]s; somebody has changed them, or made them by hand with its labels: delete them, and their %[2]s makes them anew",
+			strings.Join(preflight.FirstOf(sorted(changed), toldOf), ", "), w.driver.Kinds().Part.Kind)
 	}
 	return "", ""
 }
 
-// ownerOfPod says whether one of the released ReplicaSets controls a pod, and otherwise which pod it is, of whom.
-func ownerOfPod(p *corev1.Pod, released map[types.UID]deployment.Template) (whose string, ours bool) {
+// ownerOfPod says whether one of the released parts controls a pod, and otherwise which pod it is, of whom.
+func ownerOfPod(p *corev1.Pod, released map[types.UID]workload.Template, part string) (whose string, ours bool) {
 	owner := metav1.GetControllerOf(p)
 	if owner == nil {
-		return fmt.Sprintf("pod %s (%s, of no ReplicaSet)", p.Name, imagesOf(p)), false
+		return fmt.Sprintf("pod %s (%s, of no %s)", p.Name, imagesOf(p), part), false
 	}
 	_, ours = released[owner.UID]
 	return fmt.Sprintf("pod %s (%s, of %s %s)", p.Name, imagesOf(p), owner.Kind, owner.Name), ours
@@ -227,9 +226,9 @@ func sorted(list []string) []string {
 }
 
 // edited says whether a pod runs other images than its template says: somebody has changed them since it was made, or has
-// made it himself and had the ReplicaSet adopt it by its labels. What an admission webhook rewrites in the create, as to name
+// made it himself and had the part adopt it by its labels. What an admission webhook rewrites in the create, as to name
 // a mirror or a digest, is the same image.
-func edited(p *corev1.Pod, t deployment.Template) bool {
+func edited(p *corev1.Pod, t workload.Template) bool {
 	for _, want := range t.Images {
 		for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
 			if c.Name == want.Container && c.Image != want.Image && (p.Generation > 1 || !sameImage(c.Image, want.Image)) {
@@ -267,7 +266,7 @@ func imagesOf(p *corev1.Pod) string {
 // foreignServices finds Services of others that lead to the pods of the release under way, and not to the stable ones: what
 // is sent there is no share of any step.
 func (r *Reconciler) foreignServices(ctx context.Context, w *world) (reason, says string) {
-	canary, stable := w.canary(), w.stable()
+	canary, stable := w.seen.Canary, w.seen.Stable
 	if w.active() == nil || canary == nil || len(w.traffic()) == 0 {
 		return "", ""
 	}
@@ -281,9 +280,9 @@ func (r *Reconciler) foreignServices(ctx context.Context, w *world) (reason, say
 		if name == "" || w.knows(name) {
 			continue
 		}
-		leads := func(rs *unstructured.Unstructured) bool {
-			return rs != nil && slices.ContainsFunc(list.Items[i].Endpoints, func(e discoveryv1.Endpoint) bool {
-				return e.TargetRef != nil && deployment.Names(rs, e.TargetRef.Name)
+		leads := func(p *workload.Part) bool {
+			return p != nil && slices.ContainsFunc(list.Items[i].Endpoints, func(e discoveryv1.Endpoint) bool {
+				return e.TargetRef != nil && p.Runs(e.TargetRef.Name)
 			})
 		}
 		if leads(canary) && !leads(stable) {
@@ -307,23 +306,19 @@ func (r *Reconciler) foreignRoutes(ctx context.Context, w *world) (reason, says 
 	if rel == nil || !slices.ContainsFunc(w.services, func(s *service) bool { return s.twin != nil }) {
 		return "", ""
 	}
-	for _, provider := range registry.Providers() {
-		kind := provider.Kind()
-		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(kind)
-		err := r.Kube.Live.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.Limit(podsLooked))
-		if err != nil && !meta.IsNoMatchError(err) {
-			log.FromContext(ctx).V(1).Info("look for routes of others", "kind", kind.Kind, "error", err.Error())
-		}
-		for i := range list.Items {
-			route := &list.Items[i]
-			if owner := metav1.GetControllerOf(route); owner != nil && owner.UID == rel.UID || w.changes(route) {
-				continue
+	for _, provider := range r.Layers.Each() {
+		for _, kind := range kindsOf(provider) {
+			list := &unstructured.UnstructuredList{}
+			list.SetGroupVersionKind(kind)
+			err := r.Kube.Live.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.Limit(podsLooked))
+			if err != nil && !meta.IsNoMatchError(err) {
+				log.FromContext(ctx).V(1).Info("look for routes of others", "kind", kind.Kind, "error", err.Error())
 			}
-			for _, s := range w.services {
-				if s.twin != nil && traffic.LeadsTo(provider, route, s.twin.Name) {
-					return v1alpha1.ReasonForeignRoute, fmt.Sprintf("%s %s leads to Service %s, which is Sluice's, so requests get the new revision past the weight of the step: delete the %s, or change its backend",
-						kind.Kind, route.GetName(), s.twin.Name, kind.Kind)
+			for i := range list.Items {
+				if twin := w.leadsPast(provider, &list.Items[i], rel); twin != "" {
+					return v1alpha1.ReasonForeignRoute, fmt.Sprintf("%[1]s %[2]s leads to Service %[3]s, which is Sluice's, "+
+						"so requests get the new revision past the weight of the step: delete the %[1]s, or change its backend",
+						kind.Kind, list.Items[i].GetName(), twin)
 				}
 			}
 		}
@@ -331,9 +326,24 @@ func (r *Reconciler) foreignRoutes(ctx context.Context, w *world) (reason, says 
 	return "", ""
 }
 
+// leadsPast is the canary Service that an object of somebody else's leads to; empty if it leads to none.
+func (w *world) leadsPast(p traffic.Provider, route *unstructured.Unstructured, rel *v1alpha1.Release) string {
+	if owner := metav1.GetControllerOf(route); owner != nil && owner.UID == rel.UID || w.changes(route) {
+		return ""
+	}
+	for _, s := range w.services {
+		if s.twin != nil && leads(p, route, s.twin.Name) {
+			return s.twin.Name
+		}
+	}
+	return ""
+}
+
 // changes says whether the release has changed the object itself, so that it leads to the new pods by their weight.
 func (w *world) changes(route *unstructured.Unstructured) bool {
+	of := traffic.RefOf(route)
 	return slices.ContainsFunc(w.layers, func(l *layer) bool {
-		return l.world.Held && l.world.Route != nil && l.world.Route.GetUID() == route.GetUID()
+		own := l.world.Objects[of]
+		return l.world.Holds[of].Held && own != nil && own.GetUID() == route.GetUID()
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -40,7 +41,7 @@ func TestFaultA1TemplatesAlike(t *testing.T) {
 			t.Fatalf("the other template got no release of its own: %s", c.tells())
 		}
 		to := second.Spec.To
-		if deployment.Short(first.Hash, 0) != deployment.Short(to.Hash, 0) {
+		if workload.Short(first.Hash, 0) != workload.Short(to.Hash, 0) {
 			t.Fatalf("the two templates are not alike, so this proves nothing: %s, %s", first.Hash, to.Hash)
 		}
 		if len(to.Hash) != 64 || first.Hash == to.Hash || first.PodTemplateHash == to.PodTemplateHash {
@@ -74,7 +75,7 @@ func TestFaultA1NameTaken(t *testing.T) {
 	c.settle()
 	c.setImage("shop:v2")
 	taken := ownSet("shop:v2", 0)
-	taken.SetName(deployment.NameOf(c.deployment(), deployment.Short(deployment.TemplateOf(c.deployment()).Hash, 0)))
+	taken.SetName(deployment.NameOf(c.deployment(), workload.Short(workload.TemplateOf(c.deployment()).Hash, 0)))
 	taken.SetUID("")
 	taken.SetOwnerReferences(nil)
 	taken.SetLabels(map[string]string{v1alpha1.LabelRollout: shop, "pod-template-hash": "zz4xcvxzbc"})
@@ -122,7 +123,7 @@ func (c *cluster) expectWaits(says string) {
 
 // TestUpgradeFromShortHashes: what an earlier Sluice recorded by short hashes begins no release and is not forgotten.
 func TestUpgradeFromShortHashes(t *testing.T) {
-	shorten := func(rev *v1alpha1.Revision) { rev.Hash = deployment.Short(rev.Hash, 0) }
+	shorten := func(rev *v1alpha1.Revision) { rev.Hash = workload.Short(rev.Hash, 0) }
 	t.Run("stable", func(t *testing.T) {
 		c := newCluster(t, team(canary(50))...)
 		c.settle()

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sluice-dev/sluice/internal/release"
+
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
@@ -23,7 +25,7 @@ func TestFaultA14JobsRefused(t *testing.T) {
 	c.settle()
 	want := "spec.canary.steps[0].analysis runs a Job, and the controller may not create Jobs in namespace " + namespace +
 		"; let the controller run Jobs in this namespace: kubectl create rolebinding sluice-job-runner -n " + namespace
-	if w := c.rollout().Status.WaitingFor; w == nil || w.Reason != ReasonSpecRefused || !strings.Contains(w.Message, want) {
+	if w := c.rollout().Status.WaitingFor; w == nil || w.Reason != release.ReasonSpecRefused || !strings.Contains(w.Message, want) {
 		t.Errorf("it says %+v; want %q", w, want)
 	}
 	if asked != namespace {
@@ -31,7 +33,7 @@ func TestFaultA14JobsRefused(t *testing.T) {
 	}
 	may = true
 	c.settle()
-	if w := c.rollout().Status.WaitingFor; w != nil && w.Reason == ReasonSpecRefused {
+	if w := c.rollout().Status.WaitingFor; w != nil && w.Reason == release.ReasonSpecRefused {
 		t.Errorf("it still says %+v", w)
 	}
 }

@@ -5,17 +5,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/release"
+
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
 // anew makes the workload anew, as the admission policy stores it.
 func (c *cluster) anew(uid types.UID, image string) {
 	c.t.Helper()
-	d := workload(image)
+	d := shopDeployment(image)
 	d.SetUID(uid)
 	if c.policy {
 		d.SetLabels(map[string]string{v1alpha1.LabelRollout: shop})
@@ -40,12 +43,12 @@ func TestFaultA5MadeAnew(t *testing.T) {
 			if got := c.asked(); got["shop:v1"] != 4 {
 				t.Fatalf("pods %v when the Deployment is gone, want those that were released", got)
 			}
-			c.wantPhase(v1alpha1.RolloutPending, ReasonWorkloadGone)
+			c.wantPhase(v1alpha1.RolloutPending, release.ReasonWorkloadGone)
 			c.anew("deploy-2", image)
 			c.settle()
 			for _, rs := range c.sets() {
-				stays := deployment.OwnedBy(&rs, "deploy-2") && deployment.Replicas(&rs) == 4
-				if rs.GetUID() == before && !stays || rs.GetUID() != before && deployment.TemplateOf(&rs).Images[0].Image == "shop:v1" {
+				stays := workload.OwnedBy(&rs, "deploy-2") && deployment.Replicas(&rs) == 4
+				if rs.GetUID() == before && !stays || rs.GetUID() != before && workload.TemplateOf(&rs).Images[0].Image == "shop:v1" {
 					t.Errorf("ReplicaSet %s has %d pods and the owners %v", rs.GetName(), deployment.Replicas(&rs), rs.GetOwnerReferences())
 				}
 			}
@@ -87,7 +90,7 @@ func TestFaultA5DeletedForGood(t *testing.T) {
 	if len(c.sets()) != 0 {
 		t.Errorf("ReplicaSets are left: %v", c.asked())
 	}
-	c.wantPhase(v1alpha1.RolloutStalled, ReasonWorkloadNotFound)
+	c.wantPhase(v1alpha1.RolloutStalled, release.ReasonWorkloadNotFound)
 
 	c = newCluster(t, team(canary(50))...)
 	c.settle()
@@ -109,7 +112,7 @@ func TestFaultA5ForgedOwner(t *testing.T) {
 	forged.SetName("forged")
 	forged.SetUID("forged")
 	forged.SetOwnerReferences(nil)
-	forged = deployment.Kept(forged, keeper(c.rollout()))
+	forged = deployment.Kept(forged, workload.World{Rollout: c.rollout()}.Keeper())
 	c.add(forged)
 	c.mustLook()
 	rs := untyped(deployment.ReplicaSetKind)
@@ -119,7 +122,7 @@ func TestFaultA5ForgedOwner(t *testing.T) {
 		}
 		c.now = c.now.Add(time.Second)
 	}
-	if c.get(rs, "forged") && deployment.OwnedBy(rs, c.release("shop-1").UID) {
+	if c.get(rs, "forged") && workload.OwnedBy(rs, c.release("shop-1").UID) {
 		t.Error("the release has taken a forged ReplicaSet for its own")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/translate"
+	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -21,10 +22,10 @@ type labelled struct{ *cluster }
 
 func newLabelled(t *testing.T) labelled {
 	t.Helper()
-	d, svc := workload("shop:v1"), webService()
+	d, svc := shopDeployment("shop:v1"), webService()
 	bear(d, "1")
 	svc.Spec.Selector["version"] = "1"
-	rs := deployment.Next(d, deployment.Owner(d), nil, deployment.Short(deployment.TemplateOf(d).Hash, 0), 4)
+	rs := deployment.Next(d, deployment.Owner(d), nil, workload.Short(workload.TemplateOf(d).Hash, 0), 4)
 	c := newCluster(t, d, svc, webIngress(), canary(50))
 	rs.SetUID("set-v1")
 	rs.SetAnnotations(map[string]string{"deployment.kubernetes.io/revision": "1"})
@@ -125,7 +126,7 @@ func TestFaultB1(t *testing.T) {
 			c.decide(v1alpha1.VerbAbort, "shop-1")
 			c.settle()
 			c.serves("after the abort", 4)
-			c.says(ReasonRevisionRejected, "Service web stays on the running pods", "app=shop,version=2")
+			c.says(release.ReasonRevisionRejected, "Service web stays on the running pods", "app=shop,version=2")
 			if holds := c.holds(); len(holds) != 1 || holds[0].OwnerReferences[0].Kind != "Rollout" {
 				t.Errorf("not one Hold of the Rollout's: %v", holds)
 			}
@@ -207,7 +208,7 @@ func TestFaultB1Lost(t *testing.T) {
 	c := newLabelled(t)
 	c.point(versioned("2"))
 	c.settle()
-	c.says(ReasonServiceLost, `"web"`, "version=2", "version=1")
+	c.says(release.ReasonServiceLost, `"web"`, "version=2", "version=1")
 	if c.rollout().Status.Phase == v1alpha1.RolloutHealthy {
 		t.Errorf("Healthy: %s", c.tells())
 	}
@@ -229,7 +230,7 @@ func TestFaultB1WithoutLayers(t *testing.T) {
 	c.point(versioned("2"))
 	c.settle()
 	c.serves("refused", 4)
-	c.says(ReasonSpecRefused, `"web"`, "version=2", "spec.traffic")
+	c.says(release.ReasonSpecRefused, `"web"`, "version=2", "spec.traffic")
 	c.point(map[string]string{"app": shop})
 	c.settle()
 	c.says(release.ReasonPausedForPerson)
@@ -375,7 +376,7 @@ func TestFaultB1Crossed(t *testing.T) {
 func (c labelled) set(version string) *unstructured.Unstructured {
 	c.t.Helper()
 	for _, rs := range c.sets() {
-		if deployment.TemplateOf(&rs).Labels["version"] == version {
+		if workload.TemplateOf(&rs).Labels["version"] == version {
 			return &rs
 		}
 	}
@@ -385,7 +386,7 @@ func (c labelled) set(version string) *unstructured.Unstructured {
 
 func (c labelled) handed(version string) bool {
 	c.t.Helper()
-	return deployment.OwnedBy(c.set(version), c.deployment().GetUID())
+	return workload.OwnedBy(c.set(version), c.deployment().GetUID())
 }
 
 func (c labelled) scaleSet(version string, replicas int64) {

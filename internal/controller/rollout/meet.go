@@ -17,18 +17,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/kube"
-	"github.com/sluice-dev/sluice/internal/registry"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // This file has a release wait for those of other Rollouts that its traffic layers have no room beside.
-
-// ReasonLayerBusy: a traffic layer cannot do what this release asks of it while another one is under way.
-const ReasonLayerBusy = "LayerBusy"
 
 // beginnings are the releases that were begun here and that the cache may not show yet. Under its lock a release
 // looks whether another is in its way, and begins: of two that are in each other's way one is the first.
@@ -83,15 +78,15 @@ func (r *Reconciler) busy(ctx context.Context, w *world) (*traffic.Busy, error) 
 		if seen.Parties, err = r.others(ctx, w, l, running); err != nil {
 			return nil, err
 		}
-		if b, ok := errors.AsType[*traffic.Busy](l.provider.Check(seen, splits(spec))); ok {
+		if b, ok := errors.AsType[*traffic.Busy](l.provider.Check(seen, traffic.Splits(spec))); ok {
 			return b, nil
 		}
 	}
 	return nil, nil
 }
 
-// others are the releases that work on a layer's kind of object: those that the Hold of its route names, and those that
-// may have their part in it yet.
+// others are the releases that work on a layer of the same kind: those that the Holds of its objects name, and those
+// that may have their part in them yet.
 func (r *Reconciler) others(ctx context.Context, w *world, l *layer, running []*v1alpha1.Release) ([]traffic.Party, error) {
 	out := slices.Clone(l.world.Parties)
 	for _, rel := range running {
@@ -99,16 +94,17 @@ func (r *Reconciler) others(ctx context.Context, w *world, l *layer, running []*
 			continue
 		}
 		for _, t := range rel.Spec.Plan.Traffic {
-			provider, name := registry.Traffic(t)
-			if provider == nil || provider.Kind() != l.provider.Kind() {
+			provider := r.Layers.Of(t)
+			if provider == nil || translate.LayerOf(t).Field != l.field {
 				continue
 			}
 			p := traffic.Party{Release: rel.Name, Planned: planned(rel)}
 			var err error
-			if l.world.Route == nil || name != l.world.Route.GetName() {
-				if p.Route, err = r.route(ctx, provider.Kind(), w.rollout.Namespace, name); err != nil || p.Route == nil {
-					return nil, err
-				}
+			if p.Objects, err = r.teamOf(ctx, w.rollout.Namespace, provider); err != nil {
+				return nil, err
+			}
+			if len(p.Objects) == 0 {
+				continue // There is nothing left for it to divide.
 			}
 			if p.Backends, err = r.backendsOf(ctx, rel); err != nil {
 				return nil, err
@@ -119,45 +115,43 @@ func (r *Reconciler) others(ctx context.Context, w *world, l *layer, running []*
 	return out, nil
 }
 
+// teamOf are the team's objects of a layer.
+func (r *Reconciler) teamOf(
+	ctx context.Context, namespace string, p traffic.Provider,
+) ([]*unstructured.Unstructured, error) {
+	seen, err := traffic.Look(p, traffic.World{}, func(o traffic.Object) (*unstructured.Unstructured, error) {
+		if o.Part == traffic.Makes {
+			return nil, nil
+		}
+		return r.object(ctx, namespace, o.Ref)
+	})
+	return traffic.Team(p, seen), err
+}
+
 // backendsOf are the Services in front of another release's workload.
 func (r *Reconciler) backendsOf(ctx context.Context, rel *v1alpha1.Release) ([]traffic.Backend, error) {
-	d := &unstructured.Unstructured{}
-	d.SetGroupVersionKind(deployment.Kind)
+	driver := r.driver(rel.Spec.Plan.Workload.Kind)
+	d := untyped(driver.Kinds().Workload)
 	err := r.Kube.Get(ctx, types.NamespacedName{Namespace: rel.Namespace, Name: rel.Spec.Plan.Workload.Name}, d)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read Deployment %s/%s: %w", rel.Namespace, rel.Spec.Plan.Workload.Name, err)
+		return nil, fmt.Errorf("read %s %s/%s: %w", d.GetKind(), rel.Namespace, rel.Spec.Plan.Workload.Name, err)
 	}
-	pods := labels.Set(deployment.TemplateOf(d).Labels)
+	pods := labels.Set(workload.TemplateOf(d).Labels)
 	list := &corev1.ServiceList{}
 	if err := r.Kube.List(ctx, list, client.InNamespace(rel.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list Services: %w", err)
 	}
 	var out []traffic.Backend
 	for i := range list.Items {
-		selector := unhashed(list.Items[i].Spec.Selector)
+		selector := unhashed(list.Items[i].Spec.Selector, driver.Kinds().Mark)
 		if len(selector) > 0 && labels.SelectorFromSet(selector).Matches(pods) {
-			out = append(out, traffic.Backend{Stable: list.Items[i].Name, Canary: canaryServiceOf(rel, list.Items[i].Name)})
+			out = append(out, traffic.Twins(list.Items[i].Name, canaryServiceOf(rel, list.Items[i].Name)))
 		}
 	}
 	return out, nil
-}
-
-// startInTurn begins a release unless another one is in its way, which it then waits for.
-func (r *Reconciler) startInTurn(ctx context.Context, write *kube.Writer, w *world, record func(*v1alpha1.RolloutStatus)) error {
-	r.beginnings.mu.Lock()
-	defer r.beginnings.mu.Unlock()
-	busy, err := r.busy(ctx, w)
-	if err != nil {
-		return err
-	}
-	if busy != nil {
-		reason := release.Reason{Code: ReasonLayerBusy, Message: busy.Error(), Who: "release " + busy.Release}
-		return r.reportOnce(ctx, write, w, record, v1alpha1.RolloutPending, reason)
-	}
-	return r.start(ctx, write, w, record)
 }
 
 // ofRelease brings back the Rollout of a release and, when it has ended, those that may have waited for that.
@@ -170,5 +164,5 @@ func (m *mapper) ofRelease(ctx context.Context, o client.Object) []string {
 }
 
 func waitsForLayer(ro *v1alpha1.Rollout) bool {
-	return slices.ContainsFunc(ro.Status.Conditions, func(c metav1.Condition) bool { return c.Reason == ReasonLayerBusy })
+	return slices.ContainsFunc(ro.Status.Conditions, func(c metav1.Condition) bool { return c.Reason == release.ReasonLayerBusy })
 }

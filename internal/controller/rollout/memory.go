@@ -127,6 +127,12 @@ func answers(w *world, rel *v1alpha1.Release, fresh []release.Answer) []v1alpha1
 			}
 		}
 	}
+	return append(out, inAPI(fresh)...)
+}
+
+// inAPI are answers as the API has them.
+func inAPI(fresh []release.Answer) []v1alpha1.DecisionAnswer {
+	out := make([]v1alpha1.DecisionAnswer, 0, len(fresh))
 	for _, a := range fresh {
 		outcome := v1alpha1.DecisionRefused
 		if a.Applied {

@@ -16,23 +16,22 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
-	"github.com/sluice-dev/sluice/internal/translate"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // world is what one reconcile sees of one Rollout.
 type world struct {
 	now     time.Time
 	rollout *v1alpha1.Rollout
-	// deploy is the workload, nil if there is none.
-	deploy   *unstructured.Unstructured
-	template deployment.Template
-	// sets are the ReplicaSets that the workload or one of its releases controls, by UID.
-	sets []*unstructured.Unstructured
+	// object is the workload, nil if there is none; driver knows its kind.
+	object *unstructured.Unstructured
+	driver workload.Driver
+	// owned are the parts that the workload or one of its releases controls, kept those that it has left behind.
+	owned, kept []*unstructured.Unstructured
+	// seen is the workload and its parts, in words that fit every kind.
+	seen workload.Seen
 	// unreleased tells of pods that serve and that no release brought; nil where it was not looked for.
 	unreleased *metav1.Condition
-	// strays are ReplicaSets that a workload has left behind which is gone, and that are not of the released revision.
-	strays []*unstructured.Unstructured
 	// releases of the Rollout, newest first; taken is the highest number of one that is another's.
 	releases []*v1alpha1.Release
 	taken    int64
@@ -104,6 +103,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*wo
 	}
 	w.modernise()
 	w.settled = w.lastReleased()
+	w.look()
 	w.forgetReplaced()
 	return w, nil
 }
@@ -133,18 +133,19 @@ func (r *Reconciler) standIn(ctx context.Context, key types.NamespacedName, now 
 }
 
 // forgetReplaced sees that a workload is another than the one that was taken over: it was deleted and made anew under
-// the same name. It does not bear our label, and the stable ReplicaSet went with its predecessor. To a release under
+// the same name. It does not bear our label, and the stable part went with its predecessor. To a release under
 // way its workload is gone; without one the new workload is taken over as it is.
 func (w *world) forgetReplaced() {
-	if w.deploy == nil || w.deploy.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name || w.stable() != nil {
+	if w.object == nil || w.object.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name || w.seen.Stable != nil {
 		return
 	}
 	w.settled = nil
 	if w.active() != nil {
-		uid := w.deploy.GetUID()
-		w.sets = slices.DeleteFunc(w.sets, func(rs *unstructured.Unstructured) bool { return deployment.OwnedBy(rs, uid) })
-		w.deploy, w.template = nil, deployment.Template{}
+		uid := w.object.GetUID()
+		w.owned = slices.DeleteFunc(w.owned, func(o *unstructured.Unstructured) bool { return workload.OwnedBy(o, uid) })
+		w.object = nil
 	}
+	w.look()
 }
 
 // lastReleased is the last revision that was released: by the record of the newest release, or, where that has been
@@ -159,7 +160,7 @@ func (w *world) lastReleased() *v1alpha1.Revision {
 		recorded = latest.Spec.To.DeepCopy()
 	}
 	recorded = w.located(recorded)
-	if w.active() == nil && w.set(recorded) == nil && w.set(reported) != nil {
+	if w.active() == nil && workload.Find(w.seen.Parts, recorded) == nil && workload.Find(w.seen.Parts, reported) != nil {
 		return reported
 	}
 	return recorded
@@ -179,34 +180,6 @@ func (w *world) rules() []v1alpha1.ServiceRule {
 		return rel.Spec.Plan.Services
 	}
 	return w.rollout.Spec.Services
-}
-
-func (r *Reconciler) observeWorkload(ctx context.Context, w *world) error {
-	d := &unstructured.Unstructured{}
-	d.SetGroupVersionKind(deployment.Kind)
-	key := types.NamespacedName{Namespace: w.rollout.Namespace, Name: w.rollout.Spec.Workload.Name}
-	switch err := r.Kube.Get(ctx, key, d); {
-	case err == nil:
-		w.deploy, w.template = d, deployment.TemplateOf(d)
-		if deployment.Recreates(d) {
-			w.trouble = translate.TwoAtOnce(d.GetName())
-		}
-	case !apierrors.IsNotFound(err):
-		return fmt.Errorf("read Deployment %s: %w", key, err)
-	}
-	for _, owner := range w.owners() {
-		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(deployment.ReplicaSetKind)
-		if err := r.Kube.List(ctx, list, client.InNamespace(key.Namespace), client.MatchingFields{indexOwner: string(owner)}); err != nil {
-			return fmt.Errorf("list ReplicaSets of %s: %w", key, err)
-		}
-		for i := range list.Items {
-			if rs := &list.Items[i]; rs.GetDeletionTimestamp() == nil {
-				w.sets = append(w.sets, rs)
-			}
-		}
-	}
-	return r.observeKept(ctx, w)
 }
 
 func (r *Reconciler) observeReleases(ctx context.Context, w *world) error {
@@ -273,10 +246,10 @@ func (r *Reconciler) observeHolds(ctx context.Context, w *world) error {
 	return nil
 }
 
-// hashes are the labels that tell the pods of the two revisions apart. The record knows them even when a ReplicaSet is
+// hashes are the labels that tell the pods of the two revisions apart. The record knows them even when a part is
 // gone.
 func (w *world) hashes() (stable, canary string) {
-	stable, canary = hashOf(w.stable()), hashOf(w.canary())
+	stable, canary = workload.MarkOf(w.seen.Stable), workload.MarkOf(w.seen.Canary)
 	if rel := w.active(); rel != nil {
 		if stable == "" {
 			stable = rel.Spec.From.PodTemplateHash
@@ -297,7 +270,7 @@ func (w *world) observed(rel *v1alpha1.Release) release.Observed {
 	for _, d := range w.heard(rel) {
 		o.Decisions = append(o.Decisions, decision(d, rel))
 	}
-	w.observedWorkload(rel, &o)
+	w.observedWorkload(&o)
 	for _, s := range w.services {
 		seen := s.observed(w)
 		if w.now.Before(s.readySince.Add(w.propagation())) {
@@ -312,42 +285,20 @@ func (w *world) observed(rel *v1alpha1.Release) release.Observed {
 }
 
 // observedWorkload adds the workload and the pods of both versions.
-func (w *world) observedWorkload(rel *v1alpha1.Release, o *release.Observed) {
-	stable, canary := w.stable(), w.canary()
-	o.Canary = deployment.ReadTrack(canary, "")
-	if w.deploy != nil && w.deploy.GetDeletionTimestamp() == nil {
-		o.Workload = release.Workload{
-			Exists: true, Desired: w.template.Hash, Replicas: deployment.Replicas(w.deploy),
-			Held: deployment.Paused(w.deploy), Kept: w.keptPaused,
-		}
-		o.Stable = deployment.ReadTrack(stable, w.deploy.GetUID())
-		if (w.turned() || len(w.traffic()) == 0) && deployment.Behind(stable) {
-			o.Stable.Ready = 0 // It may have been scaled away and back: what is ready is not known.
-		}
-		if w.onNew {
-			o.Stable.Ready = 0 // No request reaches them.
-		}
-		o.Canary = deployment.ReadTrack(canary, w.deploy.GetUID())
-		o.Workload.Alone = o.Canary.Adopted && w.alone(canary)
+func (w *world) observedWorkload(o *release.Observed) {
+	stable := w.seen.Stable
+	o.Workload, o.Canary = w.seen.Workload, w.seen.Canary.Now()
+	if !o.Workload.Exists {
+		o.Canary.Adopted = false
+		return
 	}
-	if canary != nil && canary.GetDeletionTimestamp() != nil && deployment.Idle(canary) {
-		o.Canary = release.Track{} // Somebody's finalizer keeps it, which harms nobody.
+	o.Stable = stable.Now()
+	if (w.turned() || len(w.traffic()) == 0) && stable != nil && stable.Behind {
+		o.Stable.Ready = 0 // It may have been scaled away and back: what is ready is not known.
 	}
-	free, taken := w.loose(rel)
-	o.Workload.Loose, o.Workload.Taken = len(free), len(taken)
-}
-
-// alone says whether every other ReplicaSet of the workload has no pods, and this one all it should.
-func (w *world) alone(canary *unstructured.Unstructured) bool {
-	uid := w.deploy.GetUID()
-	for _, rs := range w.sets {
-		t := deployment.ReadTrack(rs, uid)
-		if rs.GetUID() != canary.GetUID() && t.Adopted && (t.Desired > 0 || t.Pods > 0) {
-			return false
-		}
+	if w.onNew {
+		o.Stable.Ready = 0 // No request reaches them.
 	}
-	t := deployment.ReadTrack(canary, uid)
-	return t.Desired == deployment.Replicas(w.deploy) && t.Ready >= t.Desired
 }
 
 func decision(d *v1alpha1.Decision, rel *v1alpha1.Release) release.Decision {
@@ -368,18 +319,4 @@ func speaksOf(d *v1alpha1.Decision, rel *v1alpha1.Release) bool {
 func answered(rel *v1alpha1.Release, decision string) bool {
 	return rel.Status.Memory != nil && slices.ContainsFunc(rel.Status.Memory.Answers,
 		func(a v1alpha1.DecisionAnswer) bool { return a.Decision == decision })
-}
-
-func nameOf(rs *unstructured.Unstructured) string {
-	if rs == nil {
-		return ""
-	}
-	return rs.GetName()
-}
-
-func hashOf(rs *unstructured.Unstructured) string {
-	if rs == nil {
-		return ""
-	}
-	return deployment.PodTemplateHash(rs)
 }

@@ -6,15 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"sync"
-	"time"
-
-	"k8s.io/apimachinery/pkg/types"
-	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/measure"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/translate"
@@ -24,14 +17,8 @@ import (
 // them one after the other, in any order. So a release begins only when nothing has changed for a moment; and while no
 // request has been sent to its pods, it gives way to one with the newer plan.
 
-const (
-	// quiet is how long what a release follows must have stood unchanged, and quietMost how long a release is put off by
-	// changes at most.
-	quiet     = time.Second
-	quietMost = 10 * time.Second
-	// mostRenewals bounds how often the release of one revision gives way to a newer plan in a row.
-	mostRenewals = 5
-)
+// mostRenewals bounds how often the release of one revision gives way to a newer plan in a row.
+const mostRenewals = 5
 
 // planFor is the plan of a release that has this cause.
 func planFor(of v1alpha1.ReleasePlan, cause v1alpha1.ReleaseCause) v1alpha1.ReleasePlan {
@@ -54,7 +41,7 @@ func (r *Reconciler) planChanged(ctx context.Context, w *world, rel *v1alpha1.Re
 	if begun || w.abandoned || w.rollout.DeletionTimestamp != nil || w.renewals(rel) >= min(mostRenewals, historyLimit(w.rollout)) {
 		return false, nil
 	}
-	now := translate.Plan(w.rollout)
+	now := translate.Plan(w.rollout, r.Layers)
 	err := measure.Prepare(ctx, w.rollout, &now, r.templates(w.rollout.Namespace), r.requests())
 	then := *rel.Spec.Plan.DeepCopy()
 	if _, ok := errors.AsType[*measure.Problem](err); ok {
@@ -81,28 +68,6 @@ func (w *world) renewals(rel *v1alpha1.Release) int {
 	return n
 }
 
-// startWhenQuiet begins the release once what it would follow has stood unchanged for a moment. Somebody's word, to
-// retry or to roll back, is not waited upon.
-func (r *Reconciler) startWhenQuiet(ctx context.Context, write *kube.Writer, w *world, record func(*v1alpha1.RolloutStatus)) (bool, ctrl.Result, error) {
-	if w.cause() != v1alpha1.CauseTemplateChanged {
-		return true, ctrl.Result{}, r.startInTurn(ctx, write, w, record)
-	}
-	s := r.still.seen(w.rollout.UID, w.follows(), w.now)
-	if !s.from.After(w.now) {
-		r.still.forget(w.rollout.UID)
-		return true, ctrl.Result{}, r.startInTurn(ctx, write, w, record)
-	}
-	result := ctrl.Result{RequeueAfter: s.from.Sub(w.now)}
-	if w.now.Before(s.first.Add(passing)) {
-		return true, result, nil // It is told of what lasts.
-	}
-	reason := release.Reason{
-		Code: release.ReasonStillChanging, Who: "whoever changes it, or time", Since: s.first, Until: s.first.Add(quietMost),
-		Message: fmt.Sprintf("the workload, its Services, the Rollout or its templates are still being changed; the release begins when they have stood unchanged for %s", quiet),
-	}
-	return true, result, r.reportOnce(ctx, write, w, record, v1alpha1.RolloutPending, reason)
-}
-
 // follows is everything that a release would follow, as a fingerprint.
 func (w *world) follows() string {
 	selectors := map[string]map[string]string{}
@@ -113,7 +78,7 @@ func (w *world) follows() string {
 		To        string
 		Plan      v1alpha1.ReleasePlan
 		Selectors map[string]map[string]string
-	}{w.template.Hash, w.plan, selectors})
+	}{w.seen.Template.Hash, w.plan, selectors})
 }
 
 // fingerprint is the same for what is written the same, and for nothing else.
@@ -124,41 +89,4 @@ func fingerprint(v any) string {
 	}
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:])
-}
-
-// changes keeps since when what a release would follow has been as it is. After a restart the moment begins anew.
-type changes struct {
-	mu    sync.Mutex
-	known map[types.UID]change
-}
-
-type change struct {
-	print string
-	// first is when a change was seen first, from when the release may begin.
-	first, from time.Time
-}
-
-func newChanges() *changes { return &changes{known: map[types.UID]change{}} }
-
-func (c *changes) seen(id types.UID, print string, now time.Time) change {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s, known := c.known[id]
-	if !known {
-		s.first = now
-	}
-	if s.print != print {
-		s.print, s.from = print, now.Add(quiet)
-	}
-	if latest := s.first.Add(quietMost); s.from.After(latest) {
-		s.from = latest
-	}
-	c.known[id] = s
-	return s
-}
-
-func (c *changes) forget(id types.UID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.known, id)
 }

@@ -89,7 +89,7 @@ func TestFaultB5(t *testing.T) {
 		ro.Spec.Canary.Steps[0].Analysis = &v1alpha1.StepAnalysis{Templates: []v1alpha1.AnalysisTemplateReference{{Name: "late"}}}
 		c.update(ro)
 		c.settle()
-		if got := c.rollout().Status; got.Phase != v1alpha1.RolloutStalled || got.WaitingFor.Reason != ReasonSpecRefused {
+		if got := c.rollout().Status; got.Phase != v1alpha1.RolloutStalled || got.WaitingFor.Reason != release.ReasonSpecRefused {
 			t.Errorf("the old plan goes on: %s", c.tells())
 		}
 	})

@@ -5,13 +5,11 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // podsAsked bounds how many pods are looked at: what keeps one from starting mostly keeps all.
@@ -20,33 +18,30 @@ const podsAsked = 10
 // askPods finds out why the canary's pods do not start, once that has lasted longer than starting takes. Pods are in
 // no cache, and are read only then.
 func (r *Reconciler) askPods(ctx context.Context, w *world, memory release.Memory, o *release.Observed) {
-	canary, began := w.canary(), memory.StepStartedAt
+	canary, began := w.seen.Canary, memory.StepStartedAt
 	if began.IsZero() {
 		began = memory.StartedAt // The beginning of the first step is not stored at once.
 	}
 	if canary == nil || o.Canary.Problem != "" || o.Canary.Ready >= o.Canary.Desired || w.now.Before(began.Add(passing)) {
 		return
 	}
-	o.Canary.Problem = r.askSet(ctx, canary)
+	o.Canary.Problem = r.askPart(ctx, w, canary)
 }
 
 // askStable is why the pods of the released revision are not ready, as far as they say.
 func (r *Reconciler) askStable(ctx context.Context, w *world) string {
-	stable := w.stable()
-	if stable == nil {
-		return ""
-	}
-	if t := deployment.ReadTrack(stable, ""); t.Problem != "" || t.Ready >= t.Desired {
+	stable := w.seen.Stable
+	if t := stable.Now(); stable == nil || t.Problem != "" || t.Ready >= t.Desired {
 		return t.Problem
 	}
-	return r.askSet(ctx, stable)
+	return r.askPart(ctx, w, stable)
 }
 
-// askSet is what the first pod of a ReplicaSet says that is not ready.
-func (r *Reconciler) askSet(ctx context.Context, rs *unstructured.Unstructured) string {
+// askPart is what the first of a part's pods says that is not ready.
+func (r *Reconciler) askPart(ctx context.Context, w *world, p *workload.Part) string {
 	pods := &corev1.PodList{}
-	err := r.Kube.Live.List(ctx, pods, client.InNamespace(rs.GetNamespace()),
-		client.MatchingLabels{v1alpha1.LabelPodTemplateHash: hashOf(rs)}, client.Limit(podsAsked))
+	err := r.Kube.Live.List(ctx, pods, client.InNamespace(w.rollout.Namespace),
+		client.MatchingLabels{w.driver.Kinds().Mark: p.Mark}, client.Limit(podsAsked))
 	if err != nil {
 		log.FromContext(ctx).V(1).Info("ask the pods why they do not start", "error", err.Error())
 		return ""

@@ -19,6 +19,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube/bound/boundtest"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // poisons write something into the objects of a release under way that the API server takes. What is not even taken says
@@ -232,7 +233,7 @@ var oddMemories = []string{
 
 // oddKeys are the annotations and labels that are read, by the poison that writes them.
 var oddKeys = map[uint8][]string{
-	4: {v1alpha1.AnnotationHeld, annotationCause, annotationKept, "sluice.dev/cached-template", "sluice.dev/former"},
+	4: {v1alpha1.AnnotationHeld, "sluice.dev/held-change-cause", workload.AnnotationKept, "sluice.dev/cached-template", "sluice.dev/former"},
 	5: {v1alpha1.LabelRollout, "app"},
 	6: {"sluice.dev/former", "deployment.kubernetes.io/revision", "sluice.dev/cached-template", "deployment.kubernetes.io/max-replicas", "deployment.kubernetes.io/desired-replicas"},
 	7: {v1alpha1.LabelRollout, v1alpha1.LabelRelease, v1alpha1.LabelPodTemplateHash, "app"},

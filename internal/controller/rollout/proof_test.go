@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/naming"
+	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -28,7 +29,7 @@ func asks(ro *v1alpha1.Rollout) *v1alpha1.Rollout {
 func TestFaultA2AnnotationIsNoProof(t *testing.T) {
 	forge := func(c *cluster, cause string) {
 		d := c.deployment()
-		annotate(d, annotationCause, cause)
+		workload.Annotate(d, "sluice.dev/held-change-cause", cause)
 		c.update(d)
 	}
 	t.Run("on the revision that was rejected", func(t *testing.T) {
@@ -127,7 +128,7 @@ func TestFaultA3StableIsProven(t *testing.T) {
 		"the same, and the record is gone": {
 			before: func(c *cluster) {
 				c.editSets("shop:v1", "shop:evil")
-				c.deleteNamed(untyped(recordKind), recordKey(c.rollout(), c.rollout().Status.Stable.Hash).Name)
+				c.deleteNamed(untyped(workload.RecordKind), recordKey(c.rollout(), c.rollout().Status.Stable.Hash).Name)
 			}, image: "shop:v2", paused: true,
 		},
 	} {
@@ -141,11 +142,11 @@ func TestFaultA3StableIsProven(t *testing.T) {
 				t.Fatalf("the Rollout does not go: %s", c.tells())
 			}
 			d := c.deployment()
-			if got := deployment.TemplateOf(d).Images[0].Image; got != tt.image || deployment.Paused(d) != tt.paused {
+			if got := workload.TemplateOf(d).Images[0].Image; got != tt.image || deployment.Paused(d) != tt.paused {
 				t.Errorf("the Deployment has %s, paused %v; want %s, %v", got, deployment.Paused(d), tt.image, tt.paused)
 			}
 			if tt.paused {
-				c.expectEvent("Warning " + ReasonLeftPaused)
+				c.expectEvent("Warning " + workload.ReasonLeftPaused)
 			}
 		})
 	}
@@ -155,7 +156,7 @@ func TestFaultA3StableIsProven(t *testing.T) {
 func (c *cluster) editSets(from, to string) {
 	c.t.Helper()
 	for _, rs := range c.sets() {
-		if deployment.TemplateOf(&rs).Images[0].Image == from {
+		if workload.TemplateOf(&rs).Images[0].Image == from {
 			setImage(&rs, to)
 			c.update(&rs)
 		}
@@ -221,7 +222,8 @@ func TestFaultA4Restored(t *testing.T) {
 		}, "is not Sluice's"},
 		"a canary Ingress": {func(c *cluster) {
 			in := webIngress()
-			in.Name, in.UID, in.Labels, in.OwnerReferences = naming.CanaryIngress("web", shop), "", labels, []metav1.OwnerReference{gone}
+			in.Name, in.UID, in.Labels = naming.CanaryObject("web", shop), "", labels
+			in.OwnerReferences = []metav1.OwnerReference{gone}
 			c.add(in)
 		}, "is not Sluice's"},
 	} {
@@ -248,7 +250,7 @@ func TestFaultA11Authors(t *testing.T) {
 		"one is not known":          {map[string]string{v1alpha1.AnnotationHeld: "bob", v1alpha1.AnnotationAuthors: "alice\n?\nbob"}, true, nil},
 		"none":                      {map[string]string{v1alpha1.AnnotationHeld: "bob"}, true, nil},
 		"written without a policy":  {map[string]string{v1alpha1.AnnotationHeld: "bob", v1alpha1.AnnotationAuthors: "bob"}, false, nil},
-		"a change while none ruled": {map[string]string{v1alpha1.AnnotationHeld: "bob", v1alpha1.AnnotationAuthors: "bob", annotationKept: "true"}, true, nil},
+		"a change while none ruled": {map[string]string{v1alpha1.AnnotationHeld: "bob", v1alpha1.AnnotationAuthors: "bob", workload.AnnotationKept: "true"}, true, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t, team(canary(50))...)
@@ -275,7 +277,7 @@ func TestFaultB10Changes(t *testing.T) {
 	_ = unstructured.SetNestedSlice(d.Object, []any{map[string]any{"name": "web", "image": "shop:v1", "env": []any{map[string]any{"name": "MODE", "value": "secret"}}}},
 		"spec", "template", "spec", "containers")
 	_ = unstructured.SetNestedField(d.Object, true, "spec", "paused")
-	annotate(d, v1alpha1.AnnotationHeld, "ann")
+	workload.Annotate(d, v1alpha1.AnnotationHeld, "ann")
 	c.update(d)
 	c.settle()
 	want := []string{"containers[web].env added"}
@@ -335,12 +337,12 @@ func TestFaultB18BackToTheFirst(t *testing.T) {
 	c.update(ro)
 	c.promoteAll()
 	first := recordKey(ro, c.release("shop-1").Spec.From.Hash).Name
-	if !c.get(untyped(recordKind), first) {
+	if !c.get(untyped(workload.RecordKind), first) {
 		t.Fatal("no record")
 	}
 	c.setImage("shop:v3")
 	c.promoteAll()
-	if c.get(untyped(recordKind), first) || !c.get(untyped(recordKind), recordKey(ro, c.release("shop-2").Spec.From.Hash).Name) {
+	if c.get(untyped(workload.RecordKind), first) || !c.get(untyped(workload.RecordKind), recordKey(ro, c.release("shop-2").Spec.From.Hash).Name) {
 		t.Error("the record of a release that is gone is still there, or that of the last one is not")
 	}
 }

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,15 +16,14 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/traffic"
-	"github.com/sluice-dev/sluice/internal/traffic/ingress"
+	"github.com/sluice-dev/sluice/internal/translate"
 )
 
 // This file looks at who reads the objects of a traffic layer, and who else divides the same requests.
 
 // observeReaders fills in the class of a layer's object, and looks for another divider of its requests.
 func (r *Reconciler) observeReaders(ctx context.Context, w *world, l *layer) error {
-	route := l.world.Route
-	if route == nil {
+	if len(traffic.Missing(l.provider, l.world)) > 0 {
 		return nil
 	}
 	if err := r.observeClass(ctx, w, l); err != nil {
@@ -33,17 +33,8 @@ func (r *Reconciler) observeReaders(ctx context.Context, w *world, l *layer) err
 	if rel := w.active(); !ok || rel != nil && !divides(rel.Status.Phase) {
 		return nil // Where the layer is being given back, nobody else is in the way.
 	}
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(l.provider.Kind())
-	// There may be thousands, none of which is changed.
-	if err := r.Kube.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list objects of kind %s: %w", l.provider.Kind().Kind, err)
-	}
-	for i := range list.Items {
-		if rel := w.active(); rel == nil && r.releasesCanary(ctx, &list.Items[i]) || rel != nil && metav1.IsControlledBy(&list.Items[i], rel) {
-			continue // startInTurn waits for that release; or it is this release's own, also in another layer.
-		}
-		l.world.Others = append(l.world.Others, &list.Items[i])
+	if err := r.observeOthers(ctx, w, l, c); err != nil {
+		return err
 	}
 	if problem := c.Contention(l.world); problem != "" && w.trouble == "" {
 		w.trouble = problem
@@ -51,18 +42,39 @@ func (r *Reconciler) observeReaders(ctx context.Context, w *world, l *layer) err
 	return nil
 }
 
+// observeOthers shows a layer all objects of its kinds.
+func (r *Reconciler) observeOthers(ctx context.Context, w *world, l *layer, c traffic.Contended) error {
+	rel := w.active()
+	for _, kind := range kindsOf(l.provider) {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(kind)
+		// There may be thousands, none of which is changed.
+		if err := r.Kube.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+			return fmt.Errorf("list objects of kind %s: %w", kind.Kind, err)
+		}
+		for i := range list.Items {
+			o := &list.Items[i]
+			if rel == nil && c.Divides(o) && r.madeInRelease(ctx, o) || rel != nil && metav1.IsControlledBy(o, rel) {
+				continue // startInTurn waits for that release; or it is this release's own, also in another layer.
+			}
+			l.world.Others = append(l.world.Others, o)
+		}
+	}
+	return nil
+}
+
 // observeClass fills in the class of a layer's object. It is checked before a release, and fixed from then on.
 func (r *Reconciler) observeClass(ctx context.Context, w *world, l *layer) (err error) {
 	if c, ok := l.provider.(traffic.Classed); ok && w.active() == nil {
-		l.world.Class, err = r.classes.of(ctx, r.Kube.Live, c.Class(l.world.Route), w.now)
+		l.world.Class, err = r.classes.of(ctx, r.Kube.Live, c.Class(l.world), w.now)
 	}
 	return err
 }
 
-// releasesCanary says whether a release under way has made the object as its canary. The owner's name alone is no proof.
-func (r *Reconciler) releasesCanary(ctx context.Context, o client.Object) bool {
+// madeInRelease says whether a release under way has made the object. The owner's name alone is no proof.
+func (r *Reconciler) madeInRelease(ctx context.Context, o client.Object) bool {
 	owner := metav1.GetControllerOf(o)
-	if owner == nil || owner.Kind != "Release" || !ingress.IsCanary(o.GetAnnotations()) {
+	if owner == nil || owner.Kind != "Release" {
 		return false
 	}
 	rel := &v1alpha1.Release{}
@@ -131,6 +143,13 @@ func (c *classes) of(ctx context.Context, live client.Reader, name string, now t
 
 // contends says whether an object that came or went may divide requests that Rollouts of its namespace divide. Those of
 // other namespaces are found when a Rollout is looked at the next time.
-func contends(o client.Object) bool {
-	return o.GetLabels()[v1alpha1.LabelRollout] == "" && ingress.IsCanary(o.GetAnnotations())
+func contends(kinds translate.LayerKinds, o client.Object) bool {
+	u, is := o.(*unstructured.Unstructured)
+	if !is || o.GetLabels()[v1alpha1.LabelRollout] != "" {
+		return false
+	}
+	return slices.ContainsFunc(kinds.Each(), func(p traffic.Provider) bool {
+		c, is := p.(traffic.Contended)
+		return is && slices.Contains(kindsOf(p), u.GroupVersionKind()) && c.Divides(u)
+	})
 }

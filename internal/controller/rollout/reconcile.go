@@ -14,6 +14,9 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/registry"
+	"github.com/sluice-dev/sluice/internal/translate"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // Reconciler looks after Rollouts and their Releases.
@@ -26,6 +29,10 @@ type Reconciler struct {
 	PolicyInForce func() bool
 	// RequestMetrics says whose metrics the builtins ask Prometheus for, as "ingress-nginx"; empty if nothing is known.
 	RequestMetrics string
+	// Workloads are the drivers of the kinds of workload; nil for registry.Workloads.
+	Workloads []workload.Driver
+	// Layers are the kinds of traffic layers; nil for registry.Layers.
+	Layers translate.LayerKinds
 	// Meter counts the requests that the gateway sends; nil if nothing is known of them.
 	Meter RequestMeter
 	// MayRunJobs says whether the controller has been let run Jobs in a namespace; nil for yes.
@@ -37,6 +44,7 @@ type Reconciler struct {
 	// woken has Rollouts looked at again of which something has come in.
 	woken chan event.GenericEvent
 
+	queue      queueClasses
 	looks      looks
 	once       sync.Once
 	shares     *shares
@@ -47,14 +55,20 @@ type Reconciler struct {
 	layersSeen *layersSeen
 	beginnings *beginnings
 	fronts     *fronts
-	still      *changes
+	rests      rests
 }
 
 func (r *Reconciler) init() {
 	r.once.Do(func() {
+		if r.Workloads == nil {
+			r.Workloads = registry.Workloads
+		}
+		if r.Layers == nil {
+			r.Layers = registry.Layers
+		}
 		r.waits, r.troubles, r.firstReady = newWaits(passing), newTroubles(), newSightings()
 		r.classes, r.shares, r.layersSeen, r.beginnings = newClasses(), newShares(), newLayersSeen(), newBeginnings()
-		r.fronts, r.still = newFronts(), newChanges()
+		r.fronts = newFronts()
 	})
 }
 
@@ -90,7 +104,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return r.drive(ctx, write, w, rel)
 	}
-	return r.idle(ctx, write, w)
+	r.queue.note(key, resting)
+	result, err := r.atRest(ctx, write, w)
+	result.Priority = new(int(r.queue.of(key)))
+	return result, err
 }
 
 // wakeUp has a Rollout looked at again.

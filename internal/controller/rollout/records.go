@@ -18,7 +18,7 @@ const annotationFormer = "sluice.dev/former-rollout"
 // record of who released what with it. All have ended by now, and nothing acts on them any more.
 func (r *Reconciler) keepRecords(ctx context.Context, write *kube.Writer, w *world) error {
 	for _, rel := range w.releases {
-		if rel.DeletionTimestamp != nil || !rel.Status.Phase.Terminal() {
+		if !bound(rel) {
 			continue
 		}
 		after := rel.DeepCopy()
@@ -32,6 +32,11 @@ func (r *Reconciler) keepRecords(ctx context.Context, write *kube.Writer, w *wor
 		}
 	}
 	return nil
+}
+
+// bound says whether the record of a release that has ended would go together with its Rollout.
+func bound(rel *v1alpha1.Release) bool {
+	return rel.DeletionTimestamp == nil && rel.Status.Phase.Terminal() && len(rel.OwnerReferences) > 0
 }
 
 // isFormer says whether a Release is the record of an earlier Rollout of this name. The workload was the team's alone in

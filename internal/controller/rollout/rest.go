@@ -2,127 +2,272 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/preflight"
 	"github.com/sluice-dev/sluice/internal/release"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
+	"github.com/sluice-dev/sluice/internal/traffic"
+	"github.com/sluice-dev/sluice/internal/translate"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
-// This file says how a workload stands that has no release under way: whether new revisions of it are held, and
-// whether its released revision serves.
+// This file looks after a Rollout that has no release under way, as drive.go does with one that has: ask the core, carry
+// out what it says, answer the people, and tell where the Rollout stands.
 
-// running is the revision that a workload runs which is taken over: that of its pod template. Where a new template has
-// come just after the workload was taken over, and is held, it is the one ReplicaSet that has pods.
-func (w *world) running() *v1alpha1.Revision {
-	var active []*unstructured.Unstructured
-	for _, rs := range w.sets {
-		if !deployment.OwnedBy(rs, w.deploy.GetUID()) {
-			continue
+// atRest takes such a Rollout one decision further.
+func (r *Reconciler) atRest(ctx context.Context, write *kube.Writer, w *world) (ctrl.Result, error) {
+	spec := r.restSpec(w)
+	seen, err := r.restSeen(ctx, w)
+	if err != nil {
+		return retry(err)
+	}
+	out := release.Rest(spec, seen, w.now)
+	if out.Reason.Code == release.ReasonStablePodsNotReady && seen.StablePods.Problem == "" {
+		seen.StablePods.Problem = r.askStable(ctx, w)
+		out = release.Rest(spec, seen, w.now)
+	}
+	err = r.carryRest(ctx, write, w, seen, &out)
+	switch busy, waits := errors.AsType[*traffic.Busy](err); {
+	case waits: // It was not asked before, since one begins at a time.
+		seen.Busy, err = release.Busy{Release: busy.Release, Message: busy.Error()}, nil
+		out = release.Rest(spec, seen, w.now)
+	case isObstacle(err):
+		out.Phase, out.Again = release.RestStalled, false
+		out.Reason = release.Reason{Code: release.ReasonGuardRefused, Message: err.Error(), Who: "the maintainers of Sluice"}
+	case forbidden(err):
+		seen.Refused = refusal(err)
+		out = release.Rest(spec, seen, w.now)
+	case err != nil:
+		return retry(err)
+	case slices.Contains(out.Actions, release.RestAction(release.RemoveFinalizer{})):
+		return ctrl.Result{}, nil // The Rollout is gone.
+	}
+	r.rests.keep(w.rollout.UID, out.Memory)
+	if out.Memory.Follows != "" {
+		r.queue.note(client.ObjectKeyFromObject(w.rollout), beginning)
+	}
+	again, e := r.tellRest(ctx, write, w, out)
+	if err = errors.Join(err, e); err != nil {
+		return retry(err)
+	}
+	return w.whenAtRest(out, again), nil
+}
+
+// whenAtRest is when the Rollout is looked at again. further is when something else wants it to be, zero for never.
+func (w *world) whenAtRest(out release.RestOutcome, further time.Time) ctrl.Result {
+	switch {
+	case w.unheard():
+		return ctrl.Result{RequeueAfter: soon}
+	case out.Again:
+		return ctrl.Result{RequeueAfter: conflictDelay}
+	}
+	at := out.Wake
+	if at.IsZero() || further.After(w.now) && further.Before(at) {
+		at = further
+	}
+	if !at.After(w.now) {
+		return ctrl.Result{}
+	}
+	return ctrl.Result{RequeueAfter: at.Sub(w.now)}
+}
+
+// carryRest carries out what the core says, in its order, and answers the people. Where the stable part cannot be made
+// anew it goes on without.
+func (r *Reconciler) carryRest(ctx context.Context, write *kube.Writer, w *world, seen release.RestSeen, out *release.RestOutcome) error {
+	c := &carrier{r: r, write: write, w: w}
+	for _, a := range out.Actions {
+		err := c.rest(ctx, a, out)
+		if _, remakes := a.(release.RemakeStable); remakes && err != nil {
+			if !errors.Is(err, workload.ErrNoTemplate) {
+				log.FromContext(ctx).Error(err, "make the part of the stable revision anew", "rollout", w.rollout.Name)
+			}
+			seen.NotRemade = true
+			*out = release.Rest(r.restSpec(w), seen, w.now)
+			return r.carryRest(ctx, write, w, seen, out)
 		}
-		if deployment.TemplateOf(rs).Hash == w.template.Hash {
-			return new(deployment.Revision(rs))
-		}
-		if deployment.Replicas(rs) > 0 {
-			active = append(active, rs)
+		if err != nil {
+			return err
 		}
 	}
-	if pausedByUs(w.deploy) && len(active) == 1 {
-		return new(deployment.Revision(active[0]))
+	for _, a := range inAPI(out.Answers) {
+		i := slices.IndexFunc(w.decisions, func(d *v1alpha1.Decision) bool { return d.Name == a.Decision })
+		if err := r.answerOne(ctx, write, w.decisions[i], a); err != nil {
+			return err
+		}
+	}
+	return r.pruneDecisions(ctx, write, w)
+}
+
+// rest carries one action out.
+func (c *carrier) rest(ctx context.Context, a release.RestAction, out *release.RestOutcome) error {
+	switch a := a.(type) {
+	case release.AddFinalizer:
+		return c.finalizer(ctx, controllerutil.AddFinalizer)
+	case release.RemoveFinalizer:
+		return c.forget(ctx)
+	case release.RemoveOrphans:
+		return c.removeOrphans(ctx)
+	case release.FreeRecords:
+		return c.r.keepRecords(ctx, c.write, c.w)
+	case release.RemoveRecord:
+		return c.removeRecord(ctx, a.Release)
+	case release.RetryRelease:
+		return c.retryRelease(ctx, a, out)
+	case release.WriteRevision:
+		return c.writeRevision(ctx, a, out)
+	case release.StartRelease:
+		return c.startInTurn(ctx, out)
+	case release.SelectService:
+		return c.selectService(ctx, a)
+	case release.RemoveCanaryService:
+		return c.removeTwin(ctx, a.Service)
+	case release.Unroute:
+		return c.unroute(ctx, a.Layer)
+	case release.TakeOver, release.GiveBack, release.KeepStable, release.RemakeStable, release.RemoveRemains,
+		release.PauseWorkload, release.ResumeWorkload:
+		_, err := c.r.do(ctx, c.write, c.w, a)
+		return err
+	}
+	return fmt.Errorf("carry out %T: no such action", a)
+}
+
+func (c *carrier) finalizer(ctx context.Context, change func(client.Object, string) bool) error {
+	after := c.w.rollout.DeepCopy()
+	change(after, v1alpha1.FinalizerRollout)
+	if err := c.write.Patch(ctx, c.w.rollout, after); err != nil {
+		return err
+	}
+	c.w.rollout = after
+	return nil
+}
+
+// forget lets the Rollout go, and everything that is remembered of it.
+func (c *carrier) forget(ctx context.Context) error {
+	if err := c.finalizer(ctx, controllerutil.RemoveFinalizer); err != nil {
+		return err
+	}
+	r, key, uid := c.r, client.ObjectKeyFromObject(c.w.rollout), c.w.rollout.UID
+	r.Kube.Forget(key)
+	r.fronts.forget(key)
+	r.rests.forget(uid)
+	r.waits.forget(uid)
+	r.looks.forget(uid)
+	for _, rel := range c.w.releases {
+		r.waits.forget(rel.UID)
 	}
 	return nil
 }
 
-// keepStable records the stable revision, whatever else is the matter: it must be known when a new one comes.
-func (w *world) keepStable(s *v1alpha1.RolloutStatus) {
-	if w.settled != nil {
-		s.Stable = w.settled
+// removeRecord removes the record of a release, and the pod template that only this record speaks of.
+func (c *carrier) removeRecord(ctx context.Context, name string) error {
+	records := c.w.records()
+	i := slices.IndexFunc(records, func(rel *v1alpha1.Release) bool { return rel.Name == name })
+	if i < 0 {
+		return nil
 	}
+	if err := c.write.Delete(ctx, records[i]); err != nil {
+		return err
+	}
+	c.r.waits.forget(records[i].UID)
+	left := records[:min(historyLimit(c.w.rollout), i)]
+	return c.r.forgetTemplate(ctx, c.write, c.w, records[i].Spec.From.Hash, left)
 }
 
-// heldCondition claims no more than what is seen: that the workload bears our label, and that the API server's policy
-// is in force, or that the workload is paused. reason is why the Rollout stands where it stands.
-func (r *Reconciler) heldCondition(w *world, reason release.Reason) metav1.Condition {
-	c := metav1.Condition{Type: v1alpha1.ConditionHeld, Status: metav1.ConditionFalse, ObservedGeneration: w.rollout.Generation}
-	name := w.rollout.Spec.Workload.Name
-	switch {
-	case w.deploy == nil || w.deploy.GetLabels()[v1alpha1.LabelRollout] != w.rollout.Name:
-		c.Reason, c.Message = v1alpha1.ReasonNotTakenOver, fmt.Sprintf("a new revision of Deployment %q would run at once", name)
-		if reason.Code != "" {
-			c.Reason, c.Message = reason.Code, clip(c.Message+": "+reason.Message)
-		}
-	case !r.keepsPaused():
-		c.Status, c.Reason = metav1.ConditionTrue, v1alpha1.ReasonAdmissionPolicy
-		c.Message = "the API server holds a new revision in the write that makes it"
-	case deployment.Paused(w.deploy):
-		c.Status, c.Reason = metav1.ConditionTrue, v1alpha1.ReasonKeptPaused
-		c.Message = "this cluster has no mutating admission policy of Sluice's, so the workload is kept paused; its scale can still be changed"
-	default:
-		c.Reason = v1alpha1.ReasonResumed
-		c.Message = fmt.Sprintf("somebody has resumed Deployment %q, which this cluster has no admission policy to prevent; Sluice pauses it again", name)
-	}
-	return c
-}
-
-// rest reports on a workload whose released revision is what its pod template says.
-func (r *Reconciler) rest(ctx context.Context, write *kube.Writer, w *world, stable v1alpha1.Revision) (ctrl.Result, error) {
-	phase, reason := v1alpha1.RolloutHealthy, release.Reason{
-		Code: ReasonHealthy, Message: clip(fmt.Sprintf("revision %s is released and nothing is under way%s", describe(stable), w.cameWith())),
-	}
-	if bad := w.unserved(stable); bad.Code != "" {
-		told := w.rollout.Status.Phase != v1alpha1.RolloutHealthy
-		if lasts := r.waits.lasts(w.rollout.UID, bad.Code, told, w.now); told || lasts {
-			phase, reason = v1alpha1.RolloutDegraded, bad
-			reason.Message += problemOf(r.askStable(ctx, w))
-		}
-	} else {
-		r.waits.forget(w.rollout.UID)
+// tellRest writes the status. It returns when the pods that serve are to be looked at again, zero for never.
+func (r *Reconciler) tellRest(ctx context.Context, write *kube.Writer, w *world, out release.RestOutcome) (time.Time, error) {
+	if out.Phase == "" {
+		return time.Time{}, nil
 	}
 	again := r.observeForeign(ctx, w)
-	record := func(s *v1alpha1.RolloutStatus) { s.Stable, s.Rejected = &stable, nil }
-	if err := r.reportOnce(ctx, write, w, record, phase, reason); err != nil {
-		return ctrl.Result{}, err
+	phase := v1alpha1.RolloutPhase(out.Phase)
+	rejected := w.rejectedOf(out.Rejected)
+	out.Reason.Message = clip(out.Reason.Message)
+	err := r.report(ctx, write, w, func(s *v1alpha1.RolloutStatus) {
+		if out.Stable.Hash != "" {
+			s.Stable = w.settled
+		}
+		if out.RejectedKnown {
+			s.Rejected = rejected
+		}
+	}, phase, out.Reason)
+	if err != nil {
+		return again, err
 	}
-	// What lasts a moment only is not told. What is told is looked at again when a ReplicaSet or an endpoint changes.
-	due := r.waits.due(w.rollout.UID)
-	if due.IsZero() || !again.IsZero() && again.Before(due) {
-		due = again
+	for _, e := range out.Events {
+		r.warn(w.rollout, release.Reason{Code: e.Code, Message: e.Message})
 	}
-	if due.After(w.now) {
-		return ctrl.Result{RequeueAfter: due.Sub(w.now)}, nil
-	}
-	return ctrl.Result{}, nil
+	return again, nil
 }
 
-// unserved says why the released revision does not serve as it should; the zero Reason if it does.
-func (w *world) unserved(stable v1alpha1.Revision) release.Reason {
-	want, need := deployment.Replicas(w.deploy), deployment.Needs(w.deploy)
-	ready := deployment.ReadTrack(w.stable(), w.deploy.GetUID()).Ready
-	if ready < need {
-		return release.Reason{
-			Code: ReasonStablePodsNotReady, Who: "whoever can mend the pods, or release another revision",
-			Message: fmt.Sprintf("revision %s is released, but %d of its %d pods are ready", describe(stable), ready, want),
-		}
+// rejectedOf is a revision that was taken back, as the status has it.
+func (w *world) rejectedOf(of *release.Rejected) *v1alpha1.RejectedRevision {
+	switch rel := w.latest(); {
+	case of == nil:
+		return nil
+	case rel != nil && rel.Name == of.Release:
+		return &v1alpha1.RejectedRevision{Revision: rel.Spec.To, Release: of.Release, Message: of.Message, Changes: of.Changes}
 	}
-	for _, s := range w.services {
-		if s.routed && want > 0 && len(s.ready) == 0 {
-			return release.Reason{
-				Code: ReasonNoReadyEndpoints, Who: "whoever may change the Service or the pod template",
-				Message: fmt.Sprintf("revision %s is released, but Service %q, to which a traffic layer leads, has no ready endpoint: compare its selector with the labels of the pods", describe(stable), s.object.Name),
-			}
-		}
-	}
-	return release.Reason{}
+	return w.rollout.Status.Rejected
 }
 
-func problemOf(p string) string {
-	if p == "" {
+// rests keeps what one look at a Rollout has for the next. After a restart a wait is made once more.
+type rests struct {
+	mu    sync.Mutex
+	known map[types.UID]release.RestMemory
+}
+
+func (m *rests) of(id types.UID) release.RestMemory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.known[id]
+}
+
+func (m *rests) keep(id types.UID, memory release.RestMemory) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if memory == (release.RestMemory{}) {
+		delete(m.known, id)
+		return
+	}
+	if m.known == nil {
+		m.known = map[types.UID]release.RestMemory{}
+	}
+	m.known[id] = memory
+}
+
+func (m *rests) forget(id types.UID) { m.keep(id, release.RestMemory{}) }
+
+func historyLimit(ro *v1alpha1.Rollout) int {
+	if ro.Spec.HistoryLimit == nil {
+		return translate.DefaultHistoryLimit
+	}
+	return int(*ro.Spec.HistoryLimit)
+}
+
+// inWords are a release's changes after a few words; nothing where none are known.
+func inWords(before string, changes []string) string {
+	if len(changes) == 0 {
 		return ""
 	}
-	return ": " + p
+	return before + strings.Join(preflight.FirstOf(changes, 3), ", ")
+}
+
+// forbidden says whether the API server refuses a write, and will do so again.
+func forbidden(err error) bool {
+	var s apierrors.APIStatus
+	return errors.As(err, &s) && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err))
 }

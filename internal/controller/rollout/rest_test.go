@@ -5,11 +5,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/release"
+
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -37,7 +40,7 @@ func (c *cluster) asked() map[string]int {
 	out := map[string]int{}
 	for _, rs := range c.sets() {
 		if n := deployment.Replicas(&rs); n > 0 {
-			out[deployment.TemplateOf(&rs).Images[0].Image] += n
+			out[workload.TemplateOf(&rs).Images[0].Image] += n
 		}
 	}
 	return out
@@ -51,7 +54,7 @@ func TestFaultA12HeldBeforeTheSpecIsChecked(t *testing.T) {
 	ro.Spec.Traffic[0].Ingress.Name = "wbe"
 	c := newCluster(t, team(ro)...)
 	c.settle()
-	c.wantPhase(v1alpha1.RolloutStalled, ReasonSpecRefused)
+	c.wantPhase(v1alpha1.RolloutStalled, release.ReasonSpecRefused)
 	c.wantHeld(metav1.ConditionTrue, v1alpha1.ReasonAdmissionPolicy)
 
 	c.setImage("shop:v2")
@@ -59,7 +62,7 @@ func TestFaultA12HeldBeforeTheSpecIsChecked(t *testing.T) {
 	if got := c.asked(); got["shop:v2"] != 0 || got["shop:v1"] != 4 {
 		t.Errorf("pods %v: the revision that came must wait", got)
 	}
-	c.wantPhase(v1alpha1.RolloutStalled, ReasonSpecRefused)
+	c.wantPhase(v1alpha1.RolloutStalled, release.ReasonSpecRefused)
 
 	ro = c.rollout()
 	ro.Spec.Traffic[0].Ingress.Name = "web"
@@ -91,8 +94,8 @@ func TestFaultA12HeldClaimsNothingUnseen(t *testing.T) {
 	t.Run("no workload", func(t *testing.T) {
 		c := newCluster(t, canary(50), webService(), webIngress())
 		c.settle()
-		c.wantHeld(metav1.ConditionFalse, ReasonWorkloadNotFound)
-		c.add(workload("shop:v1"))
+		c.wantHeld(metav1.ConditionFalse, release.ReasonWorkloadNotFound)
+		c.add(shopDeployment("shop:v1"))
 		c.settle()
 		c.wantHeld(metav1.ConditionTrue, v1alpha1.ReasonAdmissionPolicy)
 	})
@@ -102,13 +105,13 @@ func TestFaultA12HeldClaimsNothingUnseen(t *testing.T) {
 		older.Name, older.UID, older.CreationTimestamp = "older", "", metav1.NewTime(c.now.Add(-time.Hour))
 		c.add(older)
 		c.settle()
-		c.wantHeld(metav1.ConditionFalse, ReasonWorkloadTaken)
+		c.wantHeld(metav1.ConditionFalse, release.ReasonWorkloadTaken)
 	})
 	t.Run("its own update is under way", func(t *testing.T) {
 		c := newCluster(t, team(canary(50))...)
 		c.add(ownSet("shop:v0", 1))
 		c.mustLook()
-		c.wantHeld(metav1.ConditionFalse, ReasonWorkloadUpdating)
+		c.wantHeld(metav1.ConditionFalse, release.ReasonWorkloadUpdating)
 	})
 	t.Run("kept paused", func(t *testing.T) {
 		c := newCluster(t, team(canary(50))...)
@@ -133,7 +136,7 @@ func TestFaultB13Recreate(t *testing.T) {
 		c.settle()
 		c.setImage("shop:v2")
 		c.settle()
-		c.wantPhase(v1alpha1.RolloutStalled, ReasonSpecRefused)
+		c.wantPhase(v1alpha1.RolloutStalled, release.ReasonSpecRefused)
 		if m := c.rollout().Status.WaitingFor.Message; !strings.Contains(m, "spec.strategy.type") {
 			t.Errorf("says %q", m)
 		}
@@ -166,10 +169,10 @@ func TestFaultB13Recreate(t *testing.T) {
 func TestFaultB2HealthyMeansThatPodsServe(t *testing.T) {
 	t.Parallel()
 	t.Run("the first image never gets ready", func(t *testing.T) {
-		c := newCluster(t, workload(broken), ownSet(broken, 4), webService(), webIngress(), canary(50))
+		c := newCluster(t, shopDeployment(broken), ownSet(broken, 4), webService(), webIngress(), canary(50))
 		c.kubernetes()
 		c.settle()
-		c.wantPhase(v1alpha1.RolloutDegraded, ReasonStablePodsNotReady)
+		c.wantPhase(v1alpha1.RolloutDegraded, release.ReasonStablePodsNotReady)
 		if m := c.rollout().Status.WaitingFor.Message; !strings.Contains(m, "0 of its 4 pods are ready") {
 			t.Errorf("says %q", m)
 		}
@@ -195,7 +198,7 @@ func TestFaultB2HealthyMeansThatPodsServe(t *testing.T) {
 		}
 		c.now = c.now.Add(passing)
 		c.mustLook()
-		c.wantPhase(v1alpha1.RolloutDegraded, ReasonStablePodsNotReady)
+		c.wantPhase(v1alpha1.RolloutDegraded, release.ReasonStablePodsNotReady)
 		fail(4)
 		c.mustLook()
 		c.wantPhase(v1alpha1.RolloutHealthy, "")

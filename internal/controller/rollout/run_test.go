@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -126,7 +127,7 @@ func (c *cluster) expectEnd(what string, phase v1alpha1.ReleasePhase) {
 	c.expectPods(what, pods)
 	c.expectNothingLeft(what)
 	d := c.deployment()
-	if got := deployment.TemplateOf(d).Images[0].Image; got != image {
+	if got := workload.TemplateOf(d).Images[0].Image; got != image {
 		c.t.Errorf("%s: the workload's image is %s, want %s", what, got, image)
 	}
 	if held := phase != v1alpha1.ReleaseSucceeded; deployment.Paused(d) != held || (d.GetAnnotations()[v1alpha1.AnnotationHeld] != "") != held {
@@ -161,7 +162,7 @@ func (c *cluster) expectPods(what string, want map[string]int) {
 	got := map[string]int{}
 	for _, rs := range c.sets() {
 		if n := deployment.ReadTrack(&rs, "").Pods; n > 0 {
-			got[deployment.TemplateOf(&rs).Images[0].Image] += n
+			got[workload.TemplateOf(&rs).Images[0].Image] += n
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -8,33 +8,34 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
+	"github.com/sluice-dev/sluice/internal/traffic"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // This file has the selectors of the Services in front of the workload: what the team wrote, and what a release makes
 // of it so that one version's pods are selected and no others.
 
 // track is what tells one version's pods apart: their labels, and the hash that only they bear. The labels are nil where
-// the version has no ReplicaSet.
+// nothing runs the version.
 type track struct {
-	hash   string
-	labels map[string]string
+	// mark is the label whose value is hash.
+	mark, hash string
+	labels     map[string]string
 }
 
-func (w *world) track(rs *unstructured.Unstructured) track {
-	if rs == nil {
+func (w *world) track(p *workload.Part) track {
+	if p == nil {
 		return track{}
 	}
-	own := deployment.TemplateOf(rs).Labels
+	own := p.Template.Labels
 	if own == nil {
 		own = map[string]string{}
 	}
-	return track{hash: hashOf(rs), labels: own}
+	return track{mark: w.driver.Kinds().Mark, hash: p.Mark, labels: own}
 }
 
 // narrow is the team's selector for this version alone: each of its keys with the value that the version's pods bear, and
@@ -43,7 +44,7 @@ func (w *world) track(rs *unstructured.Unstructured) track {
 func (t track) narrow(selector map[string]string) map[string]string {
 	out := t.fitted(selector)
 	if t.hash != "" {
-		out[v1alpha1.LabelPodTemplateHash] = t.hash
+		out[t.mark] = t.hash
 	}
 	return out
 }
@@ -52,7 +53,7 @@ func (t track) narrow(selector map[string]string) map[string]string {
 func (t track) fitted(selector map[string]string) map[string]string {
 	out := make(map[string]string, len(selector)+1)
 	for k, v := range selector {
-		if k == v1alpha1.LabelPodTemplateHash {
+		if k == t.mark {
 			continue
 		}
 		if t.labels == nil {
@@ -66,13 +67,28 @@ func (t track) fitted(selector map[string]string) map[string]string {
 
 // misses says whether a selector matches none of the version's pods.
 func (t track) misses(selector map[string]string) bool {
-	return t.labels != nil && !selects(unhashed(selector), t.labels)
+	return t.labels != nil && !selects(unhashed(selector, t.mark), t.labels)
+}
+
+// ready is the number of ready pods of the workload that a selector matches.
+func (w *world) ready(selector map[string]string) (n int) {
+	for i := range w.seen.Parts {
+		p := &w.seen.Parts[i]
+		own := maps.Clone(p.Template.Labels)
+		if own == nil {
+			own = map[string]string{}
+		}
+		if own[w.mark()] = p.Mark; selects(selector, own) {
+			n += p.Track.Ready
+		}
+	}
+	return n
 }
 
 // unhashed is a selector without our mark.
-func unhashed(selector map[string]string) map[string]string {
+func unhashed(selector map[string]string, mark string) map[string]string {
 	out := maps.Clone(selector)
-	delete(out, v1alpha1.LabelPodTemplateHash)
+	delete(out, mark)
 	return out
 }
 
@@ -84,7 +100,7 @@ func selects(selector, of map[string]string) bool {
 // or somebody has removed the Hold, what it is now without our mark.
 func (w *world) originalSelector(h *v1alpha1.Hold, s *corev1.Service) map[string]string {
 	current := s.Spec.Selector
-	mark := current[v1alpha1.LabelPodTemplateHash]
+	mark := current[w.mark()]
 	if h == nil && mark == "" {
 		return current // As are nearly all Services of a namespace.
 	}
@@ -93,13 +109,13 @@ func (w *world) originalSelector(h *v1alpha1.Hold, s *corev1.Service) map[string
 		// In a release somebody may have removed its Hold, or its record by force, and the Hold goes with that. Otherwise a
 		// Service without one is as the team has written it, whatever it selects by.
 		if (w.active() != nil || w.recordLost()) && (mark == stable || mark == canary) {
-			return unhashed(current)
+			return unhashed(current, w.mark())
 		}
 		return current
 	}
 	original := originalOf(h)
 	if original == nil {
-		return unhashed(current)
+		return unhashed(current, w.mark())
 	}
 	tracks := []track{w.trackOf(release.SelectsStable), w.trackOf(release.SelectsCanary)}
 	if maps.Equal(current, original) {
@@ -110,7 +126,7 @@ func (w *world) originalSelector(h *v1alpha1.Hold, s *corev1.Service) map[string
 			return w.reapplied(s, original, t)
 		}
 	}
-	return unhashed(current)
+	return unhashed(current, w.mark())
 }
 
 // reapplied is the selector that the team has applied since the original was kept, where ours hides it: kubectl writes
@@ -164,14 +180,14 @@ func (s *service) selects(w *world) release.Selection {
 	return release.SelectsOther
 }
 
-// trackOf is the track of the version that a Service is to select. The record knows its hash when the ReplicaSet is gone.
+// trackOf is the track of the version that a Service is to select. The record knows its mark when its part is gone.
 func (w *world) trackOf(to release.Selection) track {
 	stable, canary := w.hashes()
-	t, hash := w.track(w.stable()), stable
+	t, hash := w.track(w.seen.Stable), stable
 	if to == release.SelectsCanary {
-		t, hash = w.track(w.canary()), canary
+		t, hash = w.track(w.seen.Canary), canary
 	}
-	t.hash = hash
+	t.mark, t.hash = w.mark(), hash
 	return t
 }
 
@@ -179,10 +195,7 @@ func (w *world) trackOf(to release.Selection) track {
 func (w *world) portsAsked(s *service) []string {
 	var out []string
 	for _, l := range w.layers {
-		if l.world.Route == nil {
-			continue
-		}
-		for _, t := range l.provider.Targets(l.world.Route) {
+		for _, t := range traffic.TargetsOf(l.provider, l.world) {
 			for _, p := range s.object.Spec.Ports {
 				asked := t.Port.Number == int64(p.Port) || t.Port.Name != "" && t.Port.Name == p.Name
 				if t.Service == s.object.Name && asked && !slices.Contains(out, p.Name) {
@@ -214,7 +227,7 @@ func portName(p string) string {
 
 // problem says why the Service shows fewer stable endpoints than there are ready pods, if that is known.
 func (s *service) problem(w *world) string {
-	port := s.portless[nameOf(w.stable())]
+	port := s.portless[w.seen.Stable.Name()]
 	if port == "" {
 		return ""
 	}
@@ -225,17 +238,4 @@ func (s *service) problem(w *world) string {
 		}
 	}
 	return fmt.Sprintf("the targetPort %q of its port %s is none of the stable pods' ports; use a port that both versions have", target, port)
-}
-
-// checkLeaving says what is wrong with a Service that selects the stable pods and would select none of the new ones.
-func (w *world) checkLeaving() string {
-	for _, s := range w.leaving {
-		routed := slices.ContainsFunc(w.layers, func(l *layer) bool { return l.leadsTo(s.Name) })
-		if !routed && len(w.services) > 0 {
-			continue // A Service of its own for one revision; no layer sends requests to it.
-		}
-		return fmt.Sprintf("the Service %q selects %s, which the stable pods bear and the new ones do not (%s): it would have no endpoint once the new revision is released; change spec.selector of the Service, or the labels in spec.template of the Deployment",
-			s.Name, labels.FormatLabels(s.Spec.Selector), labels.FormatLabels(w.template.Labels))
-	}
-	return ""
 }

@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -21,7 +20,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/preflight"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/translate"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // This file looks at the Services in front of the workload.
@@ -35,10 +34,10 @@ type service struct {
 	routed   bool
 	// pods and twinPods are the ready endpoints by pod, with the names of the Service's ports that lead there.
 	pods, twinPods map[string][]string
-	// ready endpoints by ReplicaSet name, foreign those of other workloads.
+	// ready endpoints by the name of the part, foreign those of other workloads.
 	ready     map[string]int
 	twinReady map[string]int
-	// portless are the ports that lead to some ready pods only, by ReplicaSet name.
+	// portless are the ports that lead to some ready pods only, by the name of the part.
 	portless map[string]string
 	// readySince is when the twin was first seen to have a ready endpoint.
 	readySince time.Time
@@ -49,7 +48,7 @@ type service struct {
 
 // observeTraffic reads Services, endpoints and routes. Only a release, and the check before one, needs them.
 func (r *Reconciler) observeTraffic(ctx context.Context, w *world) error {
-	if w.deploy == nil && w.active() == nil {
+	if w.object == nil && w.active() == nil {
 		return nil
 	}
 	if err := r.observeServices(ctx, w); err != nil {
@@ -135,7 +134,7 @@ func (w *world) leaves(s *service, all []corev1.Service) bool {
 // observeLost sees Services that select none of the workload's template's pods: those that select the stable ones still,
 // and those that were in front of the workload before and lead to nobody now.
 func (r *Reconciler) observeLost(ctx context.Context, w *world, s *corev1.Service) error {
-	if selects(s.Spec.Selector, w.track(w.stable()).labels) {
+	if selects(s.Spec.Selector, w.track(w.seen.Stable).labels) {
 		w.leaving = append(w.leaving, s.DeepCopy())
 		return nil
 	}
@@ -151,10 +150,10 @@ func (r *Reconciler) observeLost(ctx context.Context, w *world, s *corev1.Servic
 
 // podLabels are those of the workload's pods; of a workload that is gone, those of the pods that it has left.
 func (w *world) podLabels() labels.Set {
-	if w.deploy == nil && len(w.sets) > 0 {
-		return deployment.TemplateOf(w.sets[0]).Labels
+	if w.object == nil && len(w.seen.Parts) > 0 {
+		return w.seen.Parts[0].Template.Labels
 	}
-	return w.template.Labels
+	return w.seen.Template.Labels
 }
 
 func (r *Reconciler) observeEndpoints(ctx context.Context, w *world, s *service) error {
@@ -198,7 +197,7 @@ func (r *Reconciler) endpoints(ctx context.Context, w *world, name string) (map[
 	return pods, nil
 }
 
-// countEndpoints counts a Service's ready endpoints by ReplicaSet, and names those that are of no ReplicaSet of ours. A
+// countEndpoints counts a Service's ready endpoints by part, and names those that are of no part of ours. A
 // pod counts only if the ports that requests are sent to lead to it.
 func (r *Reconciler) countEndpoints(w *world, s *service) {
 	asked := w.portsAsked(s)
@@ -213,14 +212,14 @@ func (r *Reconciler) countEndpoints(w *world, s *service) {
 func (w *world) countPods(pods map[string][]string, asked []string) (ready map[string]int, portless map[string]string, foreign []string) {
 	ready, portless = map[string]int{}, map[string]string{}
 	for pod, ports := range pods {
-		i := slices.IndexFunc(w.sets, func(rs *unstructured.Unstructured) bool { return deployment.Names(rs, pod) })
+		i := slices.IndexFunc(w.seen.Parts, func(p workload.Part) bool { return p.Runs(pod) })
 		switch missing := missingPort(asked, ports); {
 		case i < 0:
 			foreign = append(foreign, pod)
 		case missing != "":
-			portless[w.sets[i].GetName()] = missing
+			portless[w.seen.Parts[i].Name()] = missing
 		default:
-			ready[w.sets[i].GetName()]++
+			ready[w.seen.Parts[i].Name()]++
 		}
 	}
 	slices.Sort(foreign)
@@ -231,15 +230,15 @@ func (w *world) countPods(pods map[string][]string, asked []string) (ready map[s
 func (w *world) turned() bool {
 	_, canary := w.hashes()
 	return slices.ContainsFunc(w.services, func(s *service) bool {
-		return canary != "" && s.object.Spec.Selector[v1alpha1.LabelPodTemplateHash] == canary
+		return canary != "" && s.object.Spec.Selector[w.mark()] == canary
 	})
 }
 
 func (s *service) observed(w *world) release.Service {
-	stable, canary := w.track(w.stable()), w.trackOf(release.SelectsCanary)
+	stable, canary := w.track(w.seen.Stable), w.trackOf(release.SelectsCanary)
 	out := release.Service{
 		Name: s.object.Name, Held: s.hold != nil && w.holdsNow(s.hold), Routed: s.routed, Selects: s.selects(w),
-		ReadyStable: s.ready[nameOf(w.stable())], ReadyCanary: s.ready[nameOf(w.canary())],
+		ReadyStable: s.ready[w.seen.Stable.Name()], ReadyCanary: s.ready[w.seen.Canary.Name()],
 		MissesStable: stable.misses(s.original), MissesCanary: canary.misses(s.original), Own: labels.FormatLabels(s.original),
 		Problem: s.problem(w),
 	}
@@ -247,8 +246,8 @@ func (s *service) observed(w *world) release.Service {
 	kept := s.twin != nil && s.twin.DeletionTimestamp != nil && w.ending()
 	if s.twin != nil && canary.hash != "" && w.madeTwin(s.twin) && !kept {
 		of := s.twin.Spec.Selector
-		out.CanaryExists = of[v1alpha1.LabelPodTemplateHash] == canary.hash && (canary.labels == nil || maps.Equal(of, canary.narrow(s.original)))
-		out.CanaryReady = s.twinReady[nameOf(w.canary())]
+		out.CanaryExists = of[canary.mark] == canary.hash && (canary.labels == nil || maps.Equal(of, canary.narrow(s.original)))
+		out.CanaryReady = s.twinReady[w.seen.Canary.Name()]
 	}
 	return out
 }

@@ -22,39 +22,58 @@ import (
 	"github.com/sluice-dev/sluice/internal/translate"
 )
 
-// This file looks after Holds that several Rollouts share: those of routes. designs/0001-shared-routes.md says why.
+// This file looks after Holds that several Rollouts share: those of the team's objects that a layer changes.
+// designs/0001-shared-routes.md says why.
 
-// errRouteBehind: the cache shows a route that is older than its Hold. What the Hold says is not true of it.
-var errRouteBehind = errors.New("the cache shows an older state of the route than the one that its Hold is about")
+// errRouteBehind: the cache shows an object that is older than its Hold. What the Hold says is not true of it.
+var errRouteBehind = errors.New("the cache shows an older state of the object than the one that its Hold is about")
 
-// observeHold reads the Hold of a layer's route, and which releases have a share in it.
-func (r *Reconciler) observeHold(ctx context.Context, w *world, l *layer, target v1alpha1.HoldTarget) error {
-	h, err := r.sharedHold(ctx, w.rollout.Namespace, target)
+// observeShares reads the Holds of the objects that a layer changes.
+func (r *Reconciler) observeShares(ctx context.Context, w *world, l *layer) error {
+	l.world.Holds = map[traffic.Ref]traffic.Hold{}
+	for _, o := range l.provider.Objects(l.world) {
+		if o.Name == "" || o.Part != traffic.Changes {
+			continue
+		}
+		if err := r.observeHold(ctx, w, l, o.Ref); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// observeHold reads the Hold of one object, and which releases have a share in it.
+func (r *Reconciler) observeHold(ctx context.Context, w *world, l *layer, of traffic.Ref) error {
+	h, err := r.sharedHold(ctx, w.rollout.Namespace, translate.Target(of))
 	if h == nil || err != nil {
 		return err
 	}
-	l.hold = h
-	if l.world.Original, err = translate.Original(h); err != nil {
+	var seen traffic.Hold
+	if seen.Original, err = translate.Original(h); err != nil {
 		return err
 	}
 	for _, s := range h.Spec.Shares {
 		if s.Rollout == w.rollout.Name {
 			// What an earlier release has left there is taken over by the one under way, or else given back.
 			if rel := w.active(); rel == nil || string(rel.UID) == s.UID {
-				l.world.Held, l.world.Matches = true, translate.Matches(s.Match)
+				seen.Held, seen.Matches = true, translate.Matches(s.Match)
 			}
 			continue
 		}
-		p, err := r.party(ctx, w.rollout.Namespace, s)
+		p, err := r.party(ctx, h.Namespace, s, of)
 		if err != nil {
 			return err
 		}
-		l.world.Parties = append(l.world.Parties, p)
+		if own := l.world.Objects[of]; own != nil {
+			p.Objects = []*unstructured.Unstructured{own}
+		}
+		l.world.Join(p)
 	}
-	return r.upToDate(ctx, l)
+	l.holds[of], l.world.Holds[of] = h, seen
+	return r.upToDate(ctx, l.world.Objects[of], h)
 }
 
-// sharedHold finds the Hold of a route, or nil.
+// sharedHold finds the Hold of an object, or nil.
 func (r *Reconciler) sharedHold(ctx context.Context, namespace string, target v1alpha1.HoldTarget) (*v1alpha1.Hold, error) {
 	list := &v1alpha1.HoldList{}
 	err := r.Kube.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{indexTarget: targetKey(target)})
@@ -69,9 +88,12 @@ func (r *Reconciler) sharedHold(ctx context.Context, namespace string, target v1
 	return nil, nil
 }
 
-// party is another release that has a share in a Hold. One whose record is gone has nothing in the route any more.
-func (r *Reconciler) party(ctx context.Context, namespace string, s v1alpha1.HoldShare) (traffic.Party, error) {
-	p := translate.Party(s)
+// party is another release that has a share in the Hold of an object. One whose record is gone has nothing in it any
+// more.
+func (r *Reconciler) party(
+	ctx context.Context, namespace string, s v1alpha1.HoldShare, of traffic.Ref,
+) (traffic.Party, error) {
+	p := translate.Party(s, of)
 	rel, err := r.releaseOf(ctx, r.Kube.Client, namespace, s)
 	if err == nil && rel == nil {
 		rel, err = r.releaseOf(ctx, r.Kube.Live, namespace, s) // The cache of Releases may be behind that of Holds.
@@ -101,38 +123,37 @@ func (r *Reconciler) releaseOf(ctx context.Context, from client.Reader, namespac
 
 // planned are the splits of a release's steps.
 func planned(rel *v1alpha1.Release) []traffic.Split {
-	return splits(translate.Spec(rel.Spec.Plan, rel.Spec.From.Hash, rel.Spec.To.Hash))
+	return traffic.Splits(translate.Spec(rel.Spec.Plan, rel.Spec.From.Hash, rel.Spec.To.Hash))
 }
 
-// upToDate demands a route that is at least as new as what its Hold is about. Where the API server itself has an older
-// one, it was restored from a backup, and is as good as edited.
-func (r *Reconciler) upToDate(ctx context.Context, l *layer) error {
-	route, spec := l.world.Route, l.hold.Spec
-	if route == nil || string(route.GetUID()) != spec.TargetUID || route.GetGeneration() >= spec.Generation {
+// upToDate demands an object that is at least as new as what its Hold is about. Where the API server itself has an
+// older one, it was restored from a backup, and is as good as edited.
+func (r *Reconciler) upToDate(ctx context.Context, object *unstructured.Unstructured, h *v1alpha1.Hold) error {
+	if object == nil || string(object.GetUID()) != h.Spec.TargetUID || object.GetGeneration() >= h.Spec.Generation {
 		return nil
 	}
-	live := &unstructured.Unstructured{}
-	live.SetGroupVersionKind(route.GroupVersionKind())
-	err := r.Kube.Live.Get(ctx, client.ObjectKeyFromObject(route), live)
-	if err == nil && live.GetResourceVersion() == route.GetResourceVersion() {
+	of := traffic.RefOf(object)
+	live := untyped(of.GroupVersionKind)
+	err := r.Kube.Live.Get(ctx, client.ObjectKeyFromObject(object), live)
+	if err == nil && live.GetResourceVersion() == object.GetResourceVersion() {
 		return nil
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("read %s %s: %w", route.GetKind(), route.GetName(), err)
+		return fmt.Errorf("read %s: %w", of, err)
 	}
-	return fmt.Errorf("look at %s %s: %w", route.GetKind(), route.GetName(), apierrors.NewConflict(
-		schema.GroupResource{Group: route.GroupVersionKind().Group, Resource: route.GetKind()}, route.GetName(), errRouteBehind))
+	return fmt.Errorf("look at %s: %w", of, apierrors.NewConflict(
+		schema.GroupResource{Group: of.Group, Resource: of.Kind}, of.Name, errRouteBehind))
 }
 
-// holdShared records the original of a route and this release's share in it, before the route is changed. A Hold that
-// another release has written since it was read makes the write fail, and the route is looked at again.
-func (c *carrier) holdShared(ctx context.Context, l *layer, record *traffic.Record) error {
+// holdShared records the original of an object and this release's share in it, before the object is changed. A Hold
+// that another release has written since it was read makes the write fail, and the object is looked at again.
+func (c *carrier) holdShared(ctx context.Context, l *layer, of traffic.Ref, record *traffic.Record) error {
 	raw, err := json.Marshal(record.Original)
 	if err != nil {
-		return fmt.Errorf("record the original of %s: %w", l.name, err)
+		return fmt.Errorf("record the original of %s: %w", of, err)
 	}
-	target := targetOf(l.world.Route)
-	before, after := l.hold, &v1alpha1.Hold{
+	target := translate.Target(of)
+	before, after := l.holds[of], &v1alpha1.Hold{
 		ObjectMeta: metav1.ObjectMeta{Namespace: c.w.rollout.Namespace, Name: naming.SharedHold(target.Kind, target.Name)},
 		Spec:       v1alpha1.HoldSpec{Target: target},
 	}
@@ -142,7 +163,7 @@ func (c *carrier) holdShared(ctx context.Context, l *layer, record *traffic.Reco
 	if after.Spec.Original == nil || !sameJSON(after.Spec.Original.Raw, raw) {
 		after.Spec.Original = &runtime.RawExtension{Raw: raw}
 	}
-	about(after, l.world.Route)
+	about(after, l.world.Objects[of])
 	if c.rel != nil {
 		c.join(after, l, record.Matches)
 	}
@@ -154,16 +175,16 @@ func (c *carrier) holdShared(ctx context.Context, l *layer, record *traffic.Reco
 	if err != nil {
 		return err
 	}
-	l.hold, l.world.Held = after, true
+	l.holds[of] = after
 	return nil
 }
 
-// about notes which state of the route a Hold is about.
-func about(h *v1alpha1.Hold, route *unstructured.Unstructured) {
-	if uid := string(route.GetUID()); h.Spec.TargetUID != uid {
+// about notes which state of its object a Hold is about.
+func about(h *v1alpha1.Hold, object *unstructured.Unstructured) {
+	if uid := string(object.GetUID()); h.Spec.TargetUID != uid {
 		h.Spec.TargetUID, h.Spec.Generation = uid, 0
 	}
-	h.Spec.Generation = max(h.Spec.Generation, route.GetGeneration())
+	h.Spec.Generation = max(h.Spec.Generation, object.GetGeneration())
 }
 
 // join gives the release its share in a Hold, in place of an earlier one of the Rollout's.
@@ -172,7 +193,7 @@ func (c *carrier) join(h *v1alpha1.Hold, l *layer, matches []release.Match) {
 		Rollout: c.w.rollout.Name, Release: c.rel.Name, UID: string(c.rel.UID), Match: translate.RequestMatches(matches),
 	}
 	for _, b := range l.world.Backends {
-		share.Services = append(share.Services, v1alpha1.HoldService{Stable: b.Stable, Canary: b.Canary})
+		share.Services = append(share.Services, v1alpha1.HoldService{Stable: b.Stable.Service, Canary: b.Canary.Service})
 	}
 	i := slices.IndexFunc(h.Spec.Shares, func(s v1alpha1.HoldShare) bool { return s.Rollout == share.Rollout })
 	if i < 0 {
@@ -195,24 +216,25 @@ func ownersOf(shares []v1alpha1.HoldShare) []metav1.OwnerReference {
 	return out
 }
 
-// leave takes the Rollout's share off a Hold, and the Hold away with the last share. route is the state of the route
-// from which the split has been removed, nil if there is no route any more.
-func (c *carrier) leave(ctx context.Context, l *layer, route *unstructured.Unstructured) error {
-	after := l.hold.DeepCopy()
+// leave takes the Rollout's share off the Hold of an object, and the Hold away with the last share. now is the state of
+// the object from which the split has been removed, nil if there is no such object any more.
+func (c *carrier) leave(ctx context.Context, l *layer, of traffic.Ref, now *unstructured.Unstructured) error {
+	before := l.holds[of]
+	after := before.DeepCopy()
 	after.Spec.Shares = slices.DeleteFunc(after.Spec.Shares, func(s v1alpha1.HoldShare) bool {
 		return s.Rollout == c.w.rollout.Name || l.gone(s.Release)
 	})
 	if len(after.Spec.Shares) == 0 {
-		return c.write.DeleteUnchanged(ctx, l.hold)
+		return c.write.DeleteUnchanged(ctx, before)
 	}
-	if route != nil {
-		about(after, route)
+	if now != nil {
+		about(after, now)
 	}
 	after.OwnerReferences, after.Spec.Release = ownersOf(after.Spec.Shares), after.Spec.Shares[0].Release
-	return c.write.Patch(ctx, l.hold, after)
+	return c.write.Patch(ctx, before, after)
 }
 
-// gone says whether a release that has a share in the layer's Hold has no record any more.
+// gone says whether a release that has a share in one of the layer's Holds has no record any more.
 func (l *layer) gone(release string) bool {
 	return slices.ContainsFunc(l.world.Parties, func(p traffic.Party) bool { return p.Release == release && p.Gone })
 }

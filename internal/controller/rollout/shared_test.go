@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/release"
+
 	"github.com/google/go-cmp/cmp"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -35,7 +37,7 @@ type crowd struct {
 func both(l v1alpha1.TrafficLayer, route client.Object) []client.Object {
 	out := []client.Object{route}
 	for _, name := range []string{shop, cart} {
-		d, rs, s, ro := workload(name+":v1"), ownSet(name+":v1", 4), webService(), canary(20, 50)
+		d, rs, s, ro := shopDeployment(name+":v1"), ownSet(name+":v1", 4), webService(), canary(20, 50)
 		for _, o := range []*unstructured.Unstructured{d, rs} {
 			o.SetName(strings.Replace(o.GetName(), shop, name, 1))
 			for _, path := range [][]string{
@@ -350,7 +352,7 @@ func TestFaultB3SameLocation(t *testing.T) {
 	c.settleBoth()
 	ro := &v1alpha1.Rollout{}
 	c.get(ro, cart)
-	if ro.Status.Phase != v1alpha1.RolloutPending || ro.Status.WaitingFor == nil || ro.Status.WaitingFor.Reason != ReasonLayerBusy ||
+	if ro.Status.Phase != v1alpha1.RolloutPending || ro.Status.WaitingFor == nil || ro.Status.WaitingFor.Reason != release.ReasonLayerBusy ||
 		!strings.Contains(ro.Status.WaitingFor.Message, "waits until release shop-1 has ended: it may have a canary for shop.example.com/shop (Ingress web)") {
 		t.Fatalf("cart should wait for shop-1: %s", c.tells())
 	}

@@ -2,98 +2,53 @@ package rollout
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/naming"
-	"github.com/sluice-dev/sluice/internal/preflight"
 	"github.com/sluice-dev/sluice/internal/release"
-	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
-const (
-	defaultHistory = translate.DefaultHistoryLimit
-	// annotationCause was written by earlier versions and proves nothing. It is taken off.
-	annotationCause = "sluice.dev/held-change-cause"
-	// annotationKept on a workload says that it was Sluice who paused it, and no admission policy: the cluster has
-	// none, or it was not in force when the revision came.
-	annotationKept = "sluice.dev/kept-paused"
-)
-
-// problem is what is wrong with the spec in this world, in a sentence that names the field and the remedy; empty if
-// nothing is.
-func (r *Reconciler) problem(w *world) string {
-	if w.trouble != "" {
-		return w.trouble
+// startInTurn begins the release of the workload's template, unless one of another Rollout is in its way: then the error is
+// that, a *traffic.Busy.
+func (c *carrier) startInTurn(ctx context.Context, out *release.RestOutcome) error {
+	c.r.beginnings.mu.Lock()
+	defer c.r.beginnings.mu.Unlock()
+	busy, err := c.r.busy(ctx, c.w)
+	if err != nil {
+		return err
 	}
-	if len(w.unproven) > 0 {
-		return fmt.Sprintf("%s: labelled as of this Rollout, but no release of it made it; it may come from a backup: remove it, or its label %s", strings.Join(preflight.FirstOf(w.unproven, 3), ", "), v1alpha1.LabelRollout)
+	if busy != nil {
+		return busy
 	}
-	plan := translate.Plan(w.rollout)
-	spec := translate.Spec(plan, "from", "to")
-	for _, p := range release.Validate(spec) {
-		return p.String()
-	}
-	if p := w.checkLeaving(); p != "" {
-		return p
-	}
-	if len(plan.Traffic) == 0 {
-		return w.undivided()
-	}
-	switch {
-	case len(w.services) == 0 && len(w.untouched) > 0:
-		return preflight.AllLeft(w.deploy.GetName(), w.untouched)
-	case len(w.services) == 0:
-		return preflight.NoService(w.rollout.Namespace, w.deploy.GetName(), w.template.Labels)
-	}
-	for _, s := range w.services {
-		if len(s.foreign) > 0 {
-			return preflight.SelectsOthers(s.object.Name, w.deploy.GetName(), s.foreign)
-		}
-	}
-	for _, l := range w.layers {
-		err := l.provider.Check(l.together(w), splits(spec))
-		if _, busy := errors.AsType[*traffic.Busy](err); err != nil && !busy { // startInTurn waits for what is busy.
-			return err.Error()
-		}
-	}
-	return ""
+	return c.start(ctx, out)
 }
 
-func splits(spec release.Spec) []traffic.Split {
-	out := make([]traffic.Split, 0, len(spec.Steps))
-	for _, s := range spec.Steps {
-		out = append(out, traffic.Split{Weight: s.Weight, Matches: s.Matches})
-	}
-	return out
-}
-
-// start begins the release of the workload's template.
-func (r *Reconciler) start(ctx context.Context, write *kube.Writer, w *world, record func(*v1alpha1.RolloutStatus)) error {
+func (c *carrier) start(ctx context.Context, out *release.RestOutcome) error {
+	r, w := c.r, c.w
 	to, err := r.next(ctx, w)
 	if err != nil {
 		return err
 	}
-	changes, err := r.changes(ctx, write, w)
+	changes, err := r.changes(ctx, c.write, w)
 	if err != nil {
 		return err
 	}
 	rel := r.newRelease(w, to)
 	rel.Spec.Changes = changes
-	err = write.Create(ctx, rel)
+	err = c.write.Create(ctx, rel)
 	if apierrors.IsAlreadyExists(err) {
-		return nil // Made just now by ourselves; the cache will show it.
+		out.Phase = "" // Made just now by ourselves; the cache will show it.
+		return nil
 	}
 	if err != nil {
 		return err
@@ -102,18 +57,17 @@ func (r *Reconciler) start(ctx context.Context, write *kube.Writer, w *world, re
 	r.heldByRelease(w, rel)
 	r.beginnings.made[rel.UID] = rel
 	w.releases = append([]*v1alpha1.Release{rel}, w.releases...)
-	message := clip(fmt.Sprintf("%s begins: %s%s", rel.Name, describe(rel.Spec.To), inWords("; changed: ", changes)))
-	return r.report(ctx, write, w, func(s *v1alpha1.RolloutStatus) { record(s); s.Rejected = nil },
-		v1alpha1.RolloutProgressing, release.Reason{Code: ReasonStarting, Message: message, Who: "Sluice"})
+	out.Reason.Message += inWords("; changed: ", changes)
+	return nil
 }
 
 func (r *Reconciler) newRelease(w *world, to v1alpha1.Revision) *v1alpha1.Release {
-	number := max(w.lastNumber(), w.taken) + 1
+	number := w.nextNumber()
 	from := *w.settled
 	cause := w.cause()
 	author, authors := w.authors()
 	plan := planFor(w.plan, cause)
-	shared := deployment.Shared(deployment.TemplateOf(w.stable()), w.template)
+	shared := workload.Shared(w.seen.Stable.Template, w.seen.Template)
 	yes := true
 	return &v1alpha1.Release{
 		ObjectMeta: metav1.ObjectMeta{
@@ -135,33 +89,12 @@ func (r *Reconciler) newRelease(w *world, to v1alpha1.Revision) *v1alpha1.Releas
 // mostShared is the number of ConfigMaps and Secrets of both revisions that a release lists.
 const mostShared = 64
 
-// answerEnded answers Decisions on releases that are not under way: retry and rollback begin a new one, the
-// others come too late.
-func (r *Reconciler) answerEnded(ctx context.Context, write *kube.Writer, w *world) (bool, ctrl.Result, error) {
-	for _, d := range w.decisions[:min(len(w.decisions), wordsPerLook)] {
-		a, act := r.judge(w, d)
-		if act != nil {
-			err := act(ctx, write)
-			if refused := unanswerable(w, d, err); refused != nil {
-				a, act, err = *refused, nil, nil
-			}
-			if err != nil {
-				return true, ctrl.Result{}, err
-			}
-		}
-		if err := r.answerOne(ctx, write, d, a); err != nil {
-			return true, ctrl.Result{}, err
-		}
-		if act != nil {
-			return true, ctrl.Result{}, nil
-		}
-	}
-	return false, ctrl.Result{}, nil
-}
-
 // answerOthers answers Decisions on releases that have ended while another is under way.
 func (r *Reconciler) answerOthers(ctx context.Context, write *kube.Writer, w *world, running *v1alpha1.Release) error {
 	done := 0
+	seen := release.RestSeen{
+		Told: statusTold(w.rollout.Status), Workload: release.RestWorkload{Exists: w.object != nil}, Stable: inCore(w.settled),
+	}
 	for _, d := range w.decisions {
 		if speaksOf(d, running) {
 			continue
@@ -169,71 +102,41 @@ func (r *Reconciler) answerOthers(ctx context.Context, write *kube.Writer, w *wo
 		if done++; done > wordsPerLook {
 			return nil
 		}
-		a, act := r.judge(w, d)
-		if act != nil {
-			a = v1alpha1.DecisionAnswer{
-				Decision: d.Name, Outcome: v1alpha1.DecisionRefused, Reason: ReasonReleaseUnderWay,
-				Message: fmt.Sprintf("%s is under way; abort it, or let it end, before you %s", running.Name, d.Spec.Verb),
-			}
-		}
-		if err := r.answerOne(ctx, write, d, a); err != nil {
+		late := release.AnswerLate(r.restSpec(w), seen, w.decisionAtRest(d), running.Name)
+		if err := r.answerOne(ctx, write, d, inAPI([]release.Answer{late})[0]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-type act func(ctx context.Context, write *kube.Writer) error
-
-// judge says what becomes of a Decision on a release that has ended, and what has to be done before it is told so.
-func (r *Reconciler) judge(w *world, d *v1alpha1.Decision) (v1alpha1.DecisionAnswer, act) {
-	refuse := func(code, format string, args ...any) (v1alpha1.DecisionAnswer, act) {
-		return v1alpha1.DecisionAnswer{Decision: d.Name, Outcome: v1alpha1.DecisionRefused, Reason: code, Message: fmt.Sprintf(format, args...)}, nil
-	}
-	rel := w.release(d.Spec.Release)
-	switch {
-	case rel != nil && !speaksOf(d, rel):
-		return refuse(ReasonUnknownDecision, "the decision is older than release %s, which it cannot have meant; decide again", rel.Name)
-	case rel == nil && isReleaseOf(w.rollout.Name, d.Spec.Release):
-		// An answer kept in the memory of a release that has just ended was given by drive.go.
-		return refuse(ReasonUnknownDecision, "there is no release %s of Rollout %s; see sluice history %s", d.Spec.Release, w.rollout.Name, w.rollout.Name)
-	case rel == nil:
-		return refuse(ReasonUnknownDecision, "there is no release %s", d.Spec.Release)
-	}
-	if given := kept(rel, d.Name); given != nil {
-		return *given, nil
-	}
-	switch d.Spec.Verb {
-	case v1alpha1.VerbRetry:
-		if w.latest() != rel || w.rejected() == nil || w.rejected().Hash != w.template.Hash {
-			return refuse(ReasonNothingToRetry, "%s is not the release whose revision was rejected last and is still in the pod template; there is nothing to try again", rel.Name)
-		}
-		a := v1alpha1.DecisionAnswer{Decision: d.Name, Outcome: v1alpha1.DecisionApplied, Reason: "Retried", Message: fmt.Sprintf("the revision of %s is tried again by a new release", rel.Name)}
-		return a, func(ctx context.Context, write *kube.Writer) error { return r.markRetried(ctx, write, rel, d, a) }
-	case v1alpha1.VerbRollback:
-		return r.judgeRollback(w, rel, d, refuse)
-	default:
-		return refuse(ReasonReleaseEnded, "%s has ended (%s); there is nothing to %s", rel.Name, rel.Status.Phase, d.Spec.Verb)
-	}
-}
-
 // reasonRetried in a release's timeline takes its rejection back.
 const reasonRetried = "Retried"
 
-// markRetried keeps the answer in the same write: should the process end before the Decision has it, the retry would
-// be found done, and refused.
-func (r *Reconciler) markRetried(ctx context.Context, write *kube.Writer, rel *v1alpha1.Release, d *v1alpha1.Decision, a v1alpha1.DecisionAnswer) error {
+// retryRelease notes on the record of a release that its revision is tried again, and keeps the answer there.
+func (c *carrier) retryRelease(ctx context.Context, a release.RetryRelease, out *release.RestOutcome) error {
+	rel, d := c.w.release(a.Release), c.w.decision(a.Decision)
 	after := rel.DeepCopy()
-	after.Status.Memory.Answers = append(after.Status.Memory.Answers, a)
+	for _, answer := range inAPI(out.Answers) {
+		if answer.Decision == a.Decision {
+			after.Status.Memory.Answers = append(after.Status.Memory.Answers, answer)
+		}
+	}
 	after.Status.Memory.Answers = after.Status.Memory.Answers[max(0, len(after.Status.Memory.Answers)-mostAnswers):]
 	after.Status.Timeline = append(after.Status.Timeline, v1alpha1.TimelineEntry{
-		At: metav1.NewTime(r.Now()), Reason: reasonRetried, Message: clip("its revision is tried again. " + d.Spec.Comment), User: d.Spec.User,
+		At: metav1.NewTime(c.w.now), Reason: reasonRetried, User: d.Spec.User,
+		Message: clip("its revision is tried again. " + d.Spec.Comment),
 	})
 	after.Status.Timeline = recent(after.Status.Timeline)
-	return write.PatchStatus(ctx, rel, after)
+	return c.write.PatchStatus(ctx, rel, after)
 }
 
-func retried(_ *world, rel *v1alpha1.Release) bool {
+func (w *world) decision(name string) *v1alpha1.Decision {
+	i := slices.IndexFunc(w.decisions, func(d *v1alpha1.Decision) bool { return d.Name == name })
+	return w.decisions[i]
+}
+
+func retried(rel *v1alpha1.Release) bool {
 	for _, e := range rel.Status.Timeline {
 		if e.Reason == reasonRetried {
 			return true
@@ -283,7 +186,7 @@ func (r *Reconciler) exists(ctx context.Context, namespace, rollout string) bool
 // olderRollout names another Rollout of the same workload that came first.
 func (r *Reconciler) olderRollout(ctx context.Context, ro *v1alpha1.Rollout) string {
 	list := &v1alpha1.RolloutList{}
-	if err := r.Kube.List(ctx, list, client.InNamespace(ro.Namespace), client.MatchingFields{indexWorkload: ro.Spec.Workload.Name}); err != nil {
+	if err := r.Kube.List(ctx, list, client.InNamespace(ro.Namespace), client.MatchingFields{indexWorkload: workloadKey(ro.Spec.Workload)}); err != nil {
 		return ""
 	}
 	for i := range list.Items {
@@ -296,9 +199,4 @@ func (r *Reconciler) olderRollout(ctx context.Context, ro *v1alpha1.Rollout) str
 		}
 	}
 	return ""
-}
-
-func forbidden(err error) bool {
-	var s apierrors.APIStatus
-	return errors.As(err, &s) && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err))
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/release"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
 // timelineLimit is the number of entries of a release's record that are kept.
@@ -184,7 +183,7 @@ func (w *world) weight() int {
 }
 
 func (w *world) replicas() *v1alpha1.VersionReplicas {
-	stable, canary := deployment.ReadTrack(w.stable(), ""), deployment.ReadTrack(w.canary(), "")
+	stable, canary := w.seen.Stable.Now(), w.seen.Canary.Now()
 	return &v1alpha1.VersionReplicas{Stable: int32(stable.Ready), Canary: int32(canary.Ready), CanaryDesired: int32(canary.Desired)}
 }
 
@@ -217,7 +216,7 @@ func (r *Reconciler) mirror(ctx context.Context, write *kube.Writer, w *world, r
 		stalled = metav1.ConditionTrue
 	}
 	conditions(&s.Conditions, after.Generation, out.Reason.Code, out.Reason.Message, metav1.ConditionFalse, metav1.ConditionTrue, stalled)
-	meta.SetStatusCondition(&s.Conditions, r.heldCondition(w, out.Reason))
+	meta.SetStatusCondition(&s.Conditions, w.heldCondition(out.Reason))
 	r.observeForeign(ctx, w)
 	if w.unreleased != nil {
 		meta.SetStatusCondition(&s.Conditions, *w.unreleased)
@@ -279,7 +278,7 @@ func (r *Reconciler) report(ctx context.Context, write *kube.Writer, w *world, c
 	switch phase {
 	case v1alpha1.RolloutHealthy:
 		ready = metav1.ConditionTrue
-		if reason.Code != ReasonHealthy {
+		if reason.Code != release.ReasonHealthy {
 			s.WaitingFor = keepSince(w.rollout.Status.WaitingFor, waiting(reason, w.now), w.now)
 		}
 	case v1alpha1.RolloutStalled, v1alpha1.RolloutRejected:
@@ -290,7 +289,7 @@ func (r *Reconciler) report(ctx context.Context, write *kube.Writer, w *world, c
 		s.WaitingFor = keepSince(w.rollout.Status.WaitingFor, waiting(reason, w.now), w.now)
 	}
 	conditions(&s.Conditions, after.Generation, reason.Code, reason.Message, ready, reconciling, stalled)
-	meta.SetStatusCondition(&s.Conditions, r.heldCondition(w, reason))
+	meta.SetStatusCondition(&s.Conditions, w.heldCondition(reason))
 	if w.unreleased == nil {
 		r.observeForeign(ctx, w)
 	}
@@ -298,6 +297,24 @@ func (r *Reconciler) report(ctx context.Context, write *kube.Writer, w *world, c
 		meta.SetStatusCondition(&s.Conditions, *w.unreleased)
 	}
 	return write.PatchStatus(ctx, w.rollout, after)
+}
+
+// heldCondition says whether new revisions are held. reason is why the Rollout stands where it stands.
+func (w *world) heldCondition(reason release.Reason) metav1.Condition {
+	held, why := release.Held(
+		release.RestSpec{Kind: w.kind(), Workload: w.rollout.Spec.Workload.Name, KeepPaused: w.keptPaused},
+		release.RestWorkload{
+			Exists: w.object != nil, Paused: w.seen.Paused,
+			Ours: w.object != nil && w.object.GetLabels()[v1alpha1.LabelRollout] == w.rollout.Name,
+		}, reason)
+	c := metav1.Condition{
+		Type: v1alpha1.ConditionHeld, Status: metav1.ConditionFalse, Reason: why.Code, Message: clip(why.Message),
+		ObservedGeneration: w.rollout.Generation,
+	}
+	if held {
+		c.Status = metav1.ConditionTrue
+	}
+	return c
 }
 
 // keepSince has a wait that goes on keep its beginning.

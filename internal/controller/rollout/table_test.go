@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/release"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
@@ -18,7 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // row is one world, one look at it, and what is written. The second look must write what then says, by default nothing.
@@ -65,7 +67,7 @@ func refused(name, says string, steps ...func(*cluster)) row {
 			`patch Rollout shop {"metadata":{"finalizers":["sluice.dev/put-back"]}}`,
 			`patch Deployment shop {"metadata":{"labels":{"sluice.dev/rollout":"shop"}}}`,
 			keptSet,
-			stalled + ReasonSpecRefused,
+			stalled + release.ReasonSpecRefused,
 		}, event: "Warning SpecRefused",
 	}
 }
@@ -131,7 +133,7 @@ var rows = []row{
 	},
 	{
 		name: "no workload", given: func(c *cluster) { c.add(canary(50)) },
-		want: []string{stalled + ReasonWorkloadNotFound}, says: `spec.workload names the Deployment "shop", which is not in namespace demo`, event: "Warning WorkloadNotFound",
+		want: []string{stalled + release.ReasonWorkloadNotFound}, says: `spec.workload names the Deployment "shop", which is not in namespace demo`, event: "Warning WorkloadNotFound",
 	},
 	{
 		name: "an older Rollout has the workload", given: on(canary(50), func(c *cluster) {
@@ -139,7 +141,7 @@ var rows = []row{
 			older.Name, older.UID, older.CreationTimestamp = "older", "", metav1.NewTime(c.now.Add(-1))
 			c.add(older)
 		}),
-		want: []string{stalled + ReasonWorkloadTaken}, says: `which the older Rollout "older" names as well`, event: "Warning WorkloadTaken",
+		want: []string{stalled + release.ReasonWorkloadTaken}, says: `which the older Rollout "older" names as well`, event: "Warning WorkloadTaken",
 	},
 	{
 		name: "another Rollout has taken the workload over", given: on(canary(50), func(c *cluster) {
@@ -150,7 +152,7 @@ var rows = []row{
 			d.SetLabels(map[string]string{v1alpha1.LabelRollout: "other"})
 			c.update(d)
 		}),
-		want: []string{stalled + ReasonWorkloadTaken}, says: `which the Rollout "other" releases already`,
+		want: []string{stalled + release.ReasonWorkloadTaken}, says: `which the Rollout "other" releases already`,
 	},
 	refused("no Service in front", `no Service in namespace demo selects the pods of Deployment "shop"`,
 		edit(&corev1.Service{}, "web", func(s *corev1.Service) { s.Spec.Selector = map[string]string{"app": "other"} })),
@@ -254,11 +256,14 @@ func TestRows(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if result.RequeueAfter > 0 && result.RequeueAfter <= quiet && len(c.releases()) == 0 {
-				// A release begins when nothing has changed for a moment.
-				c.now = c.now.Add(quiet)
-				then, _, err := c.look()
-				if err != nil {
+			// What a write leads to is seen in the next look, and a release begins when nothing has changed for a moment.
+			for range 3 {
+				if result.RequeueAfter == 0 || result.RequeueAfter > quiet || len(c.releases()) > 0 {
+					break
+				}
+				c.now = c.now.Add(result.RequeueAfter)
+				var then []string
+				if then, result, err = c.look(); err != nil {
 					t.Fatal(err)
 				}
 				written = append(written, then...)
@@ -383,13 +388,14 @@ func TestRollbackIsWrittenBeforeItIsAnswered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.deploy = before
-	if _, err := c.r.idle(t.Context(), c.r.Kube.For(shopKey), w); err != nil {
+	w.object = before
+	w.look()
+	if _, err := c.r.atRest(t.Context(), c.r.Kube.For(shopKey), w); err != nil {
 		t.Fatal(err)
 	}
 	d := &v1alpha1.Decision{}
 	if c.get(d, name); d.Status.Outcome != "" {
-		t.Errorf("answered %+v, but the template is %v", d.Status, deployment.TemplateOf(c.deployment()).Images)
+		t.Errorf("answered %+v, but the template is %v", d.Status, workload.TemplateOf(c.deployment()).Images)
 	}
 }
 
@@ -413,7 +419,7 @@ func TestDecisionOlderThanItsRelease(t *testing.T) {
 	old := c.decide(v1alpha1.VerbPromoteFull, "shop-1") // Before a release of this name ever was; nobody was there to answer.
 	c.settle()
 	d := &v1alpha1.Decision{}
-	if c.get(d, old); d.Status.Reason != ReasonUnknownDecision {
+	if c.get(d, old); d.Status.Reason != release.ReasonUnknownDecision {
 		t.Fatalf("answered %+v", d.Status)
 	}
 	c.setImage("shop:v2")

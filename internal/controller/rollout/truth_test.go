@@ -5,6 +5,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
@@ -28,12 +29,12 @@ func (c *cluster) wantTruth() {
 		return
 	}
 	stable := ro.Status.Stable
-	if stable == nil || deployment.TemplateOf(d).Hash != stable.Hash {
-		c.t.Errorf("the Rollout is Healthy with %v released, and the workload asks for %s", stable, deployment.TemplateOf(d).Images)
+	if stable == nil || workload.TemplateOf(d).Hash != stable.Hash {
+		c.t.Errorf("the Rollout is Healthy with %v released, and the workload asks for %s", stable, workload.TemplateOf(d).Images)
 		return
 	}
 	for _, rs := range c.sets() {
-		if t := deployment.TemplateOf(&rs); deployment.Replicas(&rs) > 0 && t.Hash != stable.Hash && deployment.OwnedBy(&rs, d.GetUID()) {
+		if t := workload.TemplateOf(&rs); deployment.Replicas(&rs) > 0 && t.Hash != stable.Hash && workload.OwnedBy(&rs, d.GetUID()) {
 			c.t.Errorf("the Rollout is Healthy, and %d pods of %v are to run, which no release brought: %s", deployment.Replicas(&rs), t.Images, c.tells())
 		}
 	}

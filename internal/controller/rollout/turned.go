@@ -2,16 +2,13 @@ package rollout
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/release"
-	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
 
 // This file looks after the Services while no release is under way. Mostly there is nothing to do. But a Service whose
@@ -29,15 +26,13 @@ func (c *carrier) settleService(ctx context.Context, s *service) error {
 // giveBack has a Service select what the team wrote. When the Rollout goes a Service can be kept no longer: where the
 // team's selector matches no pod that runs, it gets the team's keys with the values that these bear.
 func (c *carrier) giveBack(ctx context.Context, s *service) error {
-	after := s.object.DeepCopy()
-	after.Spec.Selector = s.original
-	runs := c.w.runsNow()
+	runs, selector := c.w.runsNow(), s.original
 	fitted := runs.fitted(s.original)
 	fits := c.w.rollout.DeletionTimestamp != nil && runs.misses(s.original) && len(fitted) > 0
 	if fits {
-		after.Spec.Selector = fitted
+		selector = fitted
 	}
-	if err := c.write.Patch(ctx, s.object, after); err != nil {
+	if err := c.point(ctx, s, selector); err != nil {
 		return err
 	}
 	if fits {
@@ -51,16 +46,14 @@ func (c *carrier) keep(ctx context.Context, s *service) error {
 	if err := c.hold(ctx, s.hold, serviceTarget(s.object.Name), map[string]any{"selector": s.original}); err != nil {
 		return err
 	}
-	after := s.object.DeepCopy()
-	after.Spec.Selector = c.w.runsNow().narrow(s.original)
-	return c.write.Patch(ctx, s.object, after)
+	return c.point(ctx, s, c.w.runsNow().narrow(s.original))
 }
 
 // renewHolds keeps the original anew of each Service that the team has edited while it is narrowed, and that the decision
 // is content with: what is applied again is known by it.
 func (c *carrier) renewHolds(ctx context.Context, actions []release.Action) error {
 	for _, s := range c.w.services {
-		narrowed := s.object.Spec.Selector[v1alpha1.LabelPodTemplateHash] != ""
+		narrowed := s.object.Spec.Selector[c.w.mark()] != ""
 		if s.hold == nil || !narrowed || !c.w.holdsNow(s.hold) || turns(actions, s.object.Name) || maps.Equal(originalOf(s.hold), s.original) {
 			continue
 		}
@@ -83,55 +76,50 @@ func turns(actions []release.Action, service string) bool {
 // workload has it.
 func (w *world) runsNow() track {
 	switch {
-	case w.deploy == nil:
+	case w.object == nil:
 		return track{}
 	case w.newRuns() || w.staysOnNew():
-		return w.track(w.canary())
+		return w.track(w.seen.Canary)
 	}
-	return w.track(w.stable())
+	return w.track(w.seen.Stable)
 }
 
 // newRuns says whether the workload has been given the new revision's pods. That it is to be given them is remembered
 // before: until it has them, they can still be taken back.
 func (w *world) newRuns() bool {
-	rel, canary := w.active(), w.canary()
+	rel, canary := w.active(), w.seen.Canary
 	completing := rel != nil && rel.Status.Phase == v1alpha1.ReleaseCompleting && rel.Status.Memory != nil && rel.Status.Memory.HandedOver
-	return completing && w.deploy != nil && canary != nil && deployment.OwnedBy(canary, w.deploy.GetUID())
+	return completing && w.object != nil && canary.Now().Adopted
 }
 
 // staysOnNew says whether a Service that leads to the new pods alone has to stay there, in a release without traffic
 // layers whose hand-over is being undone: stable cannot carry all yet.
 func (w *world) staysOnNew() bool {
-	rel, stable := w.active(), w.stable()
-	if !w.onNew || rel == nil || w.deploy == nil {
+	rel, stable := w.active(), w.seen.Stable
+	if !w.onNew || rel == nil || w.object == nil {
 		return false
 	}
-	ready := deployment.ReadTrack(stable, "").Ready
-	if deployment.Behind(stable) {
+	ready := stable.Now().Ready
+	if stable != nil && stable.Behind {
 		ready = 0
 	}
 	overdue := rel.Status.Memory != nil && rel.Status.Memory.Overdue
-	carries := ready >= deployment.Replicas(w.deploy) || overdue && ready > 0
-	return !carries && deployment.ReadTrack(w.canary(), "").Ready > 0
+	carries := ready >= w.seen.Workload.Replicas || overdue && ready > 0
+	return !carries && w.seen.Canary.Now().Ready > 0
 }
 
 // letsGo says whether the Rollout goes and its Services can be given back.
 func (w *world) letsGo() bool { return w.rollout.DeletionTimestamp != nil && !w.staysOnNew() }
 
-// keepServed keeps the Services that the team has turned to pods which are held and so do not run.
-func (r *Reconciler) keepServed(ctx context.Context, write *kube.Writer, w *world) error {
-	if w.settled == nil || w.settled.Hash == w.template.Hash || w.deploy.GetLabels()[v1alpha1.LabelRollout] != w.rollout.Name {
-		return nil
-	}
-	return (&carrier{r: r, write: write, w: w}).keepTurned(ctx)
-}
-
 // keepTurned keeps each Service that selects the pods of the workload's template and none of those that run.
 func (c *carrier) keepTurned(ctx context.Context) error {
 	for _, s := range c.w.services {
-		turned := selects(unhashed(s.original), c.w.template.Labels)
+		turned := selects(unhashed(s.original, c.w.mark()), c.w.seen.Template.Labels)
 		if s.hold != nil || !turned || !c.w.runsNow().misses(s.original) {
 			continue
+		}
+		if c.w.breaks(s, c.w.runsNow().narrow(s.original)) != nil {
+			continue // The revision that was not released runs already, and nothing else serves.
 		}
 		if err := c.keep(ctx, s); err != nil {
 			return err
@@ -145,11 +133,10 @@ func (c *carrier) keepTurned(ctx context.Context) error {
 // a Service gets, so it has to lead to both.
 func (w *world) undivided() string {
 	for _, s := range w.services {
-		if !w.track(w.stable()).misses(s.original) {
+		if !w.track(w.seen.Stable).misses(s.original) {
 			continue
 		}
-		return fmt.Sprintf("the Service %q selects %s, which the new pods bear and the stable ones do not (%s): without spec.traffic both share by number what a Service gets, so it has to select both; it stays on the stable pods meanwhile. Give it a selector that both bear, or name a traffic layer in spec.traffic",
-			s.object.Name, labels.FormatLabels(s.original), labels.FormatLabels(w.track(w.stable()).labels))
+		return release.Undivided(s.object.Name, labels.FormatLabels(s.original), labels.FormatLabels(w.track(w.seen.Stable).labels))
 	}
 	return ""
 }
@@ -161,7 +148,7 @@ func (c *carrier) apart(ctx context.Context) error {
 		return nil
 	}
 	c.w.onNew = c.w.turned()
-	if c.w.trouble == "" && c.w.deploy != nil {
+	if c.w.trouble == "" && c.w.object != nil {
 		c.w.trouble = c.w.undivided()
 	}
 	for _, s := range c.w.services {
@@ -195,24 +182,4 @@ func (w *world) keepsHold(h *v1alpha1.Hold) bool {
 		}
 	}
 	return false
-}
-
-// servicesAtRest says what is the matter with the Services while no release is under way, if anything is.
-func (w *world) servicesAtRest() (v1alpha1.RolloutPhase, release.Reason) {
-	for _, s := range w.lost {
-		return v1alpha1.RolloutDegraded, release.Reason{
-			Code: ReasonServiceLost, Who: "anyone who may change the Service or the workload",
-			Message: fmt.Sprintf("the Service %q selects %s, and no pod: the pods of Deployment %q bear %s; apply the Deployment that goes with it, or give the Service its former selector",
-				s.Name, labels.FormatLabels(s.Spec.Selector), w.deploy.GetName(), labels.FormatLabels(w.template.Labels)),
-		}
-	}
-	for _, s := range w.services {
-		if (s.hold != nil || s.kept) && w.runsNow().misses(s.original) {
-			return v1alpha1.RolloutHealthy, release.Reason{
-				Code: release.ReasonServiceKept, Who: "anyone who may change the Service or the workload",
-				Message: release.KeptMessage(s.object.Name, labels.FormatLabels(s.original), "running"),
-			}
-		}
-	}
-	return "", release.Reason{}
 }

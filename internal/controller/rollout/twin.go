@@ -11,10 +11,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/release"
-	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
 // twinName is the name of the canary Service beside a Service of the team's, in the release under way or in the next.
@@ -35,7 +33,7 @@ func canaryServiceOf(rel *v1alpha1.Release, service string) string {
 func (w *world) madeTwin(s *corev1.Service) bool {
 	rel := w.active()
 	return w.ours(s) || rel != nil && rel.Spec.To.PodTemplateHash != "" && metav1.GetControllerOf(s) == nil &&
-		s.Labels[v1alpha1.LabelRelease] == rel.Name && s.Spec.Selector[v1alpha1.LabelPodTemplateHash] == rel.Spec.To.PodTemplateHash
+		s.Labels[v1alpha1.LabelRelease] == rel.Name && s.Spec.Selector[w.mark()] == rel.Spec.To.PodTemplateHash
 }
 
 // isTwin says whether a Service is one that a release has made beside another: by its owner, and by the end of its name,
@@ -54,34 +52,46 @@ func (w *world) isTwin(s *corev1.Service) bool {
 	return strings.HasSuffix(s.Name, suffix)
 }
 
-// removeOrphans removes the twins and the Holds of Services that are gone. While a release is under way they stay: the
-// team may make its Service anew.
-func (r *Reconciler) removeOrphans(ctx context.Context, write *kube.Writer, w *world) error {
+// orphans are the twins and the Holds of Services that are gone. While a release is under way they stay: the team may make
+// its Service anew.
+func (r *Reconciler) orphans(ctx context.Context, w *world) (twins []*corev1.Service, holds []*v1alpha1.Hold, err error) {
 	list := &corev1.ServiceList{}
 	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list Services: %w", err)
+		return nil, nil, fmt.Errorf("list Services: %w", err)
 	}
 	exists := func(is func(name string) bool) bool {
 		return slices.ContainsFunc(list.Items, func(s corev1.Service) bool { return is(s.Name) })
 	}
 	for i := range list.Items {
 		s := &list.Items[i]
-		if !w.isTwin(s) || exists(func(name string) bool { return w.twinName(name) == s.Name }) {
-			continue
-		}
-		r.firstReady.forget(s.UID)
-		if err := write.Delete(ctx, s.DeepCopy()); err != nil {
-			return err
+		if w.isTwin(s) && s.DeletionTimestamp == nil && !exists(func(name string) bool { return w.twinName(name) == s.Name }) {
+			twins = append(twins, s.DeepCopy())
 		}
 	}
 	for target, h := range w.holds {
-		if target.Kind != "Service" || exists(func(name string) bool { return name == target.Name }) {
-			continue
+		if target.Kind == "Service" && h.DeletionTimestamp == nil && !exists(func(name string) bool { return name == target.Name }) {
+			holds = append(holds, h)
 		}
-		if err := write.Delete(ctx, h); err != nil {
+	}
+	return twins, holds, nil
+}
+
+// removeOrphans removes them.
+func (c *carrier) removeOrphans(ctx context.Context) error {
+	twins, holds, err := c.r.orphans(ctx, c.w)
+	if err != nil {
+		return err
+	}
+	for _, s := range twins {
+		c.r.firstReady.forget(s.UID)
+		if err := c.write.Delete(ctx, s); err != nil {
 			return err
 		}
-		delete(w.holds, target)
+	}
+	for _, h := range holds {
+		if err := c.write.Delete(ctx, h); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -90,15 +100,11 @@ func (r *Reconciler) removeOrphans(ctx context.Context, write *kube.Writer, w *w
 // Service, each release has a Service of its own: else whoever was sent to the new version of an earlier release would go
 // straight to this one's, whatever its weight.
 func (w *world) suffixOf(number int64) string {
-	if slices.ContainsFunc(w.layers, (*layer).sticky) || slices.ContainsFunc(w.services, (*service).sticky) {
+	byLayer := slices.ContainsFunc(w.layers, func(l *layer) bool { return l.state.Sticky })
+	if byLayer || slices.ContainsFunc(w.services, (*service).sticky) {
 		return fmt.Sprintf("%s-%d", naming.PlainSuffix, number)
 	}
 	return naming.PlainSuffix
-}
-
-func (l *layer) sticky() bool {
-	s, ok := l.provider.(traffic.Sticky)
-	return ok && s.Sticky(l.world)
 }
 
 // sticky says whether annotations of the Service ask a gateway for sticky sessions, as Traefik's do

@@ -40,9 +40,9 @@ func newTwins(route *unstructured.Unstructured, lists [][]traffic.Backend, own i
 	for i := range lists {
 		party := (own + 1 + i) % len(lists) // The own one comes last.
 		for _, b := range lists[party] {
-			if b.Stable != "" && b.Canary != "" {
-				t.canaryOf[b.Stable], t.stableOf[b.Canary] = b.Canary, b.Stable
-				t.party[b.Stable], t.party[b.Canary] = party, party
+			if stable, canary := b.Stable.Service, b.Canary.Service; stable != "" && canary != "" {
+				t.canaryOf[stable], t.stableOf[canary] = canary, stable
+				t.party[stable], t.party[canary] = party, party
 			}
 		}
 	}

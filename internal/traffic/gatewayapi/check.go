@@ -7,18 +7,21 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
 // Check refuses a route that does not lead to the workload, and steps that its rules cannot express.
-func (Provider) Check(w traffic.World, splits []traffic.Split) error {
-	if w.Route == nil {
+func (provider Provider) Check(w traffic.World, splits []traffic.Split) error {
+	v := provider.view(w)
+	if v.route == nil {
 		return errors.New("spec.traffic[].httpRoute: there is no such HTTPRoute; create it or correct the name")
 	}
-	p := newParties(w)
-	team, _ := p.teamRules(w)
-	if err := p.checkRoute(w, team); err != nil {
+	p := newParties(v)
+	team, _ := p.teamRules(v)
+	if err := p.checkRoute(v, team); err != nil {
 		return err
 	}
 	for i, s := range splits {
@@ -29,11 +32,11 @@ func (Provider) Check(w traffic.World, splits []traffic.Split) error {
 		if err := p.checkMatches(step+".match", s.Matches, team); err != nil {
 			return err
 		}
-		if err := p.checkAlone(step, w.Route.GetName(), team, s); err != nil {
+		if err := p.checkAlone(step, v.route.GetName(), team, s); err != nil {
 			return err
 		}
 	}
-	return checkOthers(w, team, splits)
+	return checkOthers(v, team, splits)
 }
 
 // CheckSplits refuses matches that no HTTPRoute can say.
@@ -48,22 +51,22 @@ func (Provider) CheckSplits(splits []traffic.Split) []error {
 	return nil
 }
 
-func (p parties) checkRoute(w traffic.World, team []any) error {
-	name := w.Route.GetName()
+func (p parties) checkRoute(v view, team []any) error {
+	name := v.route.GetName()
 	if !p.takesPartIn(team) {
 		var wanted []string
-		for _, b := range w.Backends {
-			wanted = append(wanted, b.Stable)
+		for _, b := range v.Backends {
+			wanted = append(wanted, b.Stable.Service)
 		}
 		return fmt.Errorf("spec.traffic[].httpRoute.name: HTTPRoute %s sends no requests to the workload's Services (%s), only to %s; name the HTTPRoute that does",
 			name, joined(wanted), joined(backendNames(team)))
 	}
-	if w.Held {
+	if v.hold.Held {
 		return nil
 	}
-	rules := rulesOf(w.Route)
-	if w.Original != nil {
-		rules = list(w.Original["rules"]) // What another release has made of it is no concern of the team's.
+	rules := rulesOf(v.route)
+	if v.hold.Original != nil {
+		rules = list(v.hold.Original["rules"]) // What another release has made of it is no concern of the team's.
 	}
 	for _, rule := range rules {
 		for _, ref := range refsOf(rule) {
@@ -199,40 +202,46 @@ const manyPlans = 256
 
 // checkOthers has the release wait for others that work on the route where there is no room for all that they have
 // planned at once. They are taken one after another, as they came, so that it is said for whom the release waits.
-func checkOthers(w traffic.World, team []any, splits []traffic.Split) error {
+func checkOthers(v view, team []any, splits []traffic.Split) error {
 	var among []traffic.Party
-	for _, o := range w.Parties {
-		if o.Route != nil && o.Route.GetName() != w.Route.GetName() || len(o.Backends) == 0 {
+	for _, o := range v.Parties {
+		matches, held := o.Held[v.ref]
+		if !held && !worksOn(o, v.ref) || len(o.Backends) == 0 {
 			continue
 		}
-		o.Held = true
+		o.Held = map[traffic.Ref][]release.Match{v.ref: matches} // As if it had begun.
 		among = append(among, o)
-		if why := crowded(w, among, team, splits); why != "" {
+		if why := crowded(v, among, team, splits); why != "" {
 			return &traffic.Busy{Release: o.Release, Why: why}
 		}
 	}
 	return nil
 }
 
+func worksOn(o traffic.Party, ref traffic.Ref) bool {
+	return slices.ContainsFunc(o.Objects, func(u *unstructured.Unstructured) bool { return traffic.RefOf(u) == ref })
+}
+
 // crowded says why the route has no room for all steps of the releases at once, in whatever combination.
-func crowded(w traffic.World, others []traffic.Party, team []any, splits []traffic.Split) string {
-	w.Parties = others
-	p := newParties(w)
+func crowded(v view, others []traffic.Party, team []any, splits []traffic.Split) string {
+	v.Parties = others
+	p := newParties(v)
 	plans := make([][]traffic.Split, p.count)
 	for i := range plans {
 		plans[i] = narrowest(splits)
 	}
 	for _, o := range others {
 		if len(o.Backends) > 0 {
-			if i, ok := p.party[o.Backends[0].Stable]; ok && i != p.own {
-				plans[i] = narrowest(append(slices.Clone(o.Planned), traffic.Split{Matches: o.Matches}))
+			if i, ok := p.party[o.Backends[0].Stable.Service]; ok && i != p.own {
+				plans[i] = narrowest(append(slices.Clone(o.Planned), traffic.Split{Matches: o.Held[v.ref]}))
 			}
 		}
 	}
 	combinations := 1
 	for _, plan := range plans {
 		if combinations *= len(plan); combinations > manyPlans {
-			return fmt.Sprintf("the releases on HTTPRoute %s have too many different matches in their steps to be under way at once", w.Route.GetName())
+			return fmt.Sprintf("the releases on HTTPRoute %s have too many different matches in their steps "+
+				"to be under way at once", v.route.GetName())
 		}
 	}
 	for n := range combinations {
@@ -243,10 +252,11 @@ func crowded(w traffic.World, others []traffic.Party, team []any, splits []traff
 		}
 		rules, exact := p.splitRules(team, now)
 		if !exact {
-			return fmt.Sprintf("the shares of both in one rule of HTTPRoute %s cannot be expressed exactly, as no weight may be over %d", w.Route.GetName(), maxWeight)
+			return fmt.Sprintf("the shares of both in one rule of HTTPRoute %s cannot be expressed exactly, "+
+				"as no weight may be over %d", v.route.GetName(), maxWeight)
 		}
 		if l := exceeded(rules); l.what != "" {
-			return "with both of them " + l.in(w.Route.GetName())
+			return "with both of them " + l.in(v.route.GetName())
 		}
 	}
 	return ""

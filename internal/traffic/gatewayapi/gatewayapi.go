@@ -10,28 +10,47 @@ import (
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
-// Provider is the layer; it has no state.
-type Provider struct{}
+// Provider is the layer of one HTTPRoute; it has no state.
+type Provider struct {
+	// name of the team's HTTPRoute.
+	name string
+}
 
-// New returns the layer.
-func New() traffic.Provider { return Provider{} }
+// New returns the layer of the HTTPRoute of that name.
+func New(name string) traffic.Provider { return Provider{name: name} }
+
+var (
+	_ traffic.Provider     = Provider{}
+	_ traffic.SplitChecker = Provider{}
+)
 
 // propagation is given to gateways to learn of a canary's first endpoints: they watch routes and endpoints apart, and a
 // backend without endpoints is answered with 503. Control planes of the Gateway API debounce by 100 ms and more.
 const propagation = 500 * time.Millisecond
 
-// Propagation implements traffic.Propagating.
-func (Provider) Propagation() time.Duration { return propagation }
+var kind = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
 
-var _ traffic.Provider = Provider{}
-
-// Kind of the team's object.
-func (Provider) Kind() schema.GroupVersionKind {
-	return schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
+// Objects are the team's HTTPRoute alone: the layer works inside it.
+func (p Provider) Objects(traffic.World) []traffic.Object {
+	return []traffic.Object{{Ref: p.ref(), Part: traffic.Changes}}
 }
 
-// BesideName is empty: the layer works inside the team's object.
-func (Provider) BesideName(_, _ string) string { return "" }
+// Needs is the time for endpoints. How long a gateway takes to follow depends on which one it is.
+func (Provider) Needs() traffic.Needs { return traffic.Needs{Propagation: propagation} }
+
+func (p Provider) ref() traffic.Ref { return traffic.Ref{GroupVersionKind: kind, Name: p.name} }
+
+// view is the World as this layer sees it: the team's HTTPRoute, nil if it is not there, and its Hold.
+type view struct {
+	traffic.World
+	ref   traffic.Ref
+	route *unstructured.Unstructured
+	hold  traffic.Hold
+}
+
+func (p Provider) view(w traffic.World) view {
+	return view{World: w, ref: p.ref(), route: w.Objects[p.ref()], hold: w.Holds[p.ref()]}
+}
 
 // Targets are the Services of the rules' backendRefs. What a requestMirror filter copies requests to answers nobody, and is
 // none.
@@ -51,25 +70,34 @@ func (Provider) Targets(route *unstructured.Unstructured) (out []traffic.Target)
 }
 
 // Apply works the split into the team's rules, beside those of other workloads.
-func (Provider) Apply(w traffic.World, s traffic.Split) traffic.Change {
-	if w.Route == nil {
-		return traffic.Change{}
+func (provider Provider) Apply(w traffic.World, s traffic.Split) []traffic.Change {
+	v := provider.view(w)
+	if v.route == nil {
+		return nil
 	}
-	p, current := newParties(w), rulesOf(w.Route)
-	team, edited := p.teamRules(w)
-	if !w.Held && !p.takesPartIn(team) && !p.anyOf(current, canary, p.own) {
-		return traffic.Change{}
+	p, current := newParties(v), rulesOf(v.route)
+	team, edited := p.teamRules(v)
+	if !v.hold.Held && !p.takesPartIn(team) && !p.anyOf(current, canary, p.own) {
+		return nil
 	}
-	change := traffic.Change{}
-	if !w.Held || edited || !sameMatches(w.Matches, s.Matches) {
+	change := traffic.Change{Ref: v.ref}
+	if !v.hold.Held || edited || !sameMatches(v.hold.Matches, s.Matches) {
 		change.Hold = &traffic.Record{Original: map[string]any{"rules": copied(team)}, Matches: s.Matches}
 	}
 	splits := p.splits(current)
 	splits[p.own] = s
 	if want, _ := p.splitRules(team, splits); !same(want, current) {
-		change.Route = withRules(w.Route, want)
+		change.After = withRules(v.route, want)
 	}
-	return change
+	return changes(change)
+}
+
+// changes is the list of the one change, empty if it asks for nothing.
+func changes(c traffic.Change) []traffic.Change {
+	if c.Hold == nil && c.After == nil && !c.ReleaseHold {
+		return nil
+	}
+	return []traffic.Change{c}
 }
 
 // takesPartIn says whether the rules send requests to the workload itself.
@@ -78,36 +106,37 @@ func (p parties) takesPartIn(rules []any) bool {
 }
 
 // Restore gives the rules back, as far as they are not divided by other releases.
-func (Provider) Restore(w traffic.World) traffic.Change {
-	change := traffic.Change{ReleaseHold: w.Held}
-	if w.Route == nil {
-		return change
+func (provider Provider) Restore(w traffic.World) []traffic.Change {
+	v := provider.view(w)
+	change := traffic.Change{Ref: v.ref, ReleaseHold: v.hold.Held}
+	if v.route == nil {
+		return changes(change)
 	}
-	p, current := newParties(w), rulesOf(w.Route)
-	team, edited := p.teamRules(w)
-	if w.Held && edited {
+	p, current := newParties(v), rulesOf(v.route)
+	team, edited := p.teamRules(v)
+	if v.hold.Held && edited {
 		// Recorded first, so that nothing is given back by a Hold that others have renewed since it was read.
-		change.Hold = &traffic.Record{Original: map[string]any{"rules": copied(team)}, Matches: w.Matches}
+		change.Hold = &traffic.Record{Original: map[string]any{"rules": copied(team)}, Matches: v.hold.Matches}
 	}
 	splits := p.splits(current)
 	splits[p.own] = traffic.Split{}
 	if want, _ := p.splitRules(team, splits); !same(want, current) {
-		change.Route = withRules(w.Route, want)
+		change.After = withRules(v.route, want)
 	}
-	return change
+	return changes(change)
 }
 
 // teamRules are the rules without what is any release's, and whether they are other than those in the Hold: then the
 // team has edited them since.
-func (t twins) teamRules(w traffic.World) (rules []any, edited bool) {
-	current := rulesOf(w.Route)
-	if w.Original == nil {
+func (t twins) teamRules(v view) (rules []any, edited bool) {
+	current := rulesOf(v.route)
+	if v.hold.Original == nil {
 		if !t.anyCanary(current) {
 			return current, false
 		}
 		return t.strip(current, nil), false
 	}
-	original := list(w.Original["rules"])
+	original := list(v.hold.Original["rules"])
 	stripped := t.strip(current, original)
 	if same(stripped, original) || len(stripped) == 0 && len(original) > 0 {
 		return original, false

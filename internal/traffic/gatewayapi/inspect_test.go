@@ -8,15 +8,16 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/sluice-dev/sluice/internal/traffic"
+	"github.com/sluice-dev/sluice/internal/traffic/traffictest"
 )
 
 // inspect holds a split route against the team's. It knows the Gateway API and not how the split is made: it
 // walks both lists of rules side by side and compares the shares of all backends as exact fractions.
-func inspect(team *unstructured.Unstructured, w traffic.World, s traffic.Split) error {
-	want, have := rulesOf(team), rulesOf(w.Route)
+func inspect(team traffictest.Objects, w traffic.World, s traffic.Split) error {
+	want, have := rulesOf(only(team)), rulesOf(only(w.Objects))
 	canaries := map[string]string{}
 	for _, b := range w.Backends {
-		canaries[b.Stable] = b.Canary
+		canaries[b.Stable.Service] = b.Canary.Service
 	}
 	at := 0
 	for i, rule := range want {
@@ -43,6 +44,14 @@ func inspect(team *unstructured.Unstructured, w traffic.World, s traffic.Split) 
 		return fmt.Errorf("%d rules too many", len(have)-at)
 	}
 	return inspectLimits(have)
+}
+
+// only is the one object of the layer.
+func only(objects traffictest.Objects) *unstructured.Unstructured {
+	for _, u := range objects {
+		return u
+	}
+	return nil
 }
 
 func rulesOf(u *unstructured.Unstructured) []map[string]any {

@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/traffic/gatewayapi"
+	"github.com/sluice-dev/sluice/internal/traffic/traffictest"
 )
 
 // TestCookieExpression asks the expression that a gateway gets whether it finds the cookie and nothing like it,
@@ -56,12 +57,13 @@ func addedExpression(t *testing.T, m release.Match) string {
 	route := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": []any{
 		map[string]any{"backendRefs": []any{map[string]any{"name": "shop", "port": int64(80)}}},
 	}}}}
-	w := traffic.World{Route: route, Backends: []traffic.Backend{{Stable: "shop", Canary: "shop-canary"}}, Now: time.Unix(0, 0)}
-	change := gatewayapi.New().Apply(w, traffic.Split{Matches: []release.Match{m}})
-	if change.Route == nil {
-		t.Fatal("no change")
+	p := gatewayapi.New("web")
+	w := traffic.World{
+		Objects:  traffictest.Objects{p.Objects(traffic.World{})[0].Ref: route},
+		Backends: []traffic.Backend{traffic.Twins("shop", "shop-canary")}, Now: time.Unix(0, 0),
 	}
-	header := object(list(object(list(rulesOf(change.Route)[0]["matches"])[0])["headers"])[0])
+	change := one(t, p.Apply(w, traffic.Split{Matches: []release.Match{m}}))
+	header := object(list(object(list(rulesOf(change.After)[0]["matches"])[0])["headers"])[0])
 	if header["type"] != "RegularExpression" {
 		t.Fatalf("not an expression: %v", header)
 	}
@@ -73,16 +75,19 @@ func TestHoldDecodedOtherwise(t *testing.T) {
 	rules := func(port, weight any) []any {
 		return []any{map[string]any{"backendRefs": []any{map[string]any{"name": "shop", "port": port, "weight": weight}}}}
 	}
+	p := gatewayapi.New("web")
+	ref := p.Objects(traffic.World{})[0].Ref
+	spec := map[string]any{"rules": rules(int64(80), int64(1))}
+	route := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
 	w := traffic.World{
-		Held:     true,
-		Route:    &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": rules(int64(80), int64(1))}}},
-		Original: map[string]any{"rules": rules(80.0, 1.0)},
-		Backends: []traffic.Backend{{Stable: "shop", Canary: "shop-canary"}},
+		Objects:  traffictest.Objects{ref: route},
+		Holds:    map[traffic.Ref]traffic.Hold{ref: {Original: map[string]any{"rules": rules(80.0, 1.0)}, Held: true}},
+		Backends: []traffic.Backend{traffic.Twins("shop", "shop-canary")},
 	}
-	if change := gatewayapi.New().Restore(w); change.Route != nil || !change.ReleaseHold {
-		t.Errorf("Restore wants %+v", change)
+	if changes := p.Restore(w); len(changes) != 1 || changes[0].After != nil || !changes[0].ReleaseHold {
+		t.Errorf("Restore wants %+v", changes)
 	}
-	if change := gatewayapi.New().Apply(w, traffic.Split{Weight: 20}); change.Hold != nil || change.Route == nil {
+	if change := one(t, p.Apply(w, traffic.Split{Weight: 20})); change.Hold != nil {
 		t.Errorf("Apply wants %+v", change)
 	}
 }

@@ -21,17 +21,17 @@ type parties struct {
 }
 
 // newParties lists the workload itself and those others that the Hold names.
-func newParties(w traffic.World) parties {
+func newParties(v view) parties {
 	type party struct {
 		backends []traffic.Backend
 		matches  []release.Match
 		own      bool
 		gone     bool
 	}
-	all := []party{{backends: w.Backends, matches: w.Matches, own: true}}
-	for _, o := range w.Parties {
-		if o.Held {
-			all = append(all, party{backends: o.Backends, matches: o.Matches, gone: o.Gone})
+	all := []party{{backends: v.Backends, matches: v.hold.Matches, own: true}}
+	for _, o := range v.Parties {
+		if matches, held := o.Held[v.ref]; held {
+			all = append(all, party{backends: o.Backends, matches: matches, gone: o.Gone})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b party) int { return strings.Compare(first(a.backends), first(b.backends)) })
@@ -44,7 +44,7 @@ func newParties(w traffic.World) parties {
 			p.own = i
 		}
 	}
-	p.twins = newTwins(w.Route, lists, p.own)
+	p.twins = newTwins(v.route, lists, p.own)
 	return p
 }
 
@@ -52,8 +52,8 @@ func newParties(w traffic.World) parties {
 func first(backends []traffic.Backend) string {
 	name := ""
 	for _, b := range backends {
-		if name == "" || b.Stable < name {
-			name = b.Stable
+		if name == "" || b.Stable.Service < name {
+			name = b.Stable.Service
 		}
 	}
 	return name

@@ -10,19 +10,23 @@ import (
 
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
-	"github.com/sluice-dev/sluice/internal/traffic/gatewayapi"
 	"github.com/sluice-dev/sluice/internal/traffic/traffictest"
 )
 
 func TestLaw(t *testing.T) {
-	traffictest.Random(t, layer(), traffictest.Generator{Route: drawRoute, Matches: drawMatches, Edit: drawEdit})
+	traffictest.Random(t, layer(), traffictest.Generator{Team: drawTeam, Matches: drawMatches, Edit: drawEdit})
 }
 
 func FuzzProvider(f *testing.F) {
-	traffictest.Fuzz(f, gatewayapi.New(),
+	traffictest.Fuzz(f, layer(),
 		`{"metadata":{"name":"r","namespace":"demo","generation":"x"},"spec":{"rules":[{"backendRefs":[{"name":"shop","weight":1.5},{"name":"shop-canary","weight":-1},3]},null,{"matches":[7,{"headers":[null]}]}]},"status":{"parents":[1,{"conditions":[{}]}]}}`,
 		`{"spec":{"parentRefs":[{"name":1}],"rules":[{"matches":{},"filters":[{"urlRewrite":{"path":3}}],"backendRefs":[{"name":"shop"},{"name":"shop-canary"}]},{"backendRefs":[{"name":"shop-canary","weight":1000001}]}]}}`,
 		`{"spec":{"rules":[{"backendRefs":[{"name":"shop","weight":999999},{"name":"x","weight":1000000}]}]}}`)
+}
+
+func drawTeam(t *rapid.T) ([]*unstructured.Unstructured, []traffic.Backend) {
+	route, backends := drawRoute(t)
+	return []*unstructured.Unstructured{route}, backends
 }
 
 func drawRoute(t *rapid.T) (*unstructured.Unstructured, []traffic.Backend) {
@@ -36,7 +40,7 @@ func drawRoute(t *rapid.T) (*unstructured.Unstructured, []traffic.Backend) {
 			"rules":      rules,
 			"unknown":    map[string]any{"kept": int64(1)},
 		},
-	}}, []traffic.Backend{{Stable: "shop", Canary: "shop-canary"}, {Stable: "shop-admin", Canary: "shop-admin-canary"}}
+	}}, []traffic.Backend{traffic.Twins("shop", "shop-canary"), traffic.Twins("shop-admin", "shop-admin-canary")}
 }
 
 func drawRule(t *rapid.T) any {

@@ -9,23 +9,27 @@ import (
 
 // Read says what the route asks for, and whether its gateways have taken it.
 func (provider Provider) Read(w traffic.World) traffic.State {
-	if w.Route == nil {
-		return traffic.State{Routed: w.Original != nil, Problem: "the HTTPRoute does not exist"}
+	v := provider.view(w)
+	if v.route == nil {
+		return traffic.State{Routed: v.hold.Original != nil, Problem: "the HTTPRoute does not exist", Settle: settleUnknown}
 	}
-	p, rules := newParties(w), rulesOf(w.Route)
-	state := traffic.State{Routed: w.Held || p.anyOf(rules, canary, p.own), Version: version(w.Route)}
+	p, rules := newParties(v), rulesOf(v.route)
+	state := traffic.State{
+		Routed: v.hold.Held || p.anyOf(rules, canary, p.own), Version: version(v.route),
+		Settle: settle(v.route), Sticky: sticky(rules),
+	}
 	weight, problem := p.weight(rules)
-	state.Split = traffic.Split{Weight: int(weight), Matches: w.Matches}
+	state.Split = traffic.Split{Weight: int(weight), Matches: v.hold.Matches}
 	switch {
 	case !state.Routed:
 		problem = ""
 	case problem == "" && !slices.ContainsFunc(rules, func(rule any) bool { return p.sends(rule, p.own) }):
 		problem = "no rule of the HTTPRoute has a backend of the workload's Services any more"
-	case problem == "" && !provider.Apply(w, state.Split).Empty():
-		problem = fmt.Sprintf("the rules of HTTPRoute %s were edited; Sluice works the edit in", w.Route.GetName())
+	case problem == "" && len(provider.Apply(w, state.Split)) > 0:
+		problem = fmt.Sprintf("the rules of HTTPRoute %s were edited; Sluice works the edit in", v.route.GetName())
 	}
 	if problem == "" {
-		problem = unaccepted(w.Route)
+		problem = unaccepted(v.route)
 	}
 	state.Accepted, state.Problem = problem == "", problem
 	return state

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
 // Accepted says that a route is valid and attached; the Gateway API has no condition of a route that says that requests
@@ -24,23 +22,15 @@ var settleBy = map[string]time.Duration{
 // send it to their proxies within a second or two.
 const settleUnknown = 5 * time.Second
 
-var (
-	_ traffic.Settling = Provider{}
-	_ traffic.Sticky   = Provider{}
-)
-
-// Sticky says whether a rule of the route asks for session persistence.
-func (Provider) Sticky(w traffic.World) bool {
-	return w.Route != nil && slices.ContainsFunc(rulesOf(w.Route), func(rule any) bool { return object(rule)["sessionPersistence"] != nil })
+// sticky says whether a rule asks for session persistence.
+func sticky(rules []any) bool {
+	return slices.ContainsFunc(rules, func(rule any) bool { return object(rule)["sessionPersistence"] != nil })
 }
 
-// Settle is the longest time that one of the route's gateways needs.
-func (Provider) Settle(w traffic.World) time.Duration {
-	if w.Route == nil {
-		return settleUnknown
-	}
+// settle is the longest time that one of the route's gateways needs.
+func settle(route *unstructured.Unstructured) time.Duration {
 	var longest time.Duration
-	for _, report := range list(object(w.Route.Object["status"])["parents"]) {
+	for _, report := range list(object(route.Object["status"])["parents"]) {
 		by, known := settleBy[text(object(report)["controllerName"], "")]
 		if !known {
 			by = settleUnknown

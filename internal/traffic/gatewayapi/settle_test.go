@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/traffic/gatewayapi"
+	"github.com/sluice-dev/sluice/internal/traffic/traffictest"
 )
 
 // TestFaultC7Settle: Accepted says that a route is valid, and not that it is served, so that each gateway is given its time
@@ -26,12 +27,10 @@ func TestFaultC7Settle(t *testing.T) {
 		for _, name := range c.by {
 			parents = append(parents, map[string]any{"controllerName": name})
 		}
-		w := traffic.World{Route: &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"parents": parents}}}}
-		settling, ok := gatewayapi.New().(traffic.Settling)
-		if !ok {
-			t.Fatal("no Settling")
-		}
-		if got := settling.Settle(w); got != c.want {
+		p := gatewayapi.New("web")
+		route := &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"parents": parents}}}
+		w := traffic.World{Objects: traffictest.Objects{p.Objects(traffic.World{})[0].Ref: route}}
+		if got := p.Read(w).Settle; got != c.want {
 			t.Errorf("%v: %s, want %s", c.by, got, c.want)
 		}
 	}

@@ -33,33 +33,42 @@ func TestFaultB4ProportionsComeBack(t *testing.T) {
 	rules := []any{map[string]any{"backendRefs": []any{
 		map[string]any{"name": "shop", "weight": int64(90)}, map[string]any{"name": "cart", "weight": int64(10)},
 	}}}
-	shop := []traffic.Backend{{Stable: "shop", Canary: "shop-canary"}}
-	cart := []traffic.Backend{{Stable: "cart", Canary: "cart-canary"}}
-	route := func(rules []any) *unstructured.Unstructured {
-		return &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": rules}}}
+	shop := []traffic.Backend{traffic.Twins("shop", "shop-canary")}
+	cart := []traffic.Backend{traffic.Twins("cart", "cart-canary")}
+	p := gatewayapi.New("web")
+	ref := p.Objects(traffic.World{})[0].Ref
+	route := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": rules}}}
+	alone := traffic.World{Objects: traffictest.Objects{ref: route}, Backends: shop}
+	first := one(t, p.Apply(alone, traffic.Split{Weight: 33}))
+	seen := func(route *unstructured.Unstructured, held bool, own, others []traffic.Backend) traffic.World {
+		return traffic.World{
+			Objects: traffictest.Objects{ref: route}, Backends: own,
+			Holds:   map[traffic.Ref]traffic.Hold{ref: {Original: first.Hold.Original, Held: held}},
+			Parties: []traffic.Party{{Held: map[traffic.Ref][]release.Match{ref: nil}, Backends: others}},
+		}
 	}
-	p := gatewayapi.New()
-	w := traffic.World{Route: route(rules), Backends: shop}
-	first := p.Apply(w, traffic.Split{Weight: 33})
-	second := p.Apply(traffic.World{
-		Route: first.Route, Original: first.Hold.Original, Backends: cart, Parties: []traffic.Party{{Held: true, Backends: shop}},
-	}, traffic.Split{Weight: 50})
+	second := one(t, p.Apply(seen(first.After, false, cart, shop), traffic.Split{Weight: 50}))
 	want := "shop 6030, shop-canary 2970, cart 500, cart-canary 500"
-	if got := refs(second.Route); got != want {
+	if got := refs(second.After); got != want {
 		t.Fatalf("both are at work: %s, want %s", got, want)
 	}
-	left := p.Restore(traffic.World{
-		Route: second.Route, Original: first.Hold.Original, Held: true, Backends: shop, Parties: []traffic.Party{{Held: true, Backends: cart}},
-	})
-	if got, want := refs(left.Route), "shop 90, cart 5, cart-canary 5"; got != want {
+	left := one(t, p.Restore(seen(second.After, true, shop, cart)))
+	if got, want := refs(left.After), "shop 90, cart 5, cart-canary 5"; got != want {
 		t.Errorf("shop has left: %s, want %s", got, want)
 	}
-	last := p.Restore(traffic.World{
-		Route: left.Route, Original: first.Hold.Original, Held: true, Backends: cart, Parties: []traffic.Party{{Held: true, Backends: shop}},
-	})
-	if diff := cmp.Diff(rules, last.Route.Object["spec"].(map[string]any)["rules"]); diff != "" || !last.ReleaseHold {
+	last := one(t, p.Restore(seen(left.After, true, cart, shop)))
+	if diff := cmp.Diff(rules, last.After.Object["spec"].(map[string]any)["rules"]); diff != "" || !last.ReleaseHold {
 		t.Errorf("both have left: %s", diff)
 	}
+}
+
+// one is the only change, which is of the route.
+func one(t *testing.T, changes []traffic.Change) traffic.Change {
+	t.Helper()
+	if len(changes) != 1 || changes[0].After == nil {
+		t.Fatalf("want one change of the route, have %+v", changes)
+	}
+	return changes[0]
 }
 
 func refs(u *unstructured.Unstructured) string {
@@ -79,22 +88,30 @@ func TestFaultB4NoRoom(t *testing.T) {
 			"backendRefs": []any{map[string]any{"name": "shop"}, map[string]any{"name": "cart"}},
 		}
 	}
+	p := gatewayapi.New("web")
+	ref := p.Objects(traffic.World{})[0].Ref
 	route := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": rules}}}
+	route.SetGroupVersionKind(ref.GroupVersionKind)
 	route.SetName("web")
 	testers := func(header string) []traffic.Split {
 		return []traffic.Split{{Matches: []release.Match{{Headers: []release.HeaderMatch{{Name: header, Value: "1"}}}}}, {Weight: 50}}
 	}
-	w := traffic.World{Route: route, Backends: []traffic.Backend{{Stable: "shop", Canary: "shop-canary"}}}
-	if err := gatewayapi.New().Check(w, testers("X-Shop")); err != nil {
+	w := traffic.World{
+		Objects: traffictest.Objects{ref: route}, Backends: []traffic.Backend{traffic.Twins("shop", "shop-canary")},
+	}
+	if err := p.Check(w, testers("X-Shop")); err != nil {
 		t.Fatalf("alone: %v", err)
 	}
-	w.Parties = []traffic.Party{{Release: "cart-7", Backends: []traffic.Backend{{Stable: "cart", Canary: "cart-canary"}}, Planned: testers("X-Cart")}}
-	busy, ok := errors.AsType[*traffic.Busy](gatewayapi.New().Check(w, testers("X-Shop")))
+	w.Parties = []traffic.Party{{
+		Release: "cart-7", Objects: []*unstructured.Unstructured{route}, Planned: testers("X-Cart"),
+		Backends: []traffic.Backend{traffic.Twins("cart", "cart-canary")},
+	}}
+	busy, ok := errors.AsType[*traffic.Busy](p.Check(w, testers("X-Shop")))
 	if !ok || busy.Release != "cart-7" || !strings.Contains(busy.Why, "24 rules, and 16 are allowed") {
 		t.Errorf("got %+v", busy)
 	}
 	w.Parties[0].Planned = []traffic.Split{{Weight: 50}}
-	if err := gatewayapi.New().Check(w, testers("X-Shop")); err != nil {
+	if err := p.Check(w, testers("X-Shop")); err != nil {
 		t.Errorf("there is room: %v", err)
 	}
 }
@@ -104,9 +121,9 @@ func drawShared(t *rapid.T) (*unstructured.Unstructured, [][]traffic.Backend) {
 	rules := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) any { return drawSharedRule(t) }), 1, 2).Draw(t, "rules")
 	object(route.Object["spec"])["rules"] = rules
 	all := [][]traffic.Backend{
-		{{Stable: "shop", Canary: "shop-canary"}, {Stable: "shop-admin", Canary: "shop-admin-canary"}},
-		{{Stable: "cart", Canary: "cart-canary"}},
-		{{Stable: "auth", Canary: "auth-next"}},
+		{traffic.Twins("shop", "shop-canary"), traffic.Twins("shop-admin", "shop-admin-canary")},
+		{traffic.Twins("cart", "cart-canary")},
+		{traffic.Twins("auth", "auth-next")},
 	}
 	return route, all[:rapid.IntRange(2, 3).Draw(t, "parties")]
 }
@@ -190,8 +207,8 @@ func expected(r request, team *unstructured.Unstructured, parties [][]traffic.Ba
 		service, percent, canary := name(ref), int64(0), ""
 		for i, party := range parties {
 			for _, b := range party {
-				if b.Stable == service {
-					canary, percent = b.Canary, int64(splits[i].Weight)
+				if b.Stable.Service == service {
+					canary, percent = b.Canary.Service, int64(splits[i].Weight)
 					if slices.ContainsFunc(splits[i].Matches, r.wants) {
 						percent = 100
 					}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/sluice-dev/sluice/internal/beside"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
@@ -60,8 +62,8 @@ func steersCanary(key string) bool {
 	return key == canaryOn || key == cookieFirst || strings.HasPrefix(key, canaryOn+"-")
 }
 
-// IsCanary says whether annotations make an Ingress a canary.
-func IsCanary(annotations map[string]string) bool { return isCanary(annotations) }
+// Divides says whether an Ingress is a canary.
+func (Provider) Divides(u *unstructured.Unstructured) bool { return isCanary(u.GetAnnotations()) }
 
 // isCanary says whether the annotations make an Ingress a canary.
 func isCanary(annotations map[string]string) bool {

@@ -21,19 +21,20 @@ var (
 
 // Check refuses an Ingress that cannot have a canary, and matches that annotations cannot say.
 func (p Provider) Check(w traffic.World, splits []traffic.Split) error {
-	if w.Route == nil {
+	v := p.view(w)
+	if v.route == nil {
 		return errors.New("spec.traffic[].ingress: there is no such Ingress; create it or correct the name")
 	}
-	if err := p.checkClass(w); err != nil {
+	if err := p.checkClass(v); err != nil {
 		return err
 	}
-	if err := checkRoute(w); err != nil {
+	if err := checkRoute(v); err != nil {
 		return err
 	}
 	if err := errors.Join(Provider{}.CheckSplits(splits)...); err != nil {
 		return err
 	}
-	return checkOthers(w)
+	return checkOthers(v)
 }
 
 // CheckSplits refuses matches that annotations cannot say.
@@ -51,59 +52,62 @@ func (Provider) CheckSplits(splits []traffic.Split) []error {
 
 // checkOthers has the release wait where another one's canary Ingress would serve the same requests: ingress-nginx takes
 // one canary for a host and path, and ignores every other.
-func checkOthers(w traffic.World) error {
-	own := locations(spec(w.Route), stables(w.Backends))
-	for _, o := range w.Parties {
-		route := o.Route
-		if route == nil {
-			route = w.Route
-		}
-		if className(route) != className(w.Route) {
-			continue // Another controller's.
-		}
-		for _, at := range locations(spec(route), stables(o.Backends)) {
-			switch {
-			case !slices.Contains(own, at):
-			case o.Release == "":
-				return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s and Ingress %s both serve %s, and ingress-nginx takes one canary for a host and path; name one of the two", w.Route.GetName(), route.GetName(), at)
-			default:
-				return &traffic.Busy{Release: o.Release, Why: fmt.Sprintf("it may have a canary for %s (Ingress %s), and ingress-nginx takes one for a host and path", at, route.GetName())}
+func checkOthers(v view) error {
+	own := locations(spec(v.route), stables(v.Backends))
+	for _, o := range v.Parties {
+		for _, route := range o.Objects {
+			if className(route) != className(v.route) {
+				continue // Another controller's.
+			}
+			for _, at := range locations(spec(route), stables(o.Backends)) {
+				switch {
+				case !slices.Contains(own, at):
+				case o.Release == "":
+					return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s and Ingress %s both serve %s, "+
+						"and ingress-nginx takes one canary for a host and path; name one of the two",
+						v.route.GetName(), route.GetName(), at)
+				default:
+					return &traffic.Busy{Release: o.Release, Why: fmt.Sprintf("it may have a canary for %s (Ingress %s), "+
+						"and ingress-nginx takes one for a host and path", at, route.GetName())}
+				}
 			}
 		}
 	}
 	return nil
 }
 
-func checkRoute(w traffic.World) error {
-	name := w.Route.GetName()
-	if isCanary(w.Route.GetAnnotations()) {
+func checkRoute(v view) error {
+	name := v.route.GetName()
+	if isCanary(v.route.GetAnnotations()) {
 		return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s is a canary itself (annotation %s); name the Ingress that it is the canary of, and remove %s", name, canaryOn, name)
 	}
-	if problem := unrouted(w); problem != "" {
+	if problem := unrouted(v); problem != "" {
 		return fmt.Errorf("spec.traffic[].ingress.name: %s; name the Ingress that does", problem)
 	}
-	for _, b := range w.Backends {
-		if b.Canary != "" && slices.Contains(backendNames(spec(w.Route)), b.Canary) {
-			return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s already has a backend of Service %s, which Sluice makes for the canary alone; remove that backend", name, b.Canary)
+	for _, b := range v.Backends {
+		if b.Canary.Service != "" && slices.Contains(backendNames(spec(v.route)), b.Canary.Service) {
+			return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s already has a backend of Service %s, "+
+				"which Sluice makes for the canary alone; remove that backend", name, b.Canary.Service)
 		}
 	}
-	if w.Beside != nil && w.Beside.GetAnnotations()[ChangedAt] == "" {
-		return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s exists and is not Sluice's, and a path can have only one canary Ingress; remove it", w.Beside.GetName())
+	if v.beside != nil && v.beside.GetAnnotations()[ChangedAt] == "" {
+		return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s exists and is not Sluice's, "+
+			"and a path can have only one canary Ingress; remove it", v.beside.GetName())
 	}
 	return nil
 }
 
 // unrouted says how the team's Ingress fails to lead to the workload; empty if it does lead there.
-func unrouted(w traffic.World) string {
-	if w.Route == nil || routes(canarySpec(spec(w.Route), services(w.Backends))) {
+func unrouted(v view) string {
+	if v.route == nil || routes(canarySpec(spec(v.route), services(v.Backends))) {
 		return ""
 	}
 	var wanted []string
-	for _, b := range w.Backends {
-		wanted = append(wanted, b.Stable)
+	for _, b := range v.Backends {
+		wanted = append(wanted, b.Stable.Service)
 	}
 	return fmt.Sprintf("Ingress %s has no backend of the workload's Services (%s), only of %s",
-		w.Route.GetName(), joined(wanted), joined(backendNames(spec(w.Route))))
+		v.route.GetName(), joined(wanted), joined(backendNames(spec(v.route))))
 }
 
 func joined(names []string) string {

@@ -31,8 +31,13 @@ var further = regexp.MustCompile(`^k8s\.io/([a-z0-9-]+-)?ingress-nginx(-[a-z0-9-
 
 func reads(controller string) bool { return readers[controller] || further.MatchString(controller) }
 
-// Class is the name of the class that an Ingress is of; empty if it names none.
-func (Provider) Class(route *unstructured.Unstructured) string { return className(route) }
+// Class is the name of the class that the team's Ingress is of; empty if it names none.
+func (p Provider) Class(w traffic.World) string {
+	if route := p.view(w).route; route != nil {
+		return className(route)
+	}
+	return ""
+}
 
 func className(route *unstructured.Unstructured) string {
 	// ingress-nginx looks at the annotation first.
@@ -45,8 +50,8 @@ func className(route *unstructured.Unstructured) string {
 
 // checkClass refuses an Ingress of a controller that would not heed a canary Ingress: it would send its requests to
 // nobody knows where, or to stable for ever.
-func (p Provider) checkClass(w traffic.World) error {
-	c := w.Class
+func (p Provider) checkClass(v view) error {
+	c := v.Class
 	if c == nil || p.controller == byNginx {
 		return nil
 	}
@@ -58,7 +63,7 @@ func (p Provider) checkClass(w traffic.World) error {
 		known = strings.Contains(c.Name, "nginx")
 		what = fmt.Sprintf("is of class %s, which Sluice has no right to look up: give its ServiceAccount the right to get ingressclasses", c.Name)
 	case c.Controller == "":
-		known = c.Name == "nginx" && w.Route.GetAnnotations()[classAnnotation] == c.Name // Needs no IngressClass.
+		known = c.Name == "nginx" && v.route.GetAnnotations()[classAnnotation] == c.Name // Needs no IngressClass.
 		what = fmt.Sprintf("is of class %s, and there is no IngressClass of that name: create it, or correct the name", c.Name)
 	default:
 		known = reads(c.Controller)
@@ -68,10 +73,10 @@ func (p Provider) checkClass(w traffic.World) error {
 		return nil
 	}
 	return fmt.Errorf("spec.traffic[].ingress: Ingress %s %s, or, if that controller does read the annotations nginx.ingress.kubernetes.io/canary*, set spec.traffic[].ingress.controller to nginx",
-		w.Route.GetName(), what)
+		v.route.GetName(), what)
 }
 
-// Sticky says whether sessions stay where they are by a cookie. ingress-nginx' cookie names the Service.
-func (Provider) Sticky(w traffic.World) bool {
-	return w.Route != nil && w.Route.GetAnnotations()[prefix+"affinity"] != ""
+// sticky says whether sessions stay where they are by a cookie. ingress-nginx' cookie names the Service.
+func sticky(route *unstructured.Unstructured) bool {
+	return route != nil && route.GetAnnotations()[prefix+"affinity"] != ""
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/traffic/ingress"
+	"github.com/sluice-dev/sluice/internal/traffic/traffictest"
 )
 
 // anIngress leads a host's path to a Service.
@@ -29,6 +30,11 @@ func anIngress(namespace, name, class, host, path, service string, annotations .
 	}
 	u.SetAnnotations(notes)
 	return u
+}
+
+// world is one in which the team has this Ingress.
+func world(u *unstructured.Unstructured) traffic.World {
+	return traffic.World{Rollout: "shop", Objects: traffictest.Objects{traffic.RefOf(u): u}, Backends: backends()}
 }
 
 const isCanary = "nginx.ingress.kubernetes.io/canary"
@@ -63,8 +69,9 @@ func TestFaultB8Class(t *testing.T) {
 		{"no right to look, another by name", "alb", nil, &traffic.Class{Name: "alb", Unreadable: true}, "", "right to get ingressclasses"},
 		{"nobody has looked", "alb", nil, nil, "", ""},
 	} {
-		w := traffic.World{Route: anIngress("demo", "shop", c.class, "shop.demo", "/", "shop", c.notes...), Backends: backends(), Class: c.seen}
-		err := ingress.Of(c.said).Check(w, []traffic.Split{{Weight: 20}})
+		w := world(anIngress("demo", "shop", c.class, "shop.demo", "/", "shop", c.notes...))
+		w.Class = c.seen
+		err := ingress.New("shop", c.said).Check(w, []traffic.Split{{Weight: 20}})
 		switch {
 		case c.refused == "" && err != nil:
 			t.Errorf("%s: refused: %v", c.name, err)
@@ -97,14 +104,15 @@ func TestFaultC4Rivals(t *testing.T) {
 		{"Sluice's own", []*unstructured.Unstructured{anIngress("demo", "shop-canary", "nginx", "shop.demo", "/", "shop-canary", isCanary, "true")}, ""},
 		{"another path", []*unstructured.Unstructured{anIngress("demo", "b", "nginx", "shop.demo", "/api", "x", isCanary, "true")}, ""},
 	} {
-		w := traffic.World{Rollout: "shop", Route: route, Backends: backends(), Others: append(c.others, route)}
-		found := ingress.Rivals(w)
-		if got := len(found) > 0; got != (c.rival != "") {
-			t.Errorf("%s: found %v", c.name, found)
+		w := world(route)
+		w.Others = append(c.others, route)
+		found := ingress.New("shop", "").(traffic.Contended).Contention(w)
+		if got := found != ""; got != (c.rival != "") {
+			t.Errorf("%s: found %q", c.name, found)
 			continue
 		}
-		if c.rival != "" && !strings.Contains(found[0].String(), c.rival) {
-			t.Errorf("%s: %s does not name %s", c.name, found[0], c.rival)
+		if !strings.Contains(found, c.rival) {
+			t.Errorf("%s: %s does not name %s", c.name, found, c.rival)
 		}
 	}
 }
@@ -114,11 +122,12 @@ func TestFaultC4Rivals(t *testing.T) {
 func TestFaultC1Version(t *testing.T) {
 	beside := func(change func(*unstructured.Unstructured)) string {
 		route := anIngress("demo", "shop", "nginx", "shop.demo", "/", "shop")
-		w := traffic.World{Route: route, Backends: backends()}
-		w.Beside = ingress.New().Apply(w, traffic.Split{Weight: 20}).Beside
-		w.Beside.SetUID("1")
-		change(w.Beside)
-		return ingress.New().Read(w).Version
+		p, w := ingress.New("shop", ""), world(route)
+		made := p.Apply(w, traffic.Split{Weight: 20})[0]
+		made.After.SetUID("1")
+		change(made.After)
+		w.Objects[made.Ref] = made.After
+		return p.Read(w).Version
 	}
 	same := beside(func(*unstructured.Unstructured) {})
 	if got := beside(func(u *unstructured.Unstructured) {
@@ -140,7 +149,8 @@ func TestFaultC1Version(t *testing.T) {
 			t.Errorf("%s: the same version", name)
 		}
 	}
-	if got := ingress.New().Read(traffic.World{Route: anIngress("demo", "shop", "nginx", "a", "/", "shop"), Backends: backends()}).Version; got != "" {
+	alone := world(anIngress("demo", "shop", "nginx", "a", "/", "shop"))
+	if got := ingress.New("shop", "").Read(alone).Version; got != "" {
 		t.Errorf("without a canary Ingress: version %q", got)
 	}
 }

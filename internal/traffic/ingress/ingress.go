@@ -16,66 +16,99 @@ import (
 // ChangedAt is the annotation of the canary Ingress that says when Sluice last changed it.
 const ChangedAt = "sluice.dev/changed-at"
 
-// Provider is the layer; it has no state.
+// settle is how long an Ingress controller, which reports nothing, is given to follow a change. It is for ingress-nginx
+// as it ships: at most one sync every 3.3 s (--sync-rate-limit 0.3), up to 2.5 s for the sync itself (5.8 s at most
+// were measured from write to post), and its workers look for the result each second.
+const settle = 7 * time.Second
+
+var kind = schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"}
+
+// Provider is the layer of one Ingress; it has no state.
 type Provider struct {
+	// name of the team's Ingress.
+	name string
 	// controller is what the Rollout says of the Ingress controller.
 	controller string
 }
 
-// New returns the layer.
-func New() traffic.Provider { return Provider{} }
-
-// Of returns the layer where the Rollout says what annotations the controller reads: "nginx", or "" for no word.
-func Of(controller string) traffic.Provider { return Provider{controller: controller} }
-
-var (
-	_ traffic.Provider  = Provider{}
-	_ traffic.Contended = Provider{}
-	_ traffic.Classed   = Provider{}
-	_ traffic.Sticky    = Provider{}
-)
-
-// Kind of the team's object.
-func (Provider) Kind() schema.GroupVersionKind {
-	return schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"}
+// New returns the layer of the Ingress of that name. controller is what the Rollout says of the annotations that its
+// controller reads: "nginx", or "" for no word.
+func New(name, controller string) traffic.Provider {
+	return Provider{name: name, controller: controller}
 }
 
-// BesideName is the name of the canary Ingress.
-func (Provider) BesideName(route, rollout string) string { return naming.CanaryIngress(route, rollout) }
+var (
+	_ traffic.Provider     = Provider{}
+	_ traffic.SplitChecker = Provider{}
+	_ traffic.Contended    = Provider{}
+	_ traffic.Classed      = Provider{}
+)
+
+// Objects are the team's Ingress and the canary Ingress beside it.
+func (p Provider) Objects(w traffic.World) []traffic.Object {
+	return []traffic.Object{
+		{Ref: p.route(), Part: traffic.Reads},
+		{Ref: p.beside(w), Part: traffic.Makes},
+	}
+}
+
+// Needs is the time to follow. ingress-nginx learns of endpoints as it learns of Ingresses.
+func (Provider) Needs() traffic.Needs { return traffic.Needs{Settle: settle} }
+
+func (p Provider) route() traffic.Ref { return traffic.Ref{GroupVersionKind: kind, Name: p.name} }
+
+func (p Provider) beside(w traffic.World) traffic.Ref {
+	return traffic.Ref{GroupVersionKind: kind, Name: naming.CanaryObject(p.name, w.Rollout)}
+}
+
+// view is the World as this layer sees it: the team's Ingress, and the canary Ingress beside it. Each may be nil.
+type view struct {
+	traffic.World
+	route, beside *unstructured.Unstructured
+}
+
+func (p Provider) view(w traffic.World) view {
+	return view{World: w, route: w.Objects[p.route()], beside: w.Objects[p.beside(w)]}
+}
 
 // Apply adds the canary Ingress or brings it up to date.
-func (Provider) Apply(w traffic.World, s traffic.Split) traffic.Change {
-	if w.Route == nil {
-		return traffic.Change{}
+func (p Provider) Apply(w traffic.World, s traffic.Split) []traffic.Change {
+	v := p.view(w)
+	if v.route == nil {
+		return nil
 	}
-	want := canary(w, s)
-	if !routes(spec(want)) {
-		return traffic.Change{RemoveBeside: w.Beside != nil} // the API server takes no Ingress without a backend
+	want := canary(v, s)
+	if !routes(spec(want)) { // The API server takes no Ingress without a backend.
+		if v.beside == nil {
+			return nil
+		}
+		return []traffic.Change{{Ref: p.beside(w), Remove: true}}
 	}
-	if w.Beside != nil && upToDate(w.Beside, want) {
-		return traffic.Change{}
+	if v.beside != nil && upToDate(v.beside, want) {
+		return nil
 	}
 	annotations := want.GetAnnotations()
 	annotations[ChangedAt] = w.Now.UTC().Format(time.RFC3339Nano)
 	want.SetAnnotations(annotations)
-	return traffic.Change{Beside: want}
+	return []traffic.Change{{Ref: p.beside(w), After: want}}
 }
 
 // Restore removes the canary Ingress. Where it is being removed and somebody's finalizer keeps it, it is told to send nobody
 // to the canary, and counts as gone.
-func (Provider) Restore(w traffic.World) traffic.Change {
+func (p Provider) Restore(w traffic.World) []traffic.Change {
+	beside := p.view(w).beside
 	switch {
-	case w.Beside == nil || ended(w.Beside):
-		return traffic.Change{}
-	case w.Beside.GetDeletionTimestamp() == nil:
-		return traffic.Change{RemoveBeside: true}
+	case beside == nil || ended(beside):
+		return nil
+	case beside.GetDeletionTimestamp() == nil:
+		return []traffic.Change{{Ref: p.beside(w), Remove: true}}
 	}
-	idle := w.Beside.DeepCopy()
+	idle := beside.DeepCopy()
 	annotations := idle.GetAnnotations()
 	maps.DeleteFunc(annotations, func(key, _ string) bool { return steersCanary(key) })
 	writeSplit(annotations, traffic.Split{})
 	idle.SetAnnotations(annotations)
-	return traffic.Change{Beside: idle}
+	return []traffic.Change{{Ref: p.beside(w), After: idle}}
 }
 
 // ended says whether a canary Ingress is being removed, and sends nobody to the canary meanwhile.
@@ -86,38 +119,34 @@ func ended(beside *unstructured.Unstructured) bool {
 
 // Read says what the canary Ingress asks for. ingress-nginx itself reports nothing.
 func (p Provider) Read(w traffic.World) traffic.State {
-	if w.Beside == nil || ended(w.Beside) {
-		problem := unrouted(w)
-		return traffic.State{Accepted: problem == "", Problem: problem}
+	v := p.view(w)
+	if v.beside == nil || ended(v.beside) {
+		problem := unrouted(v)
+		return traffic.State{Accepted: problem == "", Problem: problem, Sticky: sticky(v.route)}
 	}
-	annotations := w.Beside.GetAnnotations()
-	state := traffic.State{Routed: true, Split: readSplit(annotations), Accepted: true, Version: version(w.Beside)}
-	if !p.Apply(w, state.Split).Empty() {
+	state := traffic.State{
+		Routed: true, Split: readSplit(v.beside.GetAnnotations()), Accepted: true,
+		Version: version(v.beside), Sticky: sticky(v.route),
+	}
+	if len(p.Apply(w, state.Split)) > 0 {
 		state.Accepted = false
 		state.Problem = fmt.Sprintf("Ingress %s is not what Ingress %s asks for, as one of them was changed; Sluice writes it again",
-			w.Beside.GetName(), routeName(w))
+			v.beside.GetName(), p.name)
 	}
 	return state
 }
 
-func routeName(w traffic.World) string {
-	if w.Route == nil {
-		return ""
-	}
-	return w.Route.GetName()
-}
-
 // canary builds the canary Ingress, but for ChangedAt.
-func canary(w traffic.World, s traffic.Split) *unstructured.Unstructured {
-	annotations := carried(w.Route.GetAnnotations())
+func canary(v view, s traffic.Split) *unstructured.Unstructured {
+	annotations := carried(v.route.GetAnnotations())
 	writeSplit(annotations, s)
 	u := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "networking.k8s.io/v1",
 		"kind":       "Ingress",
-		"spec":       canarySpec(spec(w.Route), services(w.Backends)),
+		"spec":       canarySpec(spec(v.route), services(v.Backends)),
 	}}
-	u.SetName(naming.CanaryIngress(w.Route.GetName(), w.Rollout))
-	u.SetNamespace(w.Route.GetNamespace())
+	u.SetName(naming.CanaryObject(v.route.GetName(), v.Rollout))
+	u.SetNamespace(v.route.GetNamespace())
 	u.SetAnnotations(annotations)
 	return u
 }
@@ -158,8 +187,8 @@ func routes(s map[string]any) bool { return s["rules"] != nil || s["defaultBacke
 func services(backends []traffic.Backend) map[string]string {
 	twins := make(map[string]string, len(backends))
 	for _, b := range backends {
-		if b.Stable != "" && b.Canary != "" {
-			twins[b.Stable] = b.Canary
+		if b.Stable.Service != "" && b.Canary.Service != "" {
+			twins[b.Stable.Service] = b.Canary.Service
 		}
 	}
 	return twins

@@ -2,6 +2,7 @@ package ingress_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -10,18 +11,15 @@ import (
 
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
-	"github.com/sluice-dev/sluice/internal/traffic/ingress"
 	"github.com/sluice-dev/sluice/internal/traffic/traffictest"
 )
 
 func TestLaw(t *testing.T) {
-	traffictest.Random(t, traffictest.Layer{Provider: ingress.New(), Inspect: inspect}, traffictest.Generator{
-		Route: route, Matches: matches, Edit: edit,
-	})
+	traffictest.Random(t, layer(), traffictest.Generator{Team: team, Matches: matches, Edit: edit})
 }
 
 func FuzzProvider(f *testing.F) {
-	traffictest.Fuzz(f, ingress.New(),
+	traffictest.Fuzz(f, layer(),
 		`{"metadata":{"name":"shop","annotations":{"nginx.ingress.kubernetes.io/canary-weight":"x"}},"spec":{"defaultBackend":{"service":{"name":"shop"}}}}`,
 		`{"metadata":{"name":"shop"},"spec":{"rules":[{"http":{"paths":[{"backend":{"service":{"name":"shop"}}},7]}},null]}}`,
 		`{"metadata":{"name":"shop"},"spec":{"rules":{"http":[]},"tls":"x"}}`)
@@ -29,10 +27,10 @@ func FuzzProvider(f *testing.F) {
 
 // backends of the made-up workload: two Services.
 func backends() []traffic.Backend {
-	return []traffic.Backend{{Stable: "shop", Canary: "shop-canary"}, {Stable: "shop-admin", Canary: "shop-admin-canary"}}
+	return []traffic.Backend{traffic.Twins("shop", "shop-canary"), traffic.Twins("shop-admin", "shop-admin-canary")}
 }
 
-func route(t *rapid.T) (*unstructured.Unstructured, []traffic.Backend) {
+func team(t *rapid.T) ([]*unstructured.Unstructured, []traffic.Backend) {
 	spec := map[string]any{
 		"ingressClassName": "nginx",
 		"rules":            drawRules(t),
@@ -41,7 +39,7 @@ func route(t *rapid.T) (*unstructured.Unstructured, []traffic.Backend) {
 	if rapid.Bool().Draw(t, "has default") {
 		spec["defaultBackend"] = backend(t)
 	}
-	return &unstructured.Unstructured{Object: map[string]any{
+	return []*unstructured.Unstructured{{Object: map[string]any{
 		"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
 		"metadata": map[string]any{
 			"name": "web", "namespace": "demo", "generation": int64(1),
@@ -51,7 +49,7 @@ func route(t *rapid.T) (*unstructured.Unstructured, []traffic.Backend) {
 			},
 		},
 		"spec": spec,
-	}}, backends()
+	}}}, backends()
 }
 
 func drawRules(t *rapid.T) []any {
@@ -113,18 +111,19 @@ func edit(t *rapid.T) func(*unstructured.Unstructured) {
 
 // inspect routes every request that the team's Ingress distinguishes by the canary Ingress, and demands that
 // it has exactly those that lead to the workload, each to the twin.
-func inspect(team *unstructured.Unstructured, w traffic.World, _ traffic.Split) error {
+func inspect(team traffictest.Objects, w traffic.World, _ traffic.Split) error {
 	twins := map[string]string{}
 	for _, b := range w.Backends {
-		twins[b.Stable] = b.Canary
+		twins[b.Stable.Service] = b.Canary.Service
 	}
 	want := map[string]string{}
-	for request, service := range routed(team) {
+	for request, service := range routed(first(team)) {
 		if twin, ok := twins[service]; ok {
 			want[request] = twin
 		}
 	}
-	have := routed(w.Beside)
+	maps.DeleteFunc(w.Objects, func(ref traffic.Ref, _ *unstructured.Unstructured) bool { return team[ref] != nil })
+	have := routed(first(w.Objects))
 	for request, service := range want {
 		if have[request] != service {
 			return fmt.Errorf("%s leads to %q, not %q", request, have[request], service)
@@ -134,6 +133,14 @@ func inspect(team *unstructured.Unstructured, w traffic.World, _ traffic.Split) 
 		if want[request] == "" {
 			return fmt.Errorf("%s leads to %q and is none of the workload's", request, service)
 		}
+	}
+	return nil
+}
+
+// first is the only one of the objects.
+func first(objects traffictest.Objects) *unstructured.Unstructured {
+	for _, u := range objects {
+		return u
 	}
 	return nil
 }

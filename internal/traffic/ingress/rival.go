@@ -11,44 +11,44 @@ import (
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
-// Rival is another canary Ingress for requests that the layer is to divide. ingress-nginx heeds one canary of a
+// rival is another canary Ingress for requests that the layer is to divide. ingress-nginx heeds one canary of a
 // backend, the oldest, and says nothing of the others.
-type Rival struct {
-	Ingress *unstructured.Unstructured
-	// Host and Path that it shares with an Ingress that leads to the workload.
-	Host, Path string
+type rival struct {
+	ingress *unstructured.Unstructured
+	// host and path that it shares with an Ingress that leads to the workload.
+	host, path string
 }
 
-// Rivals finds the other canaries among w.Others, of whatever name and namespace. A canary belongs to the backend of its
-// host and path, so that one of another Ingress of the same Service is a rival too.
-func Rivals(w traffic.World) []Rival {
-	if w.Route == nil {
+// rivals finds the other canaries among v.Others, of whatever name and namespace. A canary belongs to the backend of
+// its host and path, so that one of another Ingress of the same Service is a rival too.
+func rivals(v view) []rival {
+	if v.route == nil {
 		return nil
 	}
-	led := leading(w)
-	var out []Rival
-	for _, other := range w.Others {
-		if !isCanary(other.GetAnnotations()) || className(other) != className(w.Route) ||
-			isSame(other, w.Route) || isOurs(w, other) {
+	led := leading(v)
+	var out []rival
+	for _, other := range v.Others {
+		if !isCanary(other.GetAnnotations()) || className(other) != className(v.route) ||
+			isSame(other, v.route) || isOurs(v, other) {
 			continue
 		}
 		for _, l := range locations(spec(other), nil) {
 			if led[l] {
-				out = append(out, Rival{Ingress: other, Host: l.host, Path: l.path})
+				out = append(out, rival{ingress: other, host: l.host, path: l.path})
 				break
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b Rival) int { return strings.Compare(nameOf(a.Ingress), nameOf(b.Ingress)) })
+	slices.SortFunc(out, func(a, b rival) int { return strings.Compare(nameOf(a.ingress), nameOf(b.ingress)) })
 	return out
 }
 
 // leading are the locations of all Ingresses that lead to one of the workload's Services.
-func leading(w traffic.World) map[location]bool {
-	stable := stables(w.Backends)
+func leading(v view) map[location]bool {
+	stable := stables(v.Backends)
 	led := map[location]bool{}
-	for _, u := range append([]*unstructured.Unstructured{w.Route}, w.Others...) {
-		if u.GetNamespace() != w.Route.GetNamespace() || isCanary(u.GetAnnotations()) || className(u) != className(w.Route) {
+	for _, u := range append([]*unstructured.Unstructured{v.route}, v.Others...) {
+		if u.GetNamespace() != v.route.GetNamespace() || isCanary(u.GetAnnotations()) || className(u) != className(v.route) {
 			continue
 		}
 		for _, l := range locations(spec(u), stable) {
@@ -62,7 +62,7 @@ func leading(w traffic.World) map[location]bool {
 func stables(backends []traffic.Backend) map[string]bool {
 	out := map[string]bool{}
 	for _, b := range backends {
-		out[b.Stable] = true
+		out[b.Stable.Service] = true
 	}
 	return out
 }
@@ -100,8 +100,9 @@ func locations(s map[string]any, services map[string]bool) []location {
 }
 
 // isOurs says whether it is the canary Ingress of the layer itself, which may be made this very moment.
-func isOurs(w traffic.World, u *unstructured.Unstructured) bool {
-	return isSame(u, w.Beside) || u.GetNamespace() == w.Route.GetNamespace() && u.GetName() == naming.CanaryIngress(w.Route.GetName(), w.Rollout)
+func isOurs(v view, u *unstructured.Unstructured) bool {
+	return isSame(u, v.beside) ||
+		u.GetNamespace() == v.route.GetNamespace() && u.GetName() == naming.CanaryObject(v.route.GetName(), v.Rollout)
 }
 
 func isSame(a, b *unstructured.Unstructured) bool {
@@ -111,19 +112,19 @@ func isSame(a, b *unstructured.Unstructured) bool {
 func nameOf(u *unstructured.Unstructured) string { return u.GetNamespace() + "/" + u.GetName() }
 
 // String names a rival, and says what to do.
-func (r Rival) String() string {
-	host := r.Host
+func (r rival) String() string {
+	host := r.host
 	if host == "" {
 		host = "any host"
 	}
 	return fmt.Sprintf("Ingress %s is a canary of %s%s already (annotation %s), and ingress-nginx heeds one canary alone: remove it, or name its header in spec.canary.steps[].match instead",
-		nameOf(r.Ingress), host, r.Path, canaryOn)
+		nameOf(r.ingress), host, r.path, canaryOn)
 }
 
-// Contention implements traffic.Contended.
-func (Provider) Contention(w traffic.World) string {
-	if rivals := Rivals(w); len(rivals) > 0 {
-		return rivals[0].String()
+// Contention names the first of the rivals.
+func (p Provider) Contention(w traffic.World) string {
+	if found := rivals(p.view(w)); len(found) > 0 {
+		return found[0].String()
 	}
 	return ""
 }

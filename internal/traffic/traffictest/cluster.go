@@ -3,27 +3,31 @@ package traffictest
 import (
 	"bytes"
 	"encoding/json"
-	"slices"
+	"maps"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
-	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
-// Layer is a provider and what the law cannot know of its layer by itself.
+// Objects are some by their names.
+type Objects map[traffic.Ref]*unstructured.Unstructured
+
+// Layer is a kind of layer and what the law cannot know of it by itself.
 type Layer struct {
-	Provider traffic.Provider
+	// New is the provider for the Rollout that names this object of the team's. With an empty name it is the one that
+	// stands for the kind of layer.
+	New func(name string) traffic.Provider
 	// Admit does to a written object what the API server would: defaults.
 	Admit func(object map[string]any)
-	// Settle has the layer report that the object is in force; nil for layers that report nothing.
-	Settle func(route *unstructured.Unstructured)
+	// Settle has the layer report that one of the team's objects is in force; nil for layers that report nothing.
+	Settle func(object *unstructured.Unstructured)
 	// Inspect says what is wrong with the objects after the split was applied to what the team wrote:
 	// shares, all-zero weights, foreign parts that were touched.
-	Inspect func(team *unstructured.Unstructured, w traffic.World, s traffic.Split) error
+	Inspect func(team Objects, w traffic.World, s traffic.Split) error
 }
 
 // TB is what testing.T and rapid.T have in common.
@@ -35,42 +39,52 @@ type TB interface {
 // cluster is the API server and the controller, as far as a provider can tell.
 type cluster struct {
 	layer    Layer
-	team     *unstructured.Unstructured // what the team wrote last
-	route    *unstructured.Unstructured // what it has become
-	beside   *unstructured.Unstructured
-	original map[string]any
-	matches  []release.Match // in the Hold
-	held     bool
-	others   []*party
+	provider traffic.Provider
+	// order of the team's objects. The Rollout names the first.
+	order    []traffic.Ref
+	team     Objects // what the team wrote last
+	live     Objects // what has become of it, and Sluice's own
+	holds    map[traffic.Ref]traffic.Hold
 	backends []traffic.Backend
 	now      time.Time
 }
 
-// party is another workload's release on the same route.
-type party struct {
-	release  string
-	backends []traffic.Backend
-	matches  []release.Match
-	held     bool
-}
-
-func newCluster(l Layer, route *unstructured.Unstructured, backends []traffic.Backend) *cluster {
-	c := &cluster{layer: l, backends: backends, now: time.Date(2030, 1, 2, 3, 4, 5, 600, time.UTC)}
-	c.route = c.stored(route)
+func newCluster(l Layer, team []*unstructured.Unstructured, backends []traffic.Backend) *cluster {
+	c := &cluster{
+		layer: l, provider: l.New(team[0].GetName()), team: Objects{}, live: Objects{}, holds: map[traffic.Ref]traffic.Hold{},
+		backends: backends, now: time.Date(2030, 1, 2, 3, 4, 5, 600, time.UTC),
+	}
+	for _, u := range team {
+		c.order = append(c.order, traffic.RefOf(u))
+		c.live[traffic.RefOf(u)] = c.stored(u)
+	}
 	c.settle()
-	c.team = c.route.DeepCopy()
+	for ref, u := range c.live {
+		c.team[ref] = u.DeepCopy()
+	}
 	return c
 }
 
+// first is the object that the Rollout names.
+func (c *cluster) first() traffic.Ref { return c.order[0] }
+
 func (c *cluster) world() traffic.World {
-	w := traffic.World{
-		Rollout: "shop", Route: c.route, Beside: c.beside, Original: c.original, Held: c.held, Matches: c.matches,
-		Backends: c.backends, Now: c.now,
-	}
-	for _, o := range c.others {
-		w.Parties = append(w.Parties, traffic.Party{Release: o.release, Held: o.held, Backends: o.backends, Matches: o.matches})
-	}
+	w := traffic.World{Rollout: "shop", Holds: maps.Clone(c.holds), Backends: c.backends, Now: c.now}
+	w, _ = traffic.Look(c.provider, w, func(o traffic.Object) (*unstructured.Unstructured, error) {
+		return c.live[o.Ref], nil
+	})
 	return w
+}
+
+// parts are what the layer does with each of its objects.
+func (c *cluster) parts() map[traffic.Ref]traffic.Part {
+	out := map[traffic.Ref]traffic.Part{}
+	for _, o := range c.provider.Objects(c.world()) {
+		if o.Name != "" {
+			out[o.Ref] = o.Part
+		}
+	}
+	return out
 }
 
 // stored is the object as the API server gives it back.
@@ -82,48 +96,68 @@ func (c *cluster) stored(u *unstructured.Unstructured) *unstructured.Unstructure
 	return out
 }
 
-// write stores a new version of the route; its status is not the writer's, and a new spec is a new generation.
+// write stores a new version of one of the team's objects; its status is not the writer's, and a new spec is a new
+// generation.
 func (c *cluster) write(u *unstructured.Unstructured) {
 	next := c.stored(u)
-	generation := c.route.GetGeneration()
-	if !equal(next.Object["spec"], c.route.Object["spec"]) {
+	ref := traffic.RefOf(next)
+	before := c.live[ref]
+	generation := before.GetGeneration()
+	if !equal(next.Object["spec"], before.Object["spec"]) {
 		generation++
 	}
 	next.SetGeneration(generation)
-	if status, ok := c.route.Object["status"]; ok {
+	if status, ok := before.Object["status"]; ok {
 		next.Object["status"] = status
 	}
-	c.route = next
+	c.live[ref] = next
 }
 
-// carryOut does what the controller does with a Change, in its order.
-func (c *cluster) carryOut(change traffic.Change) {
+// carryOut does what the controller does with changes, in its order.
+func (c *cluster) carryOut(changes []traffic.Change) {
+	for _, write := range c.writes(changes) {
+		write()
+	}
+}
+
+// writes are the writes that changes ask for, one by one. The process may end after each.
+func (c *cluster) writes(changes []traffic.Change) (out []func()) {
 	c.now = c.now.Add(time.Minute)
-	if change.Hold != nil {
-		c.original, c.matches, c.held = throughJSON(change.Hold.Original), change.Hold.Matches, true
-	}
-	if change.Route != nil {
-		c.write(change.Route)
-	}
-	if change.Beside != nil {
-		c.beside = c.stored(change.Beside)
-		c.beside.SetLabels(map[string]string{"sluice.dev/release": "shop-1"})
-		c.beside.SetOwnerReferences(nil)
-	}
-	if change.RemoveBeside {
-		c.beside = nil
-	}
-	if change.ReleaseHold {
-		c.matches, c.held = nil, false
-		if !slices.ContainsFunc(c.others, func(o *party) bool { return o.held }) {
-			c.original = nil
+	parts := c.parts()
+	for _, change := range changes {
+		ref := change.Ref
+		if r := change.Hold; r != nil {
+			out = append(out, func() {
+				c.holds[ref] = traffic.Hold{Original: throughJSON(r.Original), Matches: r.Matches, Held: true}
+			})
+		}
+		switch {
+		case change.After != nil && parts[ref] == traffic.Makes:
+			out = append(out, func() {
+				c.live[ref] = c.stored(change.After)
+				c.live[ref].SetLabels(map[string]string{"sluice.dev/release": "shop-1"})
+				c.live[ref].SetOwnerReferences(nil)
+			})
+		case change.After != nil:
+			out = append(out, func() { c.write(change.After) })
+		case change.Remove:
+			out = append(out, func() { delete(c.live, ref) })
+		}
+		if change.ReleaseHold {
+			out = append(out, func() { delete(c.holds, ref) })
 		}
 	}
+	return out
 }
 
 func (c *cluster) settle() {
-	if c.layer.Settle != nil {
-		c.layer.Settle(c.route)
+	if c.layer.Settle == nil {
+		return
+	}
+	for _, ref := range c.order {
+		if u := c.live[ref]; u != nil {
+			c.layer.Settle(u)
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package traffictest
 
 import (
+	"slices"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -12,10 +14,8 @@ import (
 // apply has the layer do a split, and demands what must hold then.
 func (c *cluster) apply(t TB, s traffic.Split) {
 	t.Helper()
-	change := c.ask(t, "Apply", s, func(w traffic.World) traffic.Change { return c.layer.Provider.Apply(w, s) })
-	c.checkChange(t, change)
-	c.carryOut(change)
-	if again := c.layer.Provider.Apply(c.world(), s); !again.Empty() {
+	c.carryOut(c.askApply(t, s))
+	if again := c.provider.Apply(c.world(), s); len(again) > 0 {
 		t.Fatalf("Apply: the second time it still wants\n%s", encode(again))
 	}
 	c.settle()
@@ -24,24 +24,50 @@ func (c *cluster) apply(t TB, s traffic.Split) {
 		return
 	}
 	if err := c.layer.Inspect(c.team, c.world(), s); err != nil {
-		t.Fatalf("after %d%% %+v: %v\n%s", s.Weight, s.Matches, err, encode(c.route.Object))
+		t.Fatalf("after %d%% %+v: %v\n%s", s.Weight, s.Matches, err, encode(c.live))
+	}
+}
+
+func (c *cluster) askApply(t TB, s traffic.Split) []traffic.Change {
+	t.Helper()
+	changes := c.ask(t, "Apply", s, func(w traffic.World) []traffic.Change { return c.provider.Apply(w, s) })
+	c.checkChanges(t, changes)
+	return changes
+}
+
+func (c *cluster) askRestore(t TB) []traffic.Change {
+	t.Helper()
+	changes := c.ask(t, "Restore", traffic.Split{}, c.provider.Restore)
+	c.checkChanges(t, changes)
+	return changes
+}
+
+// crash ends the process after some of the writes. The next apply or restore must do the rest.
+func (c *cluster) crash(changes []traffic.Change, draw func(most int) int) {
+	writes := c.writes(changes)
+	if len(writes) == 0 {
+		return
+	}
+	for _, write := range writes[:draw(len(writes)-1)] {
+		write()
 	}
 }
 
 // ask calls the provider and demands that it leaves what it was given alone, also later, when what it gave
 // back is written to.
-func (c *cluster) ask(t TB, name string, s traffic.Split, call func(traffic.World) traffic.Change) traffic.Change {
+func (c *cluster) ask(t TB, name string, s traffic.Split, call func(traffic.World) []traffic.Change) []traffic.Change {
 	t.Helper()
+	c.checkObjects(t)
 	w := c.world()
 	before := frozen(w, s)
-	change := call(w)
-	given := encode(change)
-	if change.Hold != nil {
-		scribble(change.Hold.Original)
-	}
-	for _, u := range []*unstructured.Unstructured{change.Route, change.Beside} {
-		if u != nil {
-			scribble(u.Object)
+	changes := call(w)
+	given := encode(changes)
+	for _, change := range changes {
+		if change.Hold != nil {
+			scribble(change.Hold.Original)
+		}
+		if change.After != nil {
+			scribble(change.After.Object)
 		}
 	}
 	if after := frozen(w, s); after != before {
@@ -71,24 +97,82 @@ func scribble(v any) {
 	}
 }
 
-// checkChange demands that the route changes only in those fields of its spec that the Hold names.
-func (c *cluster) checkChange(t TB, change traffic.Change) {
+// checkObjects demands that the layer's kinds are known before anything was looked at, and so is what it writes; that
+// no object is named twice, that what the team has written is not among what Sluice makes, and that no two Rollouts
+// make one object.
+func (c *cluster) checkObjects(t TB) {
 	t.Helper()
-	if change.Beside != nil && change.Beside.GetName() != c.layer.Provider.BesideName(c.route.GetName(), "shop") {
-		t.Fatalf("the object beside is named %q, not %q", change.Beside.GetName(), c.layer.Provider.BesideName(c.route.GetName(), "shop"))
+	kinds, seen := traffic.Kinds(c.layer.New("")), map[traffic.Ref]bool{}
+	named := c.provider.Objects(traffic.World{Rollout: "shop"})
+	others := c.provider.Objects(traffic.World{Rollout: "other"})
+	for _, o := range c.provider.Objects(c.world()) {
+		if o.Part != traffic.Reads && !slices.Contains(named, o) {
+			t.Fatalf("Objects: %s, which it %s, does not follow from the Rollout alone", o.Ref, o.Part)
+		}
+		kind := traffic.Object{Ref: traffic.Ref{GroupVersionKind: o.GroupVersionKind}, Part: o.Part}
+		if !slices.Contains(kinds, kind) {
+			t.Fatalf("Objects: %s, which it %s, is of a kind that it does not name without a World", o.Ref, o.Part)
+		}
+		if o.Name == "" {
+			continue
+		}
+		if seen[o.Ref] {
+			t.Fatalf("Objects: names %s twice", o.Ref)
+		}
+		seen[o.Ref] = true
+		if c.team[o.Ref] != nil && o.Part == traffic.Makes {
+			t.Fatalf("Objects: makes %s, which is the team's", o.Ref)
+		}
+		if o.Part == traffic.Makes && slices.Contains(others, o) {
+			t.Fatalf("Objects: makes %s for another Rollout too", o.Ref)
+		}
 	}
-	if change.Route == nil {
+}
+
+// checkChanges demands that the layer writes no object but those that it names, each as it says: what it Reads stays,
+// what it Changes changes only in those fields of its spec that the Hold names, and what it Makes it makes in the
+// team's namespace.
+func (c *cluster) checkChanges(t TB, changes []traffic.Change) {
+	t.Helper()
+	parts, held := c.parts(), map[traffic.Ref]map[string]any{}
+	for ref, h := range c.holds {
+		held[ref] = h.Original
+	}
+	for _, change := range changes {
+		part, named := parts[change.Ref]
+		switch after := change.After; {
+		case !named:
+			t.Fatalf("a change of %s, which Objects does not name", change.Ref)
+		case after != nil && (traffic.RefOf(after) != change.Ref || after.GetNamespace() != c.live[c.first()].GetNamespace()):
+			t.Fatalf("a change of %s has %s in namespace %q", change.Ref, traffic.RefOf(after), after.GetNamespace())
+		case part == traffic.Reads:
+			t.Fatalf("a change of %s, which Objects says is only read", change.Ref)
+		case part == traffic.Makes && (change.Hold != nil || change.ReleaseHold || change.After != nil && change.Remove):
+			t.Fatalf("a Hold of %s, which is Sluice's, or it is made and removed at once", change.Ref)
+		case part == traffic.Changes:
+			if change.Hold != nil {
+				held[change.Ref] = change.Hold.Original
+			}
+			c.checkHeld(t, change, held[change.Ref])
+		}
+	}
+}
+
+// checkHeld demands that an object of the team's changes only in what its Hold names.
+func (c *cluster) checkHeld(t TB, change traffic.Change, original map[string]any) {
+	t.Helper()
+	if change.Remove {
+		t.Fatalf("%s would be removed, and is the team's", change.Ref)
+	}
+	if change.After == nil {
 		return
 	}
-	original := c.original
-	if change.Hold != nil {
-		original = change.Hold.Original
+	before := c.live[change.Ref]
+	if original == nil || before == nil {
+		t.Fatalf("%s is changed without a Hold, or made", change.Ref)
 	}
-	if original == nil || change.Hold == nil && !c.held {
-		t.Fatalf("the route is changed without a Hold")
-	}
-	if a, b := besides(c.route, original), besides(change.Route, original); !equal(a, b) {
-		t.Fatalf("fields change that the Hold does not name\n%s", cmp.Diff(a, b))
+	if a, b := besides(before, original), besides(change.After, original); !equal(a, b) {
+		t.Fatalf("%s: fields change that the Hold does not name\n%s", change.Ref, cmp.Diff(a, b))
 	}
 }
 
@@ -108,7 +192,7 @@ func (c *cluster) checkRead(t TB, s traffic.Split) {
 	t.Helper()
 	w := c.world()
 	before := frozen(w, s)
-	state := c.layer.Provider.Read(w)
+	state := c.provider.Read(w)
 	if frozen(w, s) != before {
 		t.Fatalf("Read: changed what it was given")
 	}
@@ -129,33 +213,47 @@ func (c *cluster) checkRead(t TB, s traffic.Split) {
 // restore gives everything back, and demands that all is as the team has it.
 func (c *cluster) restore(t TB) {
 	t.Helper()
-	change := c.ask(t, "Restore", traffic.Split{}, c.layer.Provider.Restore)
-	c.checkChange(t, change)
-	c.carryOut(change)
+	c.carryOut(c.askRestore(t))
 	c.settle()
-	if again := c.layer.Provider.Restore(c.world()); !again.Empty() {
+	if again := c.provider.Restore(c.world()); len(again) > 0 {
 		t.Fatalf("Restore: the second time it still wants\n%s", encode(again))
 	}
-	if c.beside != nil || c.original != nil {
-		t.Fatalf("Restore: leaves something behind: %v %v", c.beside, c.original)
+	for ref := range c.live {
+		if c.team[ref] == nil {
+			t.Fatalf("Restore: leaves %s behind", ref)
+		}
 	}
-	if have, want := teamsPart(c.route), teamsPart(c.team); !equal(have, want) {
-		t.Fatalf("Restore: not as the team has it\n%s", cmp.Diff(want, have))
+	for ref := range c.holds {
+		t.Fatalf("Restore: leaves the Hold of %s behind", ref)
 	}
-	if state := c.layer.Provider.Read(c.world()); state.Routed || state.Weight != 0 || len(state.Matches) != 0 {
+	for _, ref := range c.order {
+		if have, want := teamsPart(c.live[ref]), teamsPart(c.team[ref]); !equal(have, want) {
+			t.Fatalf("Restore: %s is not as the team has it\n%s", ref, cmp.Diff(want, have))
+		}
+	}
+	if state := c.provider.Read(c.world()); state.Routed || state.Weight != 0 || len(state.Matches) != 0 {
 		t.Fatalf("Restore: afterwards it is %+v", state)
 	}
 }
 
-// edit is the team's: on the object as it is now, or as a whole from the team's own copy.
-func (c *cluster) edit(change func(route *unstructured.Unstructured), whole bool) {
-	change(c.team)
-	c.team = c.stored(c.team)
-	if whole {
-		c.write(c.team.DeepCopy())
-		return
+// edit is the team's: on the objects as they are now, or as a whole from the team's own copies.
+func (c *cluster) edit(change func(object *unstructured.Unstructured), whole bool) {
+	for _, ref := range c.order {
+		next := c.team[ref].DeepCopy()
+		change(next)
+		c.team[ref] = c.stored(next)
+		if whole {
+			c.write(c.team[ref].DeepCopy())
+			continue
+		}
+		live := c.live[ref].DeepCopy()
+		change(live)
+		c.write(live)
 	}
-	live := c.route.DeepCopy()
-	change(live)
-	c.write(live)
+}
+
+// replace is the team's writing of one object over what there is.
+func (c *cluster) replace(u *unstructured.Unstructured) {
+	c.team[traffic.RefOf(u)] = c.stored(u)
+	c.write(u)
 }

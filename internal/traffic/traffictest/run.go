@@ -22,18 +22,18 @@ var rewrite = flag.Bool("rewrite", false, "write what happens into the transcrip
 // Run plays the transcripts in dir. Each is a txtar file whose sections are acts and what is seen after them:
 //
 //	backends.yaml  the workload's Services, if not shop and shop-canary
-//	in.yaml        what the team has written
+//	in.yaml        what the team has written: one object, or several. The Rollout names the first
 //	split.yaml     a step: weight and match, as in a Rollout; it is checked, and applied if not refused
 //	edit.yaml      what the team writes later, over what there is
-//	live.yaml      what somebody makes of the team's object by hand
-//	team.yaml      what the team's own object amounts to, where that was an edit
-//	beside.yaml    what somebody makes of the object beside it
-//	status.yaml    what the layer reports
+//	live.yaml      what somebody makes of the team's objects by hand
+//	team.yaml      what the team's own objects amount to, where that was an edit
+//	beside.yaml    what somebody makes of an object that Sluice has made beside them
+//	status.yaml    what the layer reports of the first of the team's objects
 //	restore        everything is given back
 //
 //	refused.txt    the error of the last check
 //	out.yaml       the objects that are not as the team wrote them
-//	hold.yaml      the original in the Hold
+//	hold.yaml      the original in the Hold, or in each where the layer changes several objects
 //	read.yaml      what the layer is read to do
 func Run(t *testing.T, l Layer, dir string) {
 	t.Helper()
@@ -68,9 +68,10 @@ type stage struct {
 
 func play(t *testing.T, l Layer, archive *txtar.Archive) {
 	t.Helper()
-	s := &stage{layer: l, answered: true, backends: []traffic.Backend{{
-		Stable: "shop", Canary: "shop-canary", Ports: []traffic.Port{{Name: "http", Number: 80}},
-	}}}
+	shop := traffic.Twins("shop", "shop-canary")
+	shop.Canary.Labels = map[string]string{"app": "shop", "pod-template-hash": "v2"}
+	shop.Ports = []traffic.Port{{Name: "http", Number: 80}}
+	s := &stage{layer: l, answered: true, backends: []traffic.Backend{shop}}
 	for i := range archive.Files {
 		file := &archive.Files[i]
 		at := fmt.Sprintf("section %d, %s", i+1, file.Name)
@@ -95,29 +96,43 @@ func (s *stage) act(t *testing.T, at string, file *txtar.File) bool {
 	t.Helper()
 	switch file.Name {
 	case "backends.yaml":
-		decode(t, at, file.Data, &s.backends)
+		var named []struct{ Stable, Canary string }
+		decode(t, at, file.Data, &named)
+		s.backends = nil
+		for _, b := range named {
+			s.backends = append(s.backends, traffic.Twins(b.Stable, b.Canary))
+		}
 	case "in.yaml":
-		s.cluster = newCluster(s.layer, manifest(t, at, file.Data), s.backends)
+		s.cluster = newCluster(s.layer, manifests(t, at, file.Data), s.backends)
 	case "split.yaml":
 		s.checkAnswered(t, at)
 		s.split(t, at, file.Data)
-	case "edit.yaml":
-		written := manifest(t, at, file.Data)
-		s.edit(func(u *unstructured.Unstructured) { u.Object = written.DeepCopy().Object }, true)
-	case "beside.yaml":
-		s.beside = manifest(t, at, file.Data)
-	case "live.yaml":
-		s.write(manifest(t, at, file.Data))
-	case "team.yaml":
-		s.team = s.stored(manifest(t, at, file.Data))
+	case "edit.yaml", "beside.yaml", "live.yaml", "team.yaml":
+		for _, u := range manifests(t, at, file.Data) {
+			s.actOn(file.Name, u)
+		}
 	case "status.yaml":
-		s.route.Object["status"] = manifest(t, at, file.Data).Object
+		s.live[s.first()].Object["status"] = manifest(t, at, file.Data).Object
 	case "restore":
 		s.restore(t)
 	default:
 		return false
 	}
 	return true
+}
+
+// actOn is what is done with one object.
+func (s *stage) actOn(act string, u *unstructured.Unstructured) {
+	switch act {
+	case "edit.yaml":
+		s.replace(u)
+	case "beside.yaml":
+		s.live[traffic.RefOf(u)] = u
+	case "live.yaml":
+		s.write(u)
+	case "team.yaml":
+		s.team[traffic.RefOf(u)] = s.stored(u)
+	}
 }
 
 func (s *stage) checkAnswered(t *testing.T, at string) {
@@ -132,7 +147,7 @@ func (s *stage) split(t *testing.T, at string, data []byte) {
 	var step step
 	decode(t, at, data, &step)
 	split := traffic.Split{Weight: step.Weight, Matches: step.matches()}
-	s.refused = s.layer.Provider.Check(s.world(), []traffic.Split{split})
+	s.refused = s.provider.Check(s.world(), []traffic.Split{split})
 	s.answered = s.refused == nil
 	if s.refused == nil {
 		s.apply(t, split)
@@ -148,23 +163,47 @@ func (s *stage) see(name string) (string, bool) {
 	case "out.yaml":
 		return s.out(), true
 	case "hold.yaml":
-		return document(s.original), true
+		return s.held(), true
 	case "read.yaml":
-		return document(shown(s.layer.Provider.Read(s.world()))), true
+		return document(shown(s.provider.Read(s.world()))), true
 	}
 	return "", false
 }
 
 func (s *stage) out() string {
 	var documents []string
-	if have := teamsPart(s.route); !equal(have, teamsPart(s.team)) {
-		documents = append(documents, document(have))
+	for _, ref := range s.order {
+		if have := teamsPart(s.live[ref]); !equal(have, teamsPart(s.team[ref])) {
+			documents = append(documents, document(have))
+		}
 	}
-	if s.beside != nil {
-		documents = append(documents, document(s.beside.Object))
+	for _, o := range s.provider.Objects(s.world()) {
+		if ours := s.live[o.Ref]; ours != nil && o.Part == traffic.Makes {
+			documents = append(documents, document(ours.Object))
+		}
 	}
 	if len(documents) == 0 {
 		return "# all is as the team wrote it\n"
+	}
+	return strings.Join(documents, "---\n")
+}
+
+// held is what is recorded of the objects that the layer changes.
+func (s *stage) held() string {
+	var changed []traffic.Ref
+	for _, o := range s.provider.Objects(s.world()) {
+		if o.Name != "" && o.Part == traffic.Changes {
+			changed = append(changed, o.Ref)
+		}
+	}
+	if len(changed) == 1 {
+		return document(s.holds[changed[0]].Original)
+	}
+	var documents []string
+	for _, ref := range changed {
+		if h, held := s.holds[ref]; held {
+			documents = append(documents, fmt.Sprintf("# %s\n%s", ref, document(h.Original)))
+		}
 	}
 	return strings.Join(documents, "---\n")
 }
@@ -189,6 +228,16 @@ func manifest(t *testing.T, at string, data []byte) *unstructured.Unstructured {
 	object := map[string]any{}
 	decode(t, at, data, &object)
 	return &unstructured.Unstructured{Object: throughJSON(object)}
+}
+
+// manifests are the objects of several documents.
+func manifests(t *testing.T, at string, data []byte) []*unstructured.Unstructured {
+	t.Helper()
+	var out []*unstructured.Unstructured
+	for _, part := range strings.Split(string(data), "\n---\n") {
+		out = append(out, manifest(t, at, []byte(part)))
+	}
+	return out
 }
 
 // step is one of a Rollout's, as far as it concerns a layer.

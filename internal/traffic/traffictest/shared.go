@@ -15,7 +15,7 @@ import (
 
 // SharedGenerator makes up what several releases on one object are to be tried with.
 type SharedGenerator struct {
-	// Route is the team's, with the Services of several workloads behind it.
+	// Route is the team's one object, which the layer changes, with the Services of several workloads behind it.
 	Route func(t *rapid.T) (*unstructured.Unstructured, [][]traffic.Backend)
 	// Matches of a step.
 	Matches func(t *rapid.T) []release.Match
@@ -43,6 +43,7 @@ func (h hold) clone() hold {
 // version of the route, not always the last and not always of the same time, but never older than its own last write.
 type shared struct {
 	*cluster
+	route    traffic.Ref
 	services [][]traffic.Backend
 	routes   []*unstructured.Unstructured
 	holds    []hold
@@ -59,9 +60,13 @@ func RandomShared(t *testing.T, l Layer, g SharedGenerator) {
 	t.Helper()
 	rapid.Check(t, func(rt *rapid.T) {
 		route, services := g.Route(rt)
-		s := &shared{cluster: newCluster(l, route, nil), services: services, splits: make([]*traffic.Split, len(services))}
+		s := &shared{
+			cluster: newCluster(l, []*unstructured.Unstructured{route}, nil), services: services,
+			splits: make([]*traffic.Split, len(services)),
+		}
+		s.route = s.first()
 		s.wroteRoute, s.wroteHold = make([]int, len(services)), make([]int, len(services))
-		s.routes, s.holds = []*unstructured.Unstructured{s.route}, []hold{{matches: map[int][]release.Match{}}}
+		s.routes, s.holds = []*unstructured.Unstructured{s.current()}, []hold{{matches: map[int][]release.Match{}}}
 		for range rapid.IntRange(1, 12).Draw(rt, "acts") {
 			s.act(rt, g)
 		}
@@ -74,7 +79,7 @@ func RandomShared(t *testing.T, l Layer, g SharedGenerator) {
 		if s.last().exists {
 			rt.Fatalf("everybody has left, and the Hold is still there")
 		}
-		if have, want := teamsPart(s.route), teamsPart(s.team); !equal(have, want) {
+		if have, want := teamsPart(s.current()), teamsPart(s.team[s.route]); !equal(have, want) {
 			rt.Fatalf("not restored as the team has it\n%s", cmp.Diff(want, have))
 		}
 	})
@@ -90,6 +95,9 @@ func indices(n int) []int {
 
 func (s *shared) last() hold { return s.holds[len(s.holds)-1] }
 
+// current is the route as it is.
+func (s *shared) current() *unstructured.Unstructured { return s.live[s.route] }
+
 // act is one thing that happens.
 func (s *shared) act(rt *rapid.T, g SharedGenerator) {
 	party := rapid.IntRange(0, len(s.services)-1).Draw(rt, "party")
@@ -99,7 +107,7 @@ func (s *shared) act(rt *rapid.T, g SharedGenerator) {
 		if rapid.Bool().Draw(rt, "matching") {
 			split.Matches = g.Matches(rt)
 		}
-		if s.layer.Provider.Check(s.planned(party), []traffic.Split{split}) == nil {
+		if s.provider.Check(s.planned(party), []traffic.Split{split}) == nil {
 			s.splits[party] = &split
 		}
 	case "leave":
@@ -120,14 +128,14 @@ func (s *shared) act(rt *rapid.T, g SharedGenerator) {
 
 // edited takes an edit in. The law is about what a release would not be refused over.
 func (s *shared) edited(rt *rapid.T) {
-	s.routes = append(s.routes, s.route)
+	s.routes = append(s.routes, s.current())
 	for i, split := range s.splits {
 		if split == nil {
 			continue
 		}
 		w := s.planned(i)
-		w.Route, w.Original, w.Held = s.team, nil, false
-		if err := s.layer.Provider.Check(w, []traffic.Split{*split}); err != nil {
+		w.Objects, w.Holds = Objects{s.route: s.team[s.route]}, nil
+		if err := s.provider.Check(w, []traffic.Split{*split}); err != nil {
 			rt.Skip(err)
 		}
 	}
@@ -135,19 +143,23 @@ func (s *shared) edited(rt *rapid.T) {
 
 // reapply is the team's own manifest once more. While the Hold has the same, nothing comes of it.
 func (s *shared) reapply() {
-	if h := s.last(); h.exists && equal(h.original["rules"], s.stored(s.team).Object["spec"].(map[string]any)["rules"]) {
+	written, _ := s.stored(s.team[s.route]).Object["spec"].(map[string]any)
+	if h := s.last(); h.exists && equal(h.original["rules"], written["rules"]) {
 		return
 	}
-	s.write(s.team.DeepCopy())
-	s.routes = append(s.routes, s.route)
+	s.write(s.team[s.route].DeepCopy())
+	s.routes = append(s.routes, s.current())
 }
 
 // planned is the world as a release sees it that is about to begin.
 func (s *shared) planned(party int) traffic.World {
-	w := s.seen(party, s.route, s.last())
+	w := s.seen(party, s.current(), s.last())
 	for i, split := range s.splits {
 		if i != party && split != nil {
-			w.Parties = append(w.Parties, traffic.Party{Release: fmt.Sprint(i), Backends: s.services[i], Planned: []traffic.Split{*split}})
+			w.Join(traffic.Party{
+				Release: fmt.Sprint(i), Objects: []*unstructured.Unstructured{s.current()}, Backends: s.services[i],
+				Planned: []traffic.Split{*split},
+			})
 		}
 	}
 	return w
@@ -155,18 +167,23 @@ func (s *shared) planned(party int) traffic.World {
 
 // seen is the world as a party's caches show it.
 func (s *shared) seen(party int, route *unstructured.Unstructured, h hold) traffic.World {
-	w := traffic.World{Rollout: fmt.Sprint(party), Route: route, Backends: s.services[party], Now: s.now}
+	w := traffic.World{
+		Rollout: fmt.Sprint(party), Objects: Objects{s.route: route}, Backends: s.services[party], Now: s.now,
+	}
 	if !h.exists {
 		return w
 	}
-	w.Original = h.original
+	own := traffic.Hold{Original: h.original}
 	for i, matches := range h.matches {
 		if i == party {
-			w.Held, w.Matches = true, matches
+			own.Held, own.Matches = true, matches
 			continue
 		}
-		w.Parties = append(w.Parties, traffic.Party{Release: fmt.Sprint(i), Held: true, Backends: s.services[i], Matches: matches})
+		w.Join(traffic.Party{
+			Release: fmt.Sprint(i), Held: map[traffic.Ref][]release.Match{s.route: matches}, Backends: s.services[i],
+		})
 	}
+	w.Holds = map[traffic.Ref]traffic.Hold{s.route: own}
 	return w
 }
 
@@ -175,33 +192,42 @@ func (s *shared) seen(party int, route *unstructured.Unstructured, h hold) traff
 func (s *shared) step(party, routeAge, holdAge int, crash bool) {
 	routeAt, holdAt := max(s.wroteRoute[party], len(s.routes)-1-routeAge), max(s.wroteHold[party], len(s.holds)-1-holdAge)
 	w := s.seen(party, s.routes[routeAt], s.holds[holdAt])
-	if w.Route.GetGeneration() < s.holds[holdAt].generation {
+	generation := w.Objects[s.route].GetGeneration()
+	if generation < s.holds[holdAt].generation {
 		return // The cache will catch up.
 	}
-	generation := w.Route.GetGeneration()
-	var change traffic.Change
+	var changes []traffic.Change
 	if split := s.splits[party]; split != nil {
-		change = s.layer.Provider.Apply(w, *split)
-	} else if w.Held || s.layer.Provider.Read(w).Routed {
-		change = s.layer.Provider.Restore(w)
+		changes = s.provider.Apply(w, *split)
+	} else if w.Held() || s.provider.Read(w).Routed {
+		changes = s.provider.Restore(w)
 	}
+	for _, change := range changes {
+		if !s.carryOutAt(party, change, routeAt, holdAt, generation, crash) {
+			return
+		}
+	}
+}
+
+// carryOutAt does one change, on condition of the versions that the party has seen. It says whether to go on.
+func (s *shared) carryOutAt(party int, change traffic.Change, routeAt, holdAt int, generation int64, crash bool) bool {
 	if change.Hold != nil && !s.writeHold(party, &holdAt, func(next *hold) {
 		next.exists, next.original, next.generation = true, throughJSON(change.Hold.Original), generation
 		next.matches[party] = change.Hold.Matches
 	}) || crash && change.Hold != nil {
-		return
+		return false
 	}
-	if change.Route != nil {
+	if change.After != nil {
 		if routeAt != len(s.routes)-1 {
-			return // The API server refuses it.
+			return false // The API server refuses it.
 		}
-		s.write(change.Route)
+		s.write(change.After)
 		s.settle()
 		s.writes++
-		s.routes = append(s.routes, s.route)
-		s.wroteRoute[party], generation = len(s.routes)-1, s.route.GetGeneration()
+		s.routes = append(s.routes, s.current())
+		s.wroteRoute[party], generation = len(s.routes)-1, s.current().GetGeneration()
 		if crash {
-			return
+			return false
 		}
 	}
 	if change.ReleaseHold {
@@ -212,6 +238,7 @@ func (s *shared) step(party, routeAge, holdAge int, crash bool) {
 			}
 		})
 	}
+	return true
 }
 
 func (s *shared) writeHold(party int, seen *int, change func(*hold)) bool {
@@ -252,12 +279,13 @@ func (s *shared) quiet(rt TB, g SharedGenerator) {
 			continue
 		}
 		splits[i] = *want
-		state := s.layer.Provider.Read(s.seen(i, s.route, s.last()))
+		state := s.provider.Read(s.seen(i, s.current(), s.last()))
 		if !state.Routed && (want.Weight > 0 || len(want.Matches) > 0) || state.Routed && (!state.Accepted || state.Weight != want.Weight) {
 			rt.Fatalf("party %d wants %+v and reads %+v", i, *want, state)
 		}
 	}
-	if err := g.Inspect(s.team, s.route, s.services, splits); err != nil {
-		rt.Fatalf("%v\nsplits %+v\n%s\n%s", err, splits, encode(s.team.Object["spec"]), encode(s.route.Object["spec"]))
+	if err := g.Inspect(s.team[s.route], s.current(), s.services, splits); err != nil {
+		rt.Fatalf("%v\nsplits %+v\n%s\n%s",
+			err, splits, encode(s.team[s.route].Object["spec"]), encode(s.current().Object["spec"]))
 	}
 }

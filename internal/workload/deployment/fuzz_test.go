@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/podtemplate"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // FuzzView: whatever an object has, and whatever annotation or label somebody has added, nothing panics, and the cache's
@@ -18,8 +19,8 @@ import (
 func FuzzView(f *testing.F) {
 	const rs = `{"apiVersion":"apps/v1","kind":"ReplicaSet","metadata":{"name":"shop-1","labels":{"app":"shop"}},"spec":{"replicas":3,"template":{"metadata":{"labels":{"app":"shop"}},"spec":{"containers":[{"name":"web","image":"shop:1"}]}}}}`
 	for _, seed := range [][3]string{
-		{rs, cachedTemplate, `{"hash":"abc","labels":{"app":"other"}}`},
-		{rs, cachedTemplate, `{`},
+		{rs, "sluice.dev/cached-template", `{"hash":"abc","labels":{"app":"other"}}`},
+		{rs, "sluice.dev/cached-template", `{`},
 		{rs, annotationMax, "many"},
 		{rs, annotationDesired, "-1"},
 		{rs, v1alpha1.LabelPodTemplateHash, ""},
@@ -35,15 +36,15 @@ func FuzzView(f *testing.F) {
 		if utiljson.Unmarshal(raw, &obj.Object) != nil || obj.Object == nil {
 			return
 		}
-		setAnnotation(obj, key, value)
+		workload.Annotate(obj, key, value)
 		obj.SetGroupVersionKind(ReplicaSetKind)
-		cached, err := Condense(obj.DeepCopy())
+		cached, err := workload.Condense(obj.DeepCopy())
 		if err != nil {
 			t.Fatal(err)
 		}
 		seen := cached.(*unstructured.Unstructured)
 		if template, found, err := unstructured.NestedMap(obj.Object, "spec", "template"); found && err == nil {
-			if d := cmp.Diff(ReadTemplate(template), TemplateOf(seen), cmpopts.EquateEmpty()); d != "" {
+			if d := cmp.Diff(workload.ReadTemplate(template), workload.TemplateOf(seen), cmpopts.EquateEmpty()); d != "" {
 				t.Errorf("the cache's view of the template (-template +view):\n%s", d)
 			}
 		}
@@ -61,7 +62,7 @@ spec:
   template: {metadata: {creationTimestamp: null}, spec: {containers: [{name: web, image: "shop:1"}]}}
 `)
 	rs := Next(d, owner, marks, "5d41402abc", 1)
-	if got, want := TemplateOf(rs).Hash, TemplateOf(d).Hash; got != want || PodTemplateHash(rs) != "5d41402abc" {
+	if got, want := workload.TemplateOf(rs).Hash, workload.TemplateOf(d).Hash; got != want || PodTemplateHash(rs) != "5d41402abc" {
 		t.Errorf("the template of the ReplicaSet is %s with the label %s, the Deployment's %s", got, PodTemplateHash(rs), want)
 	}
 }
@@ -83,9 +84,7 @@ func useAll(whole, seen *unstructured.Unstructured) {
 		ReadTrack(o, "u")
 		Names(o, "shop-1-abcde")
 		Idle(o)
-		OwnRollout(o, []*unstructured.Unstructured{o})
-		Shared(TemplateOf(o), TemplateOf(seen))
-		Revision(o)
+		workload.Shared(workload.TemplateOf(o), workload.TemplateOf(seen))
 		podtemplate.Plain(o.DeepCopy().Object)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/podtemplate"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // Annotations by which the Deployment controller knows that a ReplicaSet has the size that it gave it
@@ -64,8 +65,8 @@ func Anew(d *unstructured.Unstructured, template map[string]any, keeper metav1.O
 	_ = unstructured.SetNestedMap(of.Object, template, "spec", "template")
 	replicas := Replicas(d)
 	rs := Next(of, keeper, nil, short, replicas)
-	setAnnotation(rs, annotationDesired, strconv.Itoa(replicas))
-	setAnnotation(rs, annotationMax, strconv.Itoa(replicas+maxSurge(d)))
+	workload.Annotate(rs, annotationDesired, strconv.Itoa(replicas))
+	workload.Annotate(rs, annotationMax, strconv.Itoa(replicas+maxSurge(d)))
 	return rs
 }
 
@@ -108,8 +109,8 @@ func HandedOver(rs, d *unstructured.Unstructured) *unstructured.Unstructured {
 	delete(labels, v1alpha1.LabelRollout)
 	out.SetLabels(labels)
 	replicas := Replicas(d)
-	setAnnotation(out, annotationDesired, strconv.Itoa(replicas))
-	setAnnotation(out, annotationMax, strconv.Itoa(replicas+maxSurge(d)))
+	workload.Annotate(out, annotationDesired, strconv.Itoa(replicas))
+	workload.Annotate(out, annotationMax, strconv.Itoa(replicas+maxSurge(d)))
 	return out
 }
 
@@ -122,8 +123,8 @@ func HandedOver(rs, d *unstructured.Unstructured) *unstructured.Unstructured {
 //     proportion (k8s.io/kubernetes/pkg/controller/deployment/util: GetReplicaSetProportion).
 func Former(rs *unstructured.Unstructured) *unstructured.Unstructured {
 	out := rs.DeepCopy()
-	setAnnotation(out, annotationMax, formerMax)
-	if !TemplateOf(rs).Former {
+	workload.Annotate(out, annotationMax, formerMax)
+	if !workload.TemplateOf(rs).Former {
 		_ = unstructured.SetNestedField(out.Object, "true", "spec", "template", "metadata", "annotations", annotationFormer)
 	}
 	return out
@@ -133,9 +134,9 @@ func Former(rs *unstructured.Unstructured) *unstructured.Unstructured {
 func Unmark(rs, d *unstructured.Unstructured) (before, after *unstructured.Unstructured) {
 	before, after = rs.DeepCopy(), rs.DeepCopy()
 	if rs.GetAnnotations()[annotationMax] == formerMax {
-		setAnnotation(after, annotationMax, strconv.Itoa(Replicas(d)+maxSurge(d)))
+		workload.Annotate(after, annotationMax, strconv.Itoa(Replicas(d)+maxSurge(d)))
 	}
-	if TemplateOf(rs).Former {
+	if workload.TemplateOf(rs).Former {
 		before, after = Unmarked(before, after)
 	}
 	return before, after
@@ -150,15 +151,6 @@ func Unmarked(before, after *unstructured.Unstructured) (_, _ *unstructured.Unst
 	_ = unstructured.SetNestedField(plain.Object, "true", path...)
 	unstructured.RemoveNestedField(plain.Object, path...)
 	return marked, plain
-}
-
-func setAnnotation(obj *unstructured.Unstructured, key, value string) {
-	annotations := obj.GetAnnotations()
-	if annotations == nil {
-		annotations = map[string]string{}
-	}
-	annotations[key] = value
-	obj.SetAnnotations(annotations)
 }
 
 // podSuffix is what Kubernetes adds to a ReplicaSet's name for a pod's, and generatedMax the length to which it cuts the
@@ -187,12 +179,6 @@ func Owner(d *unstructured.Unstructured) metav1.OwnerReference {
 		APIVersion: Kind.GroupVersion().String(), Kind: Kind.Kind,
 		Name: d.GetName(), UID: d.GetUID(), Controller: &yes, BlockOwnerDeletion: &yes,
 	}
-}
-
-// OwnedBy says whether uid controls the object.
-func OwnedBy(obj *unstructured.Unstructured, uid types.UID) bool {
-	c := metav1.GetControllerOf(obj)
-	return c != nil && c.UID == uid
 }
 
 // maxSurge is the Deployment's, in pods, rounded up as Kubernetes does; 25% where nothing is said.
@@ -247,7 +233,7 @@ func ReadTrack(rs *unstructured.Unstructured, owner types.UID) release.Track {
 		return release.Track{}
 	}
 	t := release.Track{
-		Exists: true, Adopted: OwnedBy(rs, owner), Desired: Replicas(rs),
+		Exists: true, Adopted: workload.OwnedBy(rs, owner), Desired: Replicas(rs),
 		Pods: status(rs, "replicas"), Ready: status(rs, "availableReplicas"),
 	}
 	// Pods above the size are on their way out and serve nobody for long.
@@ -282,17 +268,7 @@ func status(obj *unstructured.Unstructured, field string) int {
 	return int(n)
 }
 
-// OwnRollout says whether the Deployment controller is still busy with a rolling update of its own: replicas of
-// several revisions, or a status that is behind.
-func OwnRollout(d *unstructured.Unstructured, sets []*unstructured.Unstructured) bool {
-	if status(d, "observedGeneration") < int(d.GetGeneration()) {
-		return true
-	}
-	active := 0
-	for _, rs := range sets {
-		if OwnedBy(rs, d.GetUID()) && (Replicas(rs) > 0 || status(rs, "replicas") > 0) {
-			active++
-		}
-	}
-	return active > 1
+func text(v any) string {
+	s, _ := v.(string)
+	return s
 }

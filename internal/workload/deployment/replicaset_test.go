@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/podtemplate"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 var (
@@ -26,8 +27,8 @@ func TestNext(t *testing.T) {
 	if diff := cmp.Diff(before, d); diff != "" {
 		t.Errorf("the Deployment was changed:\n%s", diff)
 	}
-	h := TemplateOf(d).Hash
-	if TemplateOf(rs).Hash != h || rs.GetName() != "shop-5d41402abc" || PodTemplateHash(rs) != "5d41402abc" || Replicas(rs) != 3 || !OwnedBy(rs, "r-1") {
+	h := workload.TemplateOf(d).Hash
+	if workload.TemplateOf(rs).Hash != h || rs.GetName() != "shop-5d41402abc" || PodTemplateHash(rs) != "5d41402abc" || Replicas(rs) != 3 || !workload.OwnedBy(rs, "r-1") {
 		t.Errorf("%v", rs.Object)
 	}
 	for k, v := range marks {
@@ -90,8 +91,8 @@ func TestFormer(t *testing.T) {
 	if mark, _, _ := unstructured.NestedString(marked.Object, "spec", "template", "metadata", "annotations", annotationFormer); mark == "" {
 		t.Error("no mark")
 	}
-	if !TemplateOf(marked).Former || TemplateOf(marked).Hash != TemplateOf(rs).Hash {
-		t.Errorf("%+v", TemplateOf(marked))
+	if !workload.TemplateOf(marked).Former || workload.TemplateOf(marked).Hash != workload.TemplateOf(rs).Hash {
+		t.Errorf("%+v", workload.TemplateOf(marked))
 	}
 	if diff := cmp.Diff(marked.Object, Former(marked).Object); diff != "" {
 		t.Errorf("marked again:\n%s", diff)
@@ -107,7 +108,7 @@ func TestFormer(t *testing.T) {
 	if diff := cmp.Diff(before.Object, after.Object); diff != "" {
 		t.Errorf("what bears no mark would be written:\n%s", diff)
 	}
-	cached, err := Condense(marked.DeepCopy())
+	cached, err := workload.Condense(marked.DeepCopy())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +193,7 @@ func TestReadTrack(t *testing.T) {
 	}
 }
 
-func TestOwnRollout(t *testing.T) {
+func TestUpdating(t *testing.T) {
 	d := object(t, shop)
 	own := func(name string, size, pods int64) *unstructured.Unstructured {
 		rs := HandedOver(Next(d, owner, nil, "5d41402abc", int(size)), d)
@@ -214,7 +215,8 @@ func TestOwnRollout(t *testing.T) {
 	} {
 		d := d.DeepCopy()
 		d.SetGeneration(tt.generation)
-		if got := OwnRollout(d, tt.sets); got != tt.want {
+		shown := workload.World{Rollout: &v1alpha1.Rollout{}, Object: d, Owned: tt.sets}
+		if got := New().Read(shown).Updating; got != tt.want {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package deployment
+package workload
 
 import (
 	"strings"
@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/podtemplate"
 )
 
 const shop = `
@@ -73,7 +74,7 @@ func TestHash(t *testing.T) {
 		"nothing":               {func(*unstructured.Unstructured) {}, true},
 		"the pods' hash label":  {set("abc", "spec", "template", "metadata", "labels", v1alpha1.LabelPodTemplateHash), true},
 		"a creation time":       {set("2026-11-20T00:00:00Z", "spec", "template", "metadata", "creationTimestamp"), true},
-		"our mark":              {set("true", "spec", "template", "metadata", "annotations", annotationFormer), true},
+		"our mark":              {set("true", "spec", "template", "metadata", "annotations", podtemplate.Former), true},
 		"the size":              {set(int64(9), "spec", "replicas"), true},
 		"the object's own note": {set("x", "metadata", "annotations", "note"), true},
 		"a label":               {set("x", "spec", "template", "metadata", "labels", "more"), false},
@@ -139,7 +140,7 @@ func TestCondense(t *testing.T) {
 	if diff := cmp.Diff(want, TemplateOf(got)); diff != "" {
 		t.Errorf("the template (-want +got):\n%s", diff)
 	}
-	if Replicas(got) != 4 || got.GetAnnotations()["team.example.com/owner"] != "web" {
+	if n, _, _ := unstructured.NestedInt64(got.Object, "spec", "replicas"); n != 4 || got.GetAnnotations()["team.example.com/owner"] != "web" {
 		t.Errorf("what is read elsewhere is gone: %v", got.Object)
 	}
 	raw, err := got.MarshalJSON()
@@ -187,7 +188,7 @@ func TestCondenseProperty(t *testing.T) {
 func value(depth int) *rapid.Generator[any] {
 	word := rapid.SampledFrom([]string{
 		"labels", "annotations", "containers", "initContainers", "name", "image", "secretName", "secret", "configMap", "secretRef",
-		"configMapKeyRef", v1alpha1.LabelPodTemplateHash, annotationFormer, "creationTimestamp", "other",
+		"configMapKeyRef", v1alpha1.LabelPodTemplateHash, podtemplate.Former, "creationTimestamp", "other",
 	})
 	leaf := rapid.OneOf(
 		rapid.Custom(func(t *rapid.T) any { return word.Draw(t, "text") }),
