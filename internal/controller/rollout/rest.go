@@ -202,7 +202,7 @@ func (r *Reconciler) tellRest(ctx context.Context, write *kube.Writer, w *world,
 		if out.Stable.Hash != "" {
 			s.Stable = w.settled
 		}
-		if out.Judged {
+		if out.RejectedKnown {
 			s.Rejected = rejected
 		}
 	}, phase, out.Reason)
