@@ -20,9 +20,23 @@ func (p *pass) measure() {
 }
 
 func (p *pass) begin(id AnalysisID) {
+	if p.analysis(id) != nil {
+		return
+	}
+	p.untell(id)
 	analyse := Action(Analyse{ID: id})
-	if p.analysis(id) == nil && !slices.ContainsFunc(p.out.Actions, func(a Action) bool { return a == analyse }) {
+	if !slices.ContainsFunc(p.out.Actions, func(a Action) bool { return a == analyse }) {
 		p.do(analyse)
+	}
+}
+
+// untell forgets that people were told what an analysis came to that somebody has deleted since. It is measured anew under
+// the same name, and a word on the verdict that went is none on the one that comes.
+func (p *pass) untell(id AnalysisID) {
+	if id.Background {
+		p.m.ToldBackground = Measuring
+	} else {
+		p.m.Told = Measuring
 	}
 }
 
