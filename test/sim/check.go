@@ -84,9 +84,13 @@ func (e *excuse) blind(until int) {
 	e.blindUntil, e.blindFrom = max(e.blindUntil, until+tells), max(e.blindFrom, until)
 }
 
-// looked: the hands have looked at the world; if they could not before, they know only now.
+// looked: the hands have looked at the world; if they could not before, they know only now. A look while some watch is
+// late or has lost an event counts for nothing, since the other watches set it off as well.
 func (e *excuse) looked(at int) {
-	if e.blindFrom > 0 && at >= e.blindFrom {
+	if at < e.blindFrom {
+		return
+	}
+	if e.blindFrom > 0 {
 		e.blindUntil, e.blindFrom = max(e.blindUntil, at+tells), 0
 		if e.lookedAt < e.foreignAt {
 			e.foreignSeen = at
