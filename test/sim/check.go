@@ -272,6 +272,9 @@ func (c *checks) followRelease(w *World, before, after Release) {
 		c.formerUntil = w.Tick + grace + w.PlaneLag + w.ControllerLag
 	}
 	if after.Memory.Phase == release.Succeeded {
+		if w.Bad[c.promoted] {
+			c.excuse.outage(w.Tick) // Until now nobody answered, and the data plane has yet to follow.
+		}
 		c.promoted = versionOf(after.Spec.To)
 	}
 	c.handed = NoVersion
