@@ -28,7 +28,7 @@ type checks struct {
 	promoted, handed Version
 	// carries: Sluice has sent ordinary requests to this version in the current release.
 	carries [Versions]bool
-	// sent: a layer has led to the new version in the current release.
+	// sent: a layer, or a Service by itself, has led to the new version in the current release.
 	sent bool
 	// formerUntil is how long the data plane may still know of what ended with the last release.
 	formerUntil int
@@ -222,6 +222,7 @@ func (c *checks) follow(w *World, ch Change) {
 	case Service:
 		if ch.Key.N < teamServices && after.Selector.Hash != NoVersion {
 			c.carries[after.Selector.Hash] = true
+			c.sent = c.sent || w.isNew(after.Selector.Hash)
 		}
 	case ReplicaSet:
 		v := Version(ch.Key.N)
@@ -249,6 +250,12 @@ func (c *checks) sends(w *World, s Split) {
 	if _, _, to, ok := w.current(); ok && s.Weight > 0 {
 		c.carries[to] = true
 	}
+}
+
+// isNew says whether a release is under way to this version.
+func (w *World) isNew(v Version) bool {
+	_, _, to, ok := w.current()
+	return ok && v == to
 }
 
 func (c *checks) followRelease(w *World, before, after Release) {
