@@ -129,9 +129,10 @@ func (p *pass) asks() bool { return p.approval() != nil && !p.m.AskedAt.IsZero()
 // refuseWord says why an approval or a rejection does not count.
 func (p *pass) refuseWord(d Decision) refusal {
 	a := p.approval()
+	if r := p.refuseLost(d); r.code != "" {
+		return r
+	}
 	switch {
-	case p.asks() && d.Verb == Approve && p.m.StepReachedAt.IsZero():
-		return p.refuseEarly(d) // What was asked about has gone; whoever says no is heard all the same.
 	case !p.asks() || d.Verb == Approve && d.unseen(p.askedSince()):
 		return refusal{
 			RefusedNoApprovalAsked, p.placeLabel() + " asks for no approval now; sluice get tells what it waits for",
@@ -151,6 +152,20 @@ func (p *pass) refuseWord(d Decision) refusal {
 		return refusal{} // Whoever may approve may say no, the author of the change too.
 	}
 	return p.refuseApproval(d, a)
+}
+
+// refuseLost says why an approval does not count that was asked for of a step which has lost its pods since: it is not in
+// force, or is again, and the approver has not seen that. Whoever says no is heard all the same.
+func (p *pass) refuseLost(d Decision) refusal {
+	reached := p.m.StepReachedAt
+	switch {
+	case d.Verb != Approve || !p.asks():
+	case reached.IsZero():
+		return p.refuseEarly(d)
+	case reached.After(p.m.AskedAt) && d.unseen(reached):
+		return p.decidedBefore()
+	}
+	return refusal{}
 }
 
 // refuseVague refuses a word that does not say what it is about.

@@ -142,10 +142,16 @@ func (p *pass) refuseEarly(d Decision) refusal {
 	case p.m.PausedBy != "" && !p.crosses(d): // The release was paused after that.
 		return refusal{}
 	case d.unseen(reached):
-		return refusal{RefusedStepNotInForce, fmt.Sprintf("%s is in force since %s, and this was decided before it was seen in force; look, and decide again",
-			p.stepLabel(), reached.Format(time.RFC3339Nano))}
+		return p.decidedBefore()
 	}
 	return refusal{}
+}
+
+// decidedBefore is the answer to a word on a step that its speaker has not seen in force.
+func (p *pass) decidedBefore() refusal {
+	return refusal{RefusedStepNotInForce, fmt.Sprintf(
+		"%s is in force since %s, and this was decided before it was seen in force; look, and decide again",
+		p.stepLabel(), p.m.StepReachedAt.Format(time.RFC3339Nano))}
 }
 
 // onItsWay says what the current step waits for before it is in force.

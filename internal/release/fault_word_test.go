@@ -80,7 +80,12 @@ func TestFaultB6OtherWords(t *testing.T) {
 	paused.Phase, paused.PausedBy, paused.PausedAt = Paused, "bob", w.now.Add(5*time.Second)
 	lost := w.memory
 	lost.StepReachedAt = time.Time{}
+	again := w.memory
+	again.StepReachedAt = w.now.Add(5 * time.Second)
 	before := w.now.Add(2 * time.Second)
+	approve := Decision{Verb: Approve, Step: "step-1", PlanNamed: true, User: "carol", At: before, Since: w.memory.AskedAt}
+	seen := approve
+	seen.Since = again.StepReachedAt
 	for _, tt := range []struct {
 		name   string
 		memory Memory
@@ -89,6 +94,8 @@ func TestFaultB6OtherWords(t *testing.T) {
 	}{
 		{"approval", w.memory, Decision{Verb: Approve, Step: "step-1", PlanNamed: true, User: "carol"}, AnswerApproved},
 		{"approval of what is not in force", lost, Decision{Verb: Approve, Step: "step-1", PlanNamed: true, User: "carol"}, RefusedStepNotInForce},
+		{"approval of what was not in force then", again, approve, RefusedStepNotInForce},
+		{"approval of what is in force again", again, seen, AnswerApproved},
 		{"rejection of what is not in force", lost, Decision{Verb: Reject, Step: "step-1", PlanNamed: true, User: "carol"}, AnswerRejected},
 		{"resume from before the pause", paused, Decision{Verb: Resume, At: before}, RefusedNotPaused},
 		{"resume from after it", paused, Decision{Verb: Resume, At: w.now.Add(6 * time.Second)}, AnswerResumed},
