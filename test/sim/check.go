@@ -62,8 +62,9 @@ type excuse struct {
 	outageUntil, foreignAt, disturbedAt int
 	// relabelled: the team has given a Service another label to select by.
 	relabelled bool
-	// lostAt is when a Service last led to nobody by the team's own doing.
-	lostAt int
+	// lostAt is when a Service last led to nobody by the team's own doing, lostSeen when the hands could first see that it
+	// need not any more, if they could not before.
+	lostAt, lostSeen int
 	// lookedAt is when the hands looked last, foreignSeen when they could first see what somebody has overwritten, if
 	// they could not before.
 	lookedAt, foreignSeen int
@@ -94,6 +95,9 @@ func (e *excuse) looked(at int) {
 		e.blindUntil, e.blindFrom = max(e.blindUntil, at+tells), 0
 		if e.lookedAt < e.foreignAt {
 			e.foreignSeen = at
+		}
+		if e.lookedAt < e.lostAt {
+			e.lostSeen = at
 		}
 	}
 	e.lookedAt = at

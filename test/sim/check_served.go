@@ -100,7 +100,7 @@ func (w *World) lostByTeam() bool {
 		e.lostAt = w.Tick
 	}
 	unseen := e.blindFrom > 0 && e.lookedAt < e.lostAt
-	return e.lostAt > 0 && (unseen || w.Tick <= e.lostAt+foreignWindow/2)
+	return e.lostAt > 0 && (unseen || w.Tick <= max(e.lostAt, e.lostSeen)+foreignWindow/2)
 }
 
 func (w *World) selectsNothing() bool {
