@@ -71,8 +71,9 @@ type excuse struct {
 	// blindUntil: the hands may not know how many pods the workload is to have, or have only just been told. blindFrom
 	// is when they can first be told, and 0 once they have looked since.
 	blindUntil, blindFrom int
-	// aloneAt is when a Service that somebody had widened last had the new pods alone behind it.
-	aloneAt int
+	// aloneAt is when a Service that somebody had widened last had the pods of a version alone behind it, or a share that
+	// somebody else gave them was last left to them.
+	aloneAt [Versions]int
 }
 
 func (e *excuse) outage(until int)   { e.outageUntil = max(e.outageUntil, until+16) }
