@@ -104,6 +104,13 @@ func (e *excuse) looked(at int) {
 	e.lookedAt = at
 }
 
+// dies: the hands are away for a while. What they had only just been told they have yet to act upon.
+func (e *excuse) dies(at, until int) {
+	if at <= e.blindUntil {
+		e.blindUntil = max(e.blindUntil, until+tells)
+	}
+}
+
 const foreignWindow = 60
 
 // unseen says whether Sluice may not have been told the demand.

@@ -64,6 +64,7 @@ func (h *hands) crash(w *World, ticks int) {
 	w.say("sluice dies for %d ticks", ticks)
 	h.queue, h.unsure = nil, false
 	h.downUntil = w.Tick + max(ticks, 1)
+	w.checks.excuse.dies(w.Tick, h.downUntil)
 }
 
 func (h *hands) step(w *World) {
