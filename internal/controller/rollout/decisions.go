@@ -232,6 +232,7 @@ func degraded(rel *v1alpha1.Release, full v1alpha1.ReleaseStatus) v1alpha1.Relea
 	s := *rel.Status.DeepCopy()
 	s.Phase, s.Memory, s.StartedAt, s.FinishedAt = full.Phase, full.Memory.DeepCopy(), full.StartedAt, full.FinishedAt
 	s.Weight, s.Replicas, s.StepSummary, s.WaitingFor = full.Weight, full.Replicas, full.StepSummary, nil
+	s.Layers = nil
 	s.Timeline = s.Timeline[max(0, len(s.Timeline)-timelineLimit/4):]
 	if full.Result != "" {
 		s.Result = string(full.Phase)

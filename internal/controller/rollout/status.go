@@ -25,6 +25,7 @@ func (r *Reconciler) project(w *world, rel *v1alpha1.Release, spec release.Spec,
 	s.StepSummary = stepSummary(spec, out.Memory)
 	s.Weight = ptr.To(int32(w.weight()))
 	s.Replicas = w.replicas()
+	s.Layers = w.layerStatus(out.Memory)
 	s.WaitingFor = steady(rel.Status.WaitingFor, waiting(out.Reason, w.now))
 	s.Memory = writeMemory(out.Memory, answers(w, rel, out.Answers))
 	s.StartedAt = &metav1.Time{Time: out.Memory.StartedAt}
@@ -37,7 +38,7 @@ func (r *Reconciler) project(w *world, rel *v1alpha1.Release, spec release.Spec,
 	if out.Memory.Phase.Terminal() {
 		s.Result, s.WaitingFor = clip(out.Reason.Message), nil
 		s.FinishedAt = ptr.To(metav1.NewTime(w.now))
-		s.Weight = nil
+		s.Weight, s.Layers = nil, nil
 	}
 	releaseConditions(&s, rel, out)
 	return s
@@ -185,6 +186,32 @@ func (w *world) weight() int {
 func (w *world) replicas() *v1alpha1.VersionReplicas {
 	stable, canary := w.seen.Stable.Now(), w.seen.Canary.Now()
 	return &v1alpha1.VersionReplicas{Stable: int32(stable.Ready), Canary: int32(canary.Ready), CanaryDesired: int32(canary.Desired)}
+}
+
+// layerStatus is what the layers do, as they were seen before the decision that left this memory.
+func (w *world) layerStatus(m release.Memory) []v1alpha1.LayerStatus {
+	var out []v1alpha1.LayerStatus
+	for _, l := range w.layers {
+		seen := l.observed()
+		settled := m.SettledAt(seen)
+		s := v1alpha1.LayerStatus{
+			Name: l.name, Matches: int32(len(seen.Matches)), InForce: seen.Settled && !w.now.Before(settled),
+			Problem: clip(seen.Problem),
+		}
+		if seen.Routed {
+			s.Weight = ptr.To(int32(seen.Weight))
+		}
+		if settled.After(w.now) {
+			s.Until = &metav1.Time{Time: settled}
+		}
+		for _, sv := range w.services {
+			if l.leadsTo(sv.object.Name) {
+				s.Services = append(s.Services, sv.object.Name)
+			}
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // phases of a Rollout while a release is in one of its own.
