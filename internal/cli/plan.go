@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/cli/lint"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/translate"
+	"github.com/sluice-dev/sluice/internal/view"
 )
 
 type planOptions struct {
@@ -245,7 +246,7 @@ func (p *planned) reckon(frozen v1alpha1.ReleasePlan) {
 			WaitsFor: s.WaitsFor, AtLeast: s.AtLeast.String(),
 		}
 		if i < len(frozen.Steps) {
-			step.Match = matchText(frozen.Steps[i].Match)
+			step.Match = view.MatchText(frozen.Steps[i].Match)
 		}
 		if s.AtMost > 0 {
 			step.AtMost = s.AtMost.String()

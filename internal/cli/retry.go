@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/view"
 )
 
 func newRetry(e *env) *cobra.Command {
@@ -212,7 +213,7 @@ func choices(good []v1alpha1.Release) string {
 	}
 	var out []string
 	for _, rel := range good {
-		out = append(out, fmt.Sprintf("%d (%s)", rel.Spec.Number, images(rel.Spec.To)))
+		out = append(out, fmt.Sprintf("%d (%s)", rel.Spec.Number, view.Images(rel.Spec.To)))
 	}
 	return "those that succeeded: " + strings.Join(out, ", ")
 }

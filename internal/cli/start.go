@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/view"
 )
 
 func newStart(e *env) *cobra.Command {
@@ -172,20 +173,8 @@ func (e *env) tellStarted(t target, d *appsv1.Deployment, changes []imageChange)
 	if t.underWay() {
 		fmt.Fprint(&b, safef("%s, which is under way, is superseded: its pods take no more requests.\n", t.release.Name))
 	}
-	fmt.Fprint(&b, safef("What follows: %s; then the workload takes the new revision over.\n", stepsInWords(t.rollout.Spec.Canary.Steps)))
+	fmt.Fprint(&b, safef("What follows: %s; then the workload takes the new revision over.\n", view.StepsInWords(t.rollout.Spec.Canary.Steps)))
 	fmt.Fprint(&b, safef("Follow it:    %s get %s -w\n", e.program, t.rollout.Name))
 	_, err := fmt.Fprint(e.out, b.String())
 	return err
-}
-
-func stepsInWords(steps []v1alpha1.CanaryStep) string {
-	var out []string
-	for _, s := range steps {
-		text := fmt.Sprintf("%d%%", weight(s))
-		if p := pauseText(s.Pause); p != "" {
-			text += " " + p
-		}
-		out = append(out, text)
-	}
-	return strings.Join(out, ", ")
 }

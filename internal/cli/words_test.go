@@ -6,8 +6,6 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-
-	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
 // TestFaultB22Moments: a moment that has passed is no "<invalid>".
@@ -22,21 +20,6 @@ func TestFaultB22Moments(t *testing.T) {
 	}
 	if got := span(-time.Minute); got != "0s" {
 		t.Errorf("a negative time is %q", got)
-	}
-}
-
-// TestFaultB22WhatDiffers: two revisions of the same image are told apart.
-func TestFaultB22WhatDiffers(t *testing.T) {
-	revision := func(image, hash string) v1alpha1.Revision {
-		return v1alpha1.Revision{Hash: hash + strings.Repeat("0", 54), PodTemplateHash: hash, Images: []v1alpha1.ContainerImage{{Container: "web", Image: image}}}
-	}
-	stable := revision("shop:green", "5b8f")
-	if got := beside(revision("shop:blue", "77aa"), &stable); got != "shop:blue" {
-		t.Errorf("other images: %q", got)
-	}
-	want := "shop:green with the pod template 77aa (the stable one has the same images and the pod template 5b8f)"
-	if got := beside(revision("shop:green", "77aa"), &stable); got != want {
-		t.Errorf("the same images: %q", got)
 	}
 }
 
