@@ -6,6 +6,8 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
 // TestFaultB22Moments: a moment that has passed is no "<invalid>".
@@ -37,5 +39,20 @@ func TestFaultB21AgentsAreNamed(t *testing.T) {
 	d.Annotations = map[string]string{"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:demo/shop"}
 	if got := appliedAgain(d); !strings.Contains(got, "Argo CD applies") {
 		t.Error(got)
+	}
+}
+
+// TestSpoiltStep: a release whose memory somebody has edited to be at no step can still be spoken of.
+func TestSpoiltStep(t *testing.T) {
+	rel := &v1alpha1.Release{}
+	rel.Name, rel.Spec.Plan.Steps = "shop-1", []v1alpha1.CanaryStep{{Name: "half"}}
+	for _, step := range []int32{-1, 1} {
+		rel.Status.Memory = &v1alpha1.ReleaseMemory{Step: step}
+		if early := tooEarly(rel, v1alpha1.VerbPromote); early != "" {
+			t.Errorf("at step %d: %s", step, early)
+		}
+		if word := wordOn(rel, v1alpha1.VerbApprove); word.Step != "" || word.Release != "shop-1" {
+			t.Errorf("at step %d: %+v", step, word)
+		}
 	}
 }
