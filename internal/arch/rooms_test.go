@@ -68,8 +68,9 @@ var rooms = []room{
 	{"internal/kube", []string{"internal/kube/*"}, anything},
 	{"internal/kube/*", []string{"api/*", "deploy", "internal/admission"}, anything},
 	{"internal/controller", []string{"*"}, anything},
+	{"internal/controller/loop", []string{"internal/kube"}, anything},
 	{"internal/controller/*", []string{
-		"api/*", "deploy", "internal/analysis", "internal/beside", "internal/kube", "internal/measure", "internal/metric", "internal/metric/*",
+		"api/*", "deploy", "internal/controller/loop", "internal/analysis", "internal/beside", "internal/kube", "internal/measure", "internal/metric", "internal/metric/*",
 		"internal/naming", "internal/notify", "internal/podtemplate", "internal/preflight", "internal/registry", "internal/release",
 		"internal/traffic", "internal/translate", "internal/window", "internal/workload",
 	}, anything},

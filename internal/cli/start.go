@@ -173,7 +173,8 @@ func (e *env) tellStarted(t target, d *appsv1.Deployment, changes []imageChange)
 	if t.underWay() {
 		fmt.Fprint(&b, safef("%s, which is under way, is superseded: its pods take no more requests.\n", t.release.Name))
 	}
-	fmt.Fprint(&b, safef("What follows: %s; then the workload takes the new revision over.\n", view.StepsInWords(t.rollout.Spec.Canary.Steps)))
+	steps := view.StepsInWords(t.rollout.Spec.Canary.Steps)
+	fmt.Fprint(&b, safef("What follows: %s; then the workload takes the new revision over.\n", steps))
 	fmt.Fprint(&b, safef("Follow it:    %s get %s -w\n", e.program, t.rollout.Name))
 	_, err := fmt.Fprint(e.out, b.String())
 	return err

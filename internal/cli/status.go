@@ -111,8 +111,8 @@ func waitStatus(ctx context.Context, e *env, arg string, timeout time.Duration) 
 	return e.tell(s)
 }
 
-// stand reads what a verdict needs. The pod template is read whole, past what watches: typed objects lose the fields that
-// they do not know, and so have another hash.
+// stand reads what a verdict needs. The pod template is read whole, past what watches: typed objects lose the
+// fields that they do not know, and so have another hash.
 func stand(ctx context.Context, c, whole client.Reader, ns, arg string) (view.Standing, error) {
 	t, err := resolve(ctx, c, ns, arg)
 	o := view.Objects{Subject: t.subject()}

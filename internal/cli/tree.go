@@ -134,7 +134,8 @@ func (t tree) showVersions(b *strings.Builder) {
 		if t.wide {
 			name = ver.ReplicaSet
 		}
-		tab.row(cell{string(ver.Role), bold}, cell{ver.Images, plain}, cell{pods, colour}, cell{share, plain}, cell{name, dim})
+		tab.row(cell{string(ver.Role), bold}, cell{ver.Images, plain}, cell{pods, colour},
+			cell{share, plain}, cell{name, dim})
 		t.showPods(&tab, ver.Pods)
 	}
 	tab.write(b, t.paint)

@@ -171,14 +171,16 @@ func tooEarly(r *v1alpha1.Release, v v1alpha1.DecisionVerb) string {
 	steps, at := r.Spec.Plan.Steps, view.CurrentStep(r)
 	m := r.Status.Memory
 	asked := view.VerbFor(r.Status.WaitingFor) == v1alpha1.VerbResume
-	if v != v1alpha1.VerbPromote || view.StepAt(r) == nil || m != nil && (m.StepReachedAt != nil || asked && m.PausedBy == failure) {
+	inForce := m != nil && (m.StepReachedAt != nil || asked && m.PausedBy == failure)
+	if v != v1alpha1.VerbPromote || view.StepAt(r) == nil || inForce {
 		return ""
 	}
 	because := ""
 	if w := r.Status.WaitingFor; w != nil {
 		because = ": " + w.Message
 	}
-	return fmt.Sprintf("%s: step %d/%d %q is not in force yet%s; decide again when it is", r.Name, at+1, len(steps), view.StepName(steps, at), because)
+	return fmt.Sprintf("%s: step %d/%d %q is not in force yet%s; decide again when it is",
+		r.Name, at+1, len(steps), view.StepName(steps, at), because)
 }
 
 // failure stands in a release's memory for the user who paused it when a failure did.

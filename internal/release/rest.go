@@ -26,7 +26,7 @@ func Rest(s RestSpec, seen RestSeen, now time.Time) RestOutcome {
 var restRows = []row{
 	(*rest).writeRefused,   // What the API server does not let Sluice do is for a person to mend.
 	(*rest).removed,        // Everything is given back, and the Rollout goes.
-	(*rest).words,          // People are answered.
+	(*rest).answered,       // People are answered.
 	(*rest).workloadGone,   // There is no workload, or not any more.
 	(*rest).workloadTaken,  // Another Rollout has it.
 	(*rest).finalizer,      // The Rollout stays until everything is given back.
@@ -51,19 +51,19 @@ var restRows = []row{
 }
 
 // row is one question. It may add actions. What it says ends the look, unless it says to go on.
-type row func(*rest) verdict
+type row func(*rest) finding
 
-// verdict is what a row says. The zero verdict goes on with the next row.
-type verdict struct {
+// finding is what a row says. The zero finding goes on with the next row.
+type finding struct {
 	ends   bool
 	phase  RestPhase
 	reason Reason
 }
 
 var (
-	goOn = verdict{}
+	goOn = finding{}
 	// unsaid ends the look and says nothing.
-	unsaid = verdict{ends: true}
+	unsaid = finding{ends: true}
 )
 
 // rest is one call of Rest.
@@ -78,18 +78,17 @@ type rest struct {
 }
 
 // first takes rows until one of them ends the look.
-func (r *rest) first(rows []row) verdict {
+func (r *rest) first(rows []row) {
 	for _, look := range rows {
 		if v := look(r); v.ends {
 			r.tell(v)
-			return v
+			return
 		}
 	}
-	return goOn
 }
 
 // tell says where the Rollout stands.
-func (r *rest) tell(v verdict) {
+func (r *rest) tell(v finding) {
 	if v.phase == "" {
 		return
 	}
@@ -116,7 +115,7 @@ func (r *rest) since(reason Reason) time.Time {
 func (r *rest) do(a ...RestAction) { r.out.Actions = append(r.out.Actions, a...) }
 
 // lookAgain ends the look, since what comes next depends on what its actions do.
-func (r *rest) lookAgain() verdict {
+func (r *rest) lookAgain() finding {
 	r.out.Again, r.out.Memory = true, r.memory
 	return unsaid
 }
@@ -125,22 +124,22 @@ func (r *rest) lookAgain() verdict {
 const recheckAtRest = 30 * time.Second
 
 // stall says what a person has to mend.
-func (r *rest) stall(code, format string, args ...any) verdict {
+func (r *rest) stall(code, format string, args ...any) finding {
 	r.wake(r.now.Add(recheckAtRest))
 	reason := Reason{Code: code, Message: fmt.Sprintf(format, args...), Who: byOwner}
-	return verdict{ends: true, phase: RestStalled, reason: reason}
+	return finding{ends: true, phase: RestStalled, reason: reason}
 }
 
 // wait says what passes by itself.
-func (r *rest) wait(code, format string, args ...any) verdict {
+func (r *rest) wait(code, format string, args ...any) finding {
 	r.wake(r.now.Add(recheckAtRest))
 	reason := Reason{Code: code, Message: fmt.Sprintf(format, args...), Who: byKubernetes}
-	return verdict{ends: true, phase: RestPending, reason: reason}
+	return finding{ends: true, phase: RestPending, reason: reason}
 }
 
 // says ends the look with what it found.
-func says(phase RestPhase, code, who, format string, args ...any) verdict {
-	return verdict{ends: true, phase: phase, reason: Reason{Code: code, Who: who, Message: fmt.Sprintf(format, args...)}}
+func says(phase RestPhase, code, who, format string, args ...any) finding {
+	return finding{ends: true, phase: phase, reason: Reason{Code: code, Who: who, Message: fmt.Sprintf(format, args...)}}
 }
 
 // wake asks for another look at a time to come.
@@ -159,7 +158,7 @@ func (r *rest) stopped(violations []Violation) RestOutcome {
 }
 
 // writeRefused tells of a write that the API server has refused.
-func (r *rest) writeRefused() verdict {
+func (r *rest) writeRefused() finding {
 	if r.o.Refused == "" {
 		return goOn
 	}

@@ -38,17 +38,18 @@ type FreeRecords struct{}
 // RemoveRecord removes the record of a release, with the decisions on it.
 type RemoveRecord struct{ Release string }
 
-// RetryRelease notes on the record of a release that its revision is to be tried again. The answer to the word is kept
-// there in the same write: should the process end before the word has it, the retry would be found done, and refused.
-type RetryRelease struct{ Word, Release string }
+// RetryRelease notes on the record of a release that its revision is to be tried again. The answer to the decision is
+// kept there in the same write: should the process end before the decision has it, the retry would be found done, and
+// refused.
+type RetryRelease struct{ Decision, Release string }
 
 // WriteRevision notes in the status what somebody has decided to go back to, and then writes that revision's pod
 // template to the workload, held, so that it gets a release of its own. Where the template is kept nowhere,
-// RevisionGone answers the word instead.
+// RevisionGone answers the decision instead.
 type WriteRevision struct {
-	Word, Release string
-	To            Revision
-	By            string
+	Decision, Release string
+	To                Revision
+	By                string
 }
 
 // StartRelease begins a release.

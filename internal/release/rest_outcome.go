@@ -6,18 +6,18 @@ import "time"
 type RestOutcome struct {
 	// Actions in their order. The first that fails ends the look. Each is safe to repeat.
 	Actions []RestAction
-	// Answers to people's words. They are to be written after the actions.
+	// Answers to people's decisions. They are to be written after the actions.
 	Answers []Answer
 	// Again: what comes next depends on what the actions have done, so the world is to be looked at again at once.
 	Again bool
 	// Phase of the Rollout, and why. An empty phase says nothing new: the status stays as it is.
 	Phase  RestPhase
 	Reason Reason
-	// Stable is the revision to record as stable, unless it is zero. Judged: Rejected is known, so that nil says that
-	// no revision is rejected; otherwise the status keeps what it says of that.
-	Stable   Revision
-	Judged   bool
-	Rejected *Rejected
+	// Stable is the revision to record as stable, unless it is zero. RejectedKnown: Rejected is known, so that nil
+	// says that no revision is rejected; otherwise the status keeps what it says of that.
+	Stable        Revision
+	RejectedKnown bool
+	Rejected      *Rejected
 	// Events are what people should be warned of.
 	Events []Event
 	// Memory is for the next look.

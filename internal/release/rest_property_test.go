@@ -78,8 +78,8 @@ func drawRestServices(t *rapid.T, o *RestSeen) {
 		})
 	}
 	o.Layers = rapid.SampledFrom([][]string{nil, nil, nil, {"Ingress"}}).Draw(t, "layers")
-	o.Lost = rapid.SampledFrom([][]Stray{nil, nil, nil, {{Name: "api"}}}).Draw(t, "lost")
-	o.Leaving = rapid.SampledFrom([][]Stray{nil, nil, nil, {{Name: "web", Routed: true}}}).Draw(t, "leaving")
+	o.Lost = rapid.SampledFrom([][]Misfit{nil, nil, nil, {{Name: "api"}}}).Draw(t, "lost")
+	o.Leaving = rapid.SampledFrom([][]Misfit{nil, nil, nil, {{Name: "web", Routed: true}}}).Draw(t, "leaving")
 }
 
 func drawRestRecord(t *rapid.T, o *RestSeen) {
@@ -92,18 +92,18 @@ func drawRestRecord(t *rapid.T, o *RestSeen) {
 			End:  rapid.SampledFrom([]EndReason{NotEnding, StepFailed, BackToStable, NewerRevision}).Draw(t, "end"),
 			From: drawRevision(t, "from"), To: drawRevision(t, "to"), Retried: rapid.Bool().Draw(t, "retried"),
 		}
-		o.Records = []Kept{{Name: "shop-2"}, {Name: "shop-1"}}
+		o.Records = []RecordName{{Name: "shop-2"}, {Name: "shop-1"}}
 	}
 	for i := range rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "words") {
-		word := Word{
+		decision := RestDecision{
 			ID: fmt.Sprint(i), Release: "shop-2", Ours: true,
 			Verb:  rapid.SampledFrom([]Verb{Retry, RollBack, Abort}).Draw(t, "verb"),
 			Older: rapid.IntRange(0, 4).Draw(t, "older") == 0, Before: rapid.Bool().Draw(t, "before"),
 		}
 		if rapid.Bool().Draw(t, "known") {
-			word.Record = o.Latest
+			decision.Record = o.Latest
 		}
-		o.Words = append(o.Words, word)
+		o.Decisions = append(o.Decisions, decision)
 	}
 }
 
@@ -236,7 +236,7 @@ func TestRestGuard(t *testing.T) {
 func TestRestGuardStopsRest(t *testing.T) {
 	rows := restRows
 	t.Cleanup(func() { restRows = rows })
-	restRows = []row{func(r *rest) verdict {
+	restRows = []row{func(r *rest) finding {
 		r.do(ResumeWorkload{})
 		return says(RestHealthy, ReasonHealthy, "", "fine")
 	}}

@@ -5,7 +5,7 @@ import "fmt"
 // This file has what cannot be done. It is refused before anything moves, and the workload is held all the same.
 
 // refused says why the spec is refused, if it is.
-func (r *rest) refused() verdict {
+func (r *rest) refused() finding {
 	for _, look := range []func() string{r.trouble, r.unproven, r.invalid, r.leaving, r.undivided, r.problem} {
 		if problem := look(); problem != "" {
 			return r.stall(ReasonSpecRefused, "%s", problem)

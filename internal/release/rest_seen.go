@@ -44,7 +44,7 @@ type RestSeen struct {
 	Services []RestService
 	// Leaving are Services that select the stable pods and none of the workload's pod template. Lost are those that
 	// were in front of the workload and select no pod any more.
-	Leaving, Lost []Stray
+	Leaving, Lost []Misfit
 	// Layers that a release has left changed, whose record somebody has removed.
 	Layers []string
 	// Orphans: there are canary Services or Holds of Services that are gone.
@@ -54,12 +54,12 @@ type RestSeen struct {
 	Latest     *Record
 	LastNumber int64
 	// Records are all that are kept, the newest first. Bound: some would go together with the Rollout.
-	Records []Kept
+	Records []RecordName
 	Bound   bool
 	// Rollback is what somebody has decided to go back to; zero if nothing.
 	Rollback Rollback
-	// Words are people's decisions on releases that are not under way, the oldest first.
-	Words []Word
+	// Decisions are people's decisions on releases that are not under way, the oldest first.
+	Decisions []RestDecision
 
 	// Unproven are objects that say that they are the Rollout's, and that no release of it controls.
 	Unproven []string
@@ -84,8 +84,8 @@ func (o *RestSeen) released() Revision {
 	return o.Running
 }
 
-// Kept is a record that is kept.
-type Kept struct {
+// RecordName names a record that is kept.
+type RecordName struct {
 	Name string
 	// Going: it is being removed.
 	Going bool
@@ -191,8 +191,8 @@ type RestService struct {
 // Where only pods answer that no release brought, it is left on them.
 func (s *RestService) kept() bool { return s.MissesStable && !s.OnlyNew && (s.Held || !s.MissesCanary) }
 
-// Stray is a Service whose selector does not fit the workload's pods.
-type Stray struct {
+// Misfit is a Service whose selector does not fit the workload's pods.
+type Misfit struct {
 	Name string
 	// Selector of it, for people.
 	Selector string
@@ -232,17 +232,17 @@ type Rollback struct {
 // Busy is a release that another one has to wait for.
 type Busy struct{ Release, Message string }
 
-// Word is one person's decision on a release that is not under way.
-type Word struct {
+// RestDecision is one person's decision on a release that is not under way.
+type RestDecision struct {
 	ID   string
 	Verb Verb
 	// Release that it names; Ours says whether this is a name that the Rollout's releases have.
 	Release string
 	Ours    bool
-	// Record of that release; nil if there is none. Older: the word is older than it, and cannot have meant it.
+	// Record of that release; nil if there is none. Older: the decision is older than it, and cannot have meant it.
 	Record *Record
 	Older  bool
-	// Given is the answer that the release remembers, which has not reached the word; nil if it remembers none.
+	// Given is the answer that the release remembers, which has not reached the decision; nil if it remembers none.
 	Given *Answer
 	// Before: it is to be gone back to what ran before that release, and not to what it brought.
 	Before bool

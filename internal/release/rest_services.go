@@ -5,7 +5,7 @@ package release
 // kept on the pods that run.
 
 // servicesServe gives each Service back to the team, or keeps it on the pods that run.
-func (r *rest) servicesServe() verdict {
+func (r *rest) servicesServe() finding {
 	for _, a := range SettleServices(r.o.Services, r.o.Removing) {
 		r.do(a)
 	}
@@ -31,7 +31,7 @@ func SettleServices(services []RestService, leaving bool) []SelectService {
 
 // leftovers takes away what a release has left that never came to its end, because somebody removed its record. A
 // canary Service goes when no layer leads to it any more.
-func (r *rest) leftovers() verdict {
+func (r *rest) leftovers() finding {
 	for _, l := range r.o.Layers {
 		r.do(Unroute{Layer: l})
 	}
@@ -47,7 +47,7 @@ func (r *rest) leftovers() verdict {
 }
 
 // servicesLost stalls where a Service that was in front of the workload leads to nobody, and there is no other.
-func (r *rest) servicesLost() verdict {
+func (r *rest) servicesLost() finding {
 	if len(r.o.Lost) == 0 || len(r.o.Services) > 0 {
 		return goOn
 	}

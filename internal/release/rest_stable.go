@@ -10,7 +10,7 @@ import "time"
 const passing = 4 * time.Second
 
 // onStable looks after a workload whose pod template names the stable revision. It is held no longer.
-func (r *rest) onStable() verdict {
+func (r *rest) onStable() finding {
 	w := r.o.Workload
 	if !w.Template.is(r.stable) {
 		return goOn
@@ -21,7 +21,7 @@ func (r *rest) onStable() verdict {
 	}
 	if phase, reason := r.atTheServices(); reason.Code != "" {
 		r.wake(r.now.Add(recheckAtRest))
-		return verdict{ends: true, phase: phase, reason: reason}
+		return finding{ends: true, phase: phase, reason: reason}
 	}
 	if bad := r.unserved(); bad.reason.Code != "" && r.lasts(bad.reason.Code) {
 		return bad
@@ -31,7 +31,7 @@ func (r *rest) onStable() verdict {
 }
 
 // unserved says why the stable revision does not serve as it should, if it does not.
-func (r *rest) unserved() verdict {
+func (r *rest) unserved() finding {
 	w, pods := r.o.Workload, r.o.StablePods
 	if pods.Ready < w.Needs {
 		return says(RestDegraded, ReasonStablePodsNotReady, "whoever can mend the pods, or release another revision",
@@ -70,11 +70,11 @@ func (r *rest) cameWith() string {
 }
 
 // judge says which revision is rejected, nil for none.
-func (r *rest) judge(rejected *Rejected) { r.out.Judged, r.out.Rejected = true, rejected }
+func (r *rest) judge(rejected *Rejected) { r.out.RejectedKnown, r.out.Rejected = true, rejected }
 
 // onRejected has a revision rest that was taken back, until somebody changes the pod template or says that it is to be
 // tried again.
-func (r *rest) onRejected() verdict {
+func (r *rest) onRejected() finding {
 	rejected := r.rejected()
 	r.judge(rejected)
 	if rejected == nil || !r.o.Workload.Template.is(rejected.Revision) {
@@ -111,7 +111,7 @@ func (r *rest) rejected() *Rejected {
 }
 
 // pausedByTeam waits for the team to resume a workload that it has paused itself.
-func (r *rest) pausedByTeam() verdict {
+func (r *rest) pausedByTeam() finding {
 	if r.o.Workload.Paused == NotPaused || r.heldByUs() {
 		return goOn
 	}
@@ -121,7 +121,7 @@ func (r *rest) pausedByTeam() verdict {
 }
 
 // stableMissing stalls a release that would have nothing to go back to.
-func (r *rest) stableMissing() verdict {
+func (r *rest) stableMissing() finding {
 	if r.o.StablePods.Exists {
 		return goOn
 	}
@@ -131,7 +131,7 @@ func (r *rest) stableMissing() verdict {
 }
 
 // pruned removes the oldest records.
-func (r *rest) pruned() verdict {
+func (r *rest) pruned() finding {
 	for i, kept := range r.o.Records {
 		if i >= r.s.History && !kept.Going {
 			r.do(RemoveRecord{Release: kept.Name})

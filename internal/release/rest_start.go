@@ -12,9 +12,9 @@ const (
 	quietMost = 10 * time.Second
 )
 
-// quietly waits until what the release would follow has stood unchanged for a moment. Somebody's word, to retry or to
-// roll back, is not waited upon.
-func (r *rest) quietly() verdict {
+// quietly waits until what the release would follow has stood unchanged for a moment. Somebody's decision, to retry
+// or to roll back, is not waited upon.
+func (r *rest) quietly() finding {
 	if r.cause() != CauseTemplateChanged {
 		return goOn
 	}
@@ -45,7 +45,7 @@ func (r *rest) quietly() verdict {
 }
 
 // inTurn waits for a release of another Rollout that this one's layers have no room beside.
-func (r *rest) inTurn() verdict {
+func (r *rest) inTurn() finding {
 	if r.o.Busy.Release == "" {
 		return goOn
 	}
@@ -53,7 +53,7 @@ func (r *rest) inTurn() verdict {
 }
 
 // start begins the release of the pod template.
-func (r *rest) start() verdict {
+func (r *rest) start() finding {
 	r.do(StartRelease{From: r.stable, To: r.o.Workload.Template, Cause: r.cause()})
 	r.judge(nil)
 	return says(RestProgressing, ReasonStarting, "Sluice", "%s begins: %s", r.o.Next, r.o.Workload.Template.Name)

@@ -71,11 +71,11 @@ var restCases = []struct {
 	{name: "removed, nothing is left", world: takenOver, spoil: func(w *restWorld) {
 		w.o.Removing, w.o.Workload.Ours = true, false
 	}, actions: []RestAction{RemoveFinalizer{}}},
-	{name: "a word on a release that is not there", world: takenOver, spoil: func(w *restWorld) {
-		w.o.Words = []Word{{ID: "d", Verb: Abort, Release: "shop-7", Ours: true}}
+	{name: "a decision on a release that is not there", world: takenOver, spoil: func(w *restWorld) {
+		w.o.Decisions = []RestDecision{{ID: "d", Verb: Abort, Release: "shop-7", Ours: true}}
 	}, phase: RestHealthy, code: ReasonHealthy},
 	{name: "a retry", world: failed, spoil: func(w *restWorld) {
-		w.o.Words = []Word{{ID: "d", Verb: Retry, Release: "shop-1", Ours: true, Record: w.o.Latest}}
+		w.o.Decisions = []RestDecision{{ID: "d", Verb: Retry, Release: "shop-1", Ours: true, Record: w.o.Latest}}
 	}, actions: []RestAction{RetryRelease{"d", "shop-1"}}},
 	{name: "the workload is gone, and has left nothing", world: takenOver, spoil: func(w *restWorld) {
 		w.o.Workload, w.o.Orphans = RestWorkload{}, true
@@ -156,10 +156,10 @@ var restCases = []struct {
 		w.o.Services[0].CanaryExists, w.o.Orphans = true, true
 	}, phase: RestHealthy, code: ReasonHealthy, actions: []RestAction{RemoveCanaryService{"shop"}, RemoveOrphans{}}},
 	{name: "the only Service is lost", world: takenOver, spoil: func(w *restWorld) {
-		w.o.Services, w.o.Lost = nil, []Stray{{Name: "shop", Selector: "app=web"}}
+		w.o.Services, w.o.Lost = nil, []Misfit{{Name: "shop", Selector: "app=web"}}
 	}, phase: RestStalled, code: ReasonServiceLost},
 	{name: "one of two Services is lost", world: takenOver, spoil: func(w *restWorld) {
-		w.o.Lost = []Stray{{Name: "api", Selector: "app=web"}}
+		w.o.Lost = []Misfit{{Name: "api", Selector: "app=web"}}
 	}, phase: RestDegraded, code: ReasonServiceLost},
 	{name: "trouble", world: edited, spoil: func(w *restWorld) {
 		w.o.Trouble = "Recreate"
@@ -171,10 +171,10 @@ var restCases = []struct {
 		w.spec.Plan.Steps = nil
 	}, phase: RestStalled, code: ReasonSpecRefused},
 	{name: "a Service that a layer leads to would have no pod", world: edited, spoil: func(w *restWorld) {
-		w.o.Leaving = []Stray{{Name: "api", Routed: true}}
+		w.o.Leaving = []Misfit{{Name: "api", Routed: true}}
 	}, phase: RestStalled, code: ReasonSpecRefused},
 	{name: "a Service of the old revision's own", world: edited, spoil: func(w *restWorld) {
-		w.o.Leaving = []Stray{{Name: "v1-only"}}
+		w.o.Leaving = []Misfit{{Name: "v1-only"}}
 	}, phase: RestProgressing, code: ReasonStarting, actions: []RestAction{start("")}},
 	{name: "a Service of the new pods alone, by pods", world: edited, spoil: func(w *restWorld) {
 		w.spec.Plan, w.o.Services[0].MissesStable = layered(w.spec.Plan), true
@@ -183,7 +183,7 @@ var restCases = []struct {
 		w.o.Problem = "no Service"
 	}, phase: RestStalled, code: ReasonSpecRefused},
 	{name: "more records than are kept", world: takenOver, spoil: func(w *restWorld) {
-		w.o.Records = []Kept{{Name: "e"}, {Name: "d"}, {Name: "c"}, {Name: "b", Going: true}, {Name: "a"}}
+		w.o.Records = []RecordName{{Name: "e"}, {Name: "d"}, {Name: "c"}, {Name: "b", Going: true}, {Name: "a"}}
 	}, phase: RestHealthy, code: ReasonHealthy, actions: []RestAction{RemoveRecord{"a"}}},
 	{name: "the stable revision is held", world: takenOver, spoil: func(w *restWorld) {
 		w.o.Workload.Paused = PausedByHold
@@ -297,7 +297,7 @@ func TestRestRowsAreReached(t *testing.T) {
 		name := runtime.FuncForPC(reflect.ValueOf(look).Pointer()).Name()
 		name = name[strings.LastIndex(name, ".")+1:]
 		reached[name] = false
-		restRows = append(restRows, func(r *rest) verdict {
+		restRows = append(restRows, func(r *rest) finding {
 			before, stable := len(r.out.Actions)+len(r.out.Answers), r.stable
 			v := look(r)
 			if v.ends || len(r.out.Actions)+len(r.out.Answers) > before || r.stable != stable {
@@ -327,20 +327,20 @@ func TestRestRowsAreReached(t *testing.T) {
 func TestRestRecords(t *testing.T) {
 	w := newRestWorld(true)
 	w.o.Workload.Updating = true
-	if out := Rest(w.spec, w.o, w.now); out.Judged || out.Stable.known() {
+	if out := Rest(w.spec, w.o, w.now); out.RejectedKnown || out.Stable.known() {
 		t.Errorf("before the workload is taken over: %+v", out)
 	}
 	w = failed(true)
 	w.o.Trouble = "Recreate"
-	if out := Rest(w.spec, w.o, w.now); out.Judged || out.Stable != revisionOf("v1") {
+	if out := Rest(w.spec, w.o, w.now); out.RejectedKnown || out.Stable != revisionOf("v1") {
 		t.Errorf("refused: %+v", out)
 	}
 	w.o.Trouble = ""
-	if out := Rest(w.spec, w.o, w.now); !out.Judged || out.Rejected == nil || out.Rejected.Hash != "v2" {
+	if out := Rest(w.spec, w.o, w.now); !out.RejectedKnown || out.Rejected == nil || out.Rejected.Hash != "v2" {
 		t.Errorf("rejected: %+v", out)
 	}
 	w.o.Workload.Template = revisionOf("v1")
-	if out := Rest(w.spec, w.o, w.now); !out.Judged || out.Rejected != nil {
+	if out := Rest(w.spec, w.o, w.now); !out.RejectedKnown || out.Rejected != nil {
 		t.Errorf("back on the stable revision: %+v", out)
 	}
 }
@@ -372,48 +372,50 @@ func TestRestWakes(t *testing.T) {
 	}
 }
 
-func TestWords(t *testing.T) {
+func TestRestDecisions(t *testing.T) {
 	record := func(phase Phase) *Record {
 		return &Record{Name: "shop-1", Number: 1, Phase: phase, From: revisionOf("v0"), To: revisionOf("v1")}
 	}
 	given := Answer{ID: "d", Applied: true, Code: AnswerPromoted}
+	of := func(verb Verb, phase Phase) RestDecision {
+		return RestDecision{ID: "d", Verb: verb, Release: "shop-1", Ours: true, Record: record(phase), User: "alice"}
+	}
+	older, answered, before := of(Retry, Aborted), of(Promote, Succeeded), of(RollBack, Succeeded)
+	older.Older, answered.Given, before.Before = true, &given, true
 	for _, tt := range []struct {
-		name  string
-		word  Word
-		spoil func(*RestSeen)
-		code  string
-		does  RestAction
+		name     string
+		decision RestDecision
+		spoil    func(*RestSeen)
+		code     string
+		does     RestAction
 	}{
-		{"of no release", Word{Verb: Abort, Release: "cart"}, nil, ReasonUnknownDecision, nil},
-		{"of none of ours", Word{Verb: Abort, Release: "shop-9", Ours: true}, nil, ReasonUnknownDecision, nil},
-		{"of an earlier time", Word{Verb: Retry, Record: record(Aborted), Older: true}, nil, ReasonUnknownDecision, nil},
-		{"with an answer", Word{Verb: Promote, Record: record(Succeeded), Given: &given}, nil, AnswerPromoted, nil},
-		{"too late", Word{Verb: Promote, Record: record(Succeeded)}, nil, ReasonReleaseEnded, nil},
-		{"retry of what succeeded", Word{Verb: Retry, Record: record(Succeeded)}, nil, ReasonNothingToRetry, nil},
-		{"back to what runs", Word{Verb: RollBack, Record: record(Succeeded)}, nil, ReasonNothingToRollBack, nil},
-		{"back to what failed", Word{Verb: RollBack, Record: record(Aborted)}, nil, ReasonNothingToRollBack, nil},
-		{"back, without a workload", Word{Verb: RollBack, Record: record(Succeeded), Before: true}, func(o *RestSeen) {
-			o.Workload.Exists = false
-		}, ReasonWorkloadNotFound, nil},
+		{"of no release", RestDecision{Verb: Abort, Release: "cart"}, nil, ReasonUnknownDecision, nil},
+		{"of none of ours", RestDecision{Verb: Abort, Release: "shop-9", Ours: true}, nil, ReasonUnknownDecision, nil},
+		{"of an earlier time", older, nil, ReasonUnknownDecision, nil},
+		{"with an answer", answered, nil, AnswerPromoted, nil},
+		{"too late", of(Promote, Succeeded), nil, ReasonReleaseEnded, nil},
+		{"retry of what succeeded", of(Retry, Succeeded), nil, ReasonNothingToRetry, nil},
+		{"back to what runs", of(RollBack, Succeeded), nil, ReasonNothingToRollBack, nil},
+		{"back to what failed", of(RollBack, Aborted), nil, ReasonNothingToRollBack, nil},
+		{"back, without a workload", before, func(o *RestSeen) { o.Workload.Exists = false }, ReasonWorkloadNotFound, nil},
 		{
-			"back to what was before",
-			Word{ID: "d", Verb: RollBack, Record: record(Succeeded), Before: true, User: "alice"},
-			nil,
-			AnswerRolledBack,
-			WriteRevision{Word: "d", Release: "shop-1", To: revisionOf("v0"), By: "alice"},
+			"back to what was before", before, nil, AnswerRolledBack,
+			WriteRevision{Decision: "d", Release: "shop-1", To: revisionOf("v0"), By: "alice"},
 		},
-		{"back to what is held", Word{ID: "d", Verb: RollBack, Record: record(Succeeded), User: "alice"}, func(o *RestSeen) {
-			o.Workload.Template = revisionOf("v2")
-		}, AnswerRolledBack, WriteRevision{Word: "d", Release: "shop-1", To: revisionOf("v1"), By: "alice"}},
+		{
+			"back to what is held", of(RollBack, Succeeded), func(o *RestSeen) { o.Workload.Template = revisionOf("v2") },
+			AnswerRolledBack,
+			WriteRevision{Decision: "d", Release: "shop-1", To: revisionOf("v1"), By: "alice"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := takenOver(true)
 			if tt.spoil != nil {
 				tt.spoil(&w.o)
 			}
-			w.o.Words = []Word{tt.word, {ID: "next", Verb: Abort, Release: "shop-7"}}
+			w.o.Decisions = []RestDecision{tt.decision, {ID: "next", Verb: Abort, Release: "shop-7"}}
 			out := Rest(w.spec, w.o, w.now)
-			if out.Answers[0].Code != tt.code || out.Answers[0].Message == "" && tt.word.Given == nil {
+			if out.Answers[0].Code != tt.code || out.Answers[0].Message == "" && tt.decision.Given == nil {
 				t.Errorf("answer %+v, want %s", out.Answers[0], tt.code)
 			}
 			if tt.does == nil && len(out.Answers) != 2 || tt.does != nil && (len(out.Answers) != 1 || !out.Again) {
@@ -422,7 +424,7 @@ func TestWords(t *testing.T) {
 			if tt.does != nil && !slices.Contains(out.Actions, tt.does) {
 				t.Errorf("does %+v, not %+v", out.Actions, tt.does)
 			}
-			late := AnswerLate(w.spec, w.o, tt.word, "shop-2")
+			late := AnswerLate(w.spec, w.o, tt.decision, "shop-2")
 			if want := ReasonReleaseUnderWay; tt.does != nil && late.Code != want || tt.does == nil && late.Code != tt.code {
 				t.Errorf("while another is under way: %+v", late)
 			}

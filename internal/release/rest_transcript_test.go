@@ -25,8 +25,8 @@ func TestRestTranscripts(t *testing.T) {
 }
 
 type restPlay struct {
-	w     *restWorld
-	words int
+	w         *restWorld
+	decisions int
 }
 
 // command carries out one command of a transcript.
@@ -90,17 +90,18 @@ func (p *restPlay) run(t *testing.T, d *datadriven.TestData) string {
 }
 
 func (p *restPlay) speak(d *datadriven.TestData) {
-	p.words++
+	p.decisions++
 	name := text(d, "release")
-	word := Word{
-		ID: fmt.Sprintf("%s-%d", d.Cmd, p.words), Verb: Verb(d.Cmd), Release: name, Ours: strings.HasPrefix(name, "shop-"),
+	decision := RestDecision{
+		ID: fmt.Sprintf("%s-%d", d.Cmd, p.decisions), Verb: Verb(d.Cmd),
+		Release: name, Ours: strings.HasPrefix(name, "shop-"),
 		Before: d.HasArg("before"), User: text(d, "user"), Older: d.HasArg("older"),
 	}
 	if rel := p.w.o.Latest; rel != nil && rel.Name == name {
 		record := *rel
-		word.Record = &record
+		decision.Record = &record
 	}
-	p.w.o.Words = append(p.w.o.Words, word)
+	p.w.o.Decisions = append(p.w.o.Decisions, decision)
 }
 
 // changeWorkload is what happens to the workload.
@@ -147,12 +148,12 @@ func (p *restPlay) changeWorkload(t *testing.T, d *datadriven.TestData) {
 func (p *restPlay) changeService(d *datadriven.TestData) {
 	s, own := p.w.service("shop"), strings.TrimSpace(d.Input)
 	if d.HasArg("lost") || d.HasArg("leaving") {
-		stray := Stray{Name: s.Name, Selector: own, Routed: true}
+		stray := Misfit{Name: s.Name, Selector: own, Routed: true}
 		p.w.o.Services = nil
 		if d.HasArg("lost") {
-			p.w.o.Lost = []Stray{stray}
+			p.w.o.Lost = []Misfit{stray}
 		} else {
-			p.w.o.Leaving = []Stray{stray}
+			p.w.o.Leaving = []Misfit{stray}
 		}
 		return
 	}

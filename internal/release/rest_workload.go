@@ -13,7 +13,7 @@ const goneFor = 30 * time.Second
 
 // workloadGone looks after what a workload has left behind that is gone: its released pods serve on for a while, in
 // case that it is made anew, and then end as Kubernetes would have ended them.
-func (r *rest) workloadGone() verdict {
+func (r *rest) workloadGone() finding {
 	if r.o.Workload.Exists {
 		return goOn
 	}
@@ -37,7 +37,7 @@ func (r *rest) workloadGone() verdict {
 }
 
 // serveOn has the released pods serve on without their workload.
-func (r *rest) serveOn(since, until time.Time) verdict {
+func (r *rest) serveOn(since, until time.Time) finding {
 	r.wake(until)
 	left := r.o.Remains[0]
 	v := says(RestPending, ReasonWorkloadGone, "anyone who may create the "+r.s.Kind,
@@ -50,7 +50,7 @@ func (r *rest) serveOn(since, until time.Time) verdict {
 
 // workloadTaken refuses a workload that another Rollout has. Who has it keeps it: two Rollouts of the same second would
 // otherwise each give way to the other.
-func (r *rest) workloadTaken() verdict {
+func (r *rest) workloadTaken() finding {
 	w := r.o.Workload
 	switch {
 	case w.TakenBy != "":
@@ -66,7 +66,7 @@ func (r *rest) workloadTaken() verdict {
 }
 
 // finalizer has the Rollout stay until everything is given back.
-func (r *rest) finalizer() verdict {
+func (r *rest) finalizer() finding {
 	if !r.o.Finalizer {
 		r.do(AddFinalizer{})
 	}
@@ -74,7 +74,7 @@ func (r *rest) finalizer() verdict {
 }
 
 // updating waits for the workload's own update, whose pods no release has brought.
-func (r *rest) updating() verdict {
+func (r *rest) updating() finding {
 	if r.stable.known() || !r.o.Workload.Updating {
 		return goOn
 	}
@@ -84,7 +84,7 @@ func (r *rest) updating() verdict {
 
 // marked takes the workload over. kubectl rollout undo brings a mark of Sluice's along with the former template,
 // which is taken off again.
-func (r *rest) marked() verdict {
+func (r *rest) marked() finding {
 	w := r.o.Workload
 	if w.Ours && !(w.Former && w.Paused != NotPaused) {
 		return goOn
@@ -95,7 +95,7 @@ func (r *rest) marked() verdict {
 
 // paused pauses a workload that runs a revision free which was not released: it came while no policy held it. Where
 // there is no policy at all, the workload is kept paused in Sluice's name.
-func (r *rest) paused() verdict {
+func (r *rest) paused() finding {
 	w, released := r.o.Workload, r.o.released()
 	free := released.known() && !w.Template.is(released) && w.Paused == NotPaused
 	if !free && !(r.s.KeepPaused && w.Paused != PausedAlways) {
@@ -109,7 +109,7 @@ func (r *rest) heldByUs() bool { return r.o.Workload.Paused.BySluice(r.s.KeepPau
 
 // stableRecorded finds the stable revision of a workload that is taken over. From then on it is recorded, and never
 // guessed from what runs.
-func (r *rest) stableRecorded() verdict {
+func (r *rest) stableRecorded() finding {
 	switch {
 	case r.stable.known():
 		return goOn
@@ -126,7 +126,7 @@ func (r *rest) stableRecorded() verdict {
 
 // stableRemade brings the pods of the stable revision back where Kubernetes does not: it makes nothing for a workload
 // that is paused. What cannot be brought back is no reason to stop.
-func (r *rest) stableRemade() verdict {
+func (r *rest) stableRemade() finding {
 	w := r.o.Workload
 	if r.o.StablePods.Exists || r.stable.Mark == "" || w.Going || w.Paused == NotPaused || r.o.NotRemade {
 		return goOn
@@ -136,7 +136,7 @@ func (r *rest) stableRemade() verdict {
 }
 
 // stableKept has the stable pods outlive their workload.
-func (r *rest) stableKept() verdict {
+func (r *rest) stableKept() finding {
 	if r.o.StablePods.Exists && r.o.Unkept {
 		r.do(KeepStable{})
 	}
@@ -145,7 +145,7 @@ func (r *rest) stableKept() verdict {
 
 // removed gives everything back when the Rollout is being removed, one thing after the other: what leads to the pods,
 // then the workload, then the records, and last the Rollout itself.
-func (r *rest) removed() verdict {
+func (r *rest) removed() finding {
 	switch {
 	case !r.o.Removing:
 		return goOn

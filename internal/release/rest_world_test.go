@@ -70,8 +70,8 @@ func (w *restWorld) look() RestOutcome {
 	for _, a := range out.Actions {
 		w.carryOut(a)
 	}
-	w.o.Words = slices.DeleteFunc(w.o.Words, func(word Word) bool {
-		return slices.ContainsFunc(out.Answers, func(a Answer) bool { return a.ID == word.ID })
+	w.o.Decisions = slices.DeleteFunc(w.o.Decisions, func(decision RestDecision) bool {
+		return slices.ContainsFunc(out.Answers, func(a Answer) bool { return a.ID == decision.ID })
 	})
 	w.events = out.Events
 	w.record(out)
@@ -87,7 +87,7 @@ func (w *restWorld) record(out RestOutcome) {
 	if out.Stable.Hash != "" {
 		w.o.Stable = out.Stable
 	}
-	if out.Judged {
+	if out.RejectedKnown {
 		w.o.Told.Rejected = out.Rejected
 	}
 	if w.o.Latest != nil {
@@ -127,7 +127,7 @@ func (w *restWorld) carryOut(a RestAction) {
 	case FreeRecords:
 		w.o.Bound = false
 	case RemoveRecord:
-		w.o.Records = slices.DeleteFunc(w.o.Records, func(k Kept) bool { return k.Name == a.Release })
+		w.o.Records = slices.DeleteFunc(w.o.Records, func(k RecordName) bool { return k.Name == a.Release })
 	case RetryRelease:
 		w.o.Latest.Retried = true
 	case WriteRevision:
@@ -150,7 +150,7 @@ func (w *restWorld) begin(a StartRelease) {
 	n := w.o.LastNumber + 1
 	w.o.Latest = &Record{Name: fmt.Sprintf("shop-%d", n), Number: n, Phase: Progressing, From: a.From, To: a.To}
 	w.o.Latest.Changes = []string{"image of web"}
-	w.o.Records = append([]Kept{{Name: w.o.Latest.Name}}, w.o.Records...)
+	w.o.Records = append([]RecordName{{Name: w.o.Latest.Name}}, w.o.Records...)
 	w.o.Bound, w.o.Next = true, fmt.Sprintf("shop-%d", n+1)
 	w.kept[a.From.Hash] = true
 }

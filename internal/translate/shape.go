@@ -5,10 +5,14 @@ import (
 	"github.com/sluice-dev/sluice/internal/release"
 )
 
-// traits are how each kind of workload is released. They follow from the kind alone, so no plan records them.
+// traits are how each kind of workload is released, as its driver has it. They follow from the kind alone, so no plan
+// records them.
 var traits = map[string]release.Traits{
 	"Deployment": {Beside: true, Finish: release.ByHandOver, Apart: release.ByLabel},
 }
+
+// Traits are how a kind of workload is released.
+func Traits(kind string) release.Traits { return traits[kind] }
 
 // Divide says what divides the requests, where a Rollout or a plan names these layers.
 func Divide(layers []v1alpha1.TrafficLayer) release.Divide {

@@ -21,18 +21,18 @@ type Layer struct {
 	Text string
 	// Routed: it has a canary route. Without one, it has neither weight nor matches.
 	Routed bool
-	// Weight is the share of requests in percent that go to the new revision, Matches the number of matches whose requests
-	// go there whatever the weight.
+	// Weight is the share of requests in percent that go to the new revision, Matches the number of matches whose
+	// requests go there whatever the weight.
 	Weight  int32
 	Matches int
-	// InForce: it has accepted what it has and, as far as the status tells, has had its time to follow. Until is when that
-	// time ends.
+	// InForce: it has accepted what it has and, as far as the status tells, has had its time to follow. Until is
+	// when that time ends.
 	InForce bool
 	Until   *metav1.Time
 	// Problem says why it has not accepted what it has.
 	Problem string
-	// Leads are the Services that it sends requests to, of those in front of the workload. Unclear says that they are not
-	// known.
+	// Leads are the Services that it sends requests to, of those in front of the workload. Unclear says that they
+	// are not known.
 	Leads   []string
 	Unclear bool
 }
@@ -71,8 +71,8 @@ func (l Layer) text(match string) string {
 	return text
 }
 
-// LayersTold says whether the status tells of every layer that is followed now, so that no route has to be read. It does not
-// at rest, and where an older controller wrote it.
+// LayersTold says whether the status tells of every layer that is followed now, so that no route has to be read.
+// It does not at rest, and where an older controller wrote it.
 func (s Subject) LayersTold() bool {
 	if !s.UnderWay() {
 		return false
@@ -128,9 +128,9 @@ func (o Objects) toldLayer(s v1alpha1.LayerStatus) Layer {
 	return l
 }
 
-// matchOf says which requests a layer sends to the new revision whatever the weight. The status has only their number, so
-// the words are those of the steps that the layer can be at: with its weight, and as many matches. Where these differ, the
-// number has to do, unless the current step is in force.
+// matchOf says which requests a layer sends to the new revision whatever the weight. The status has only their
+// number, so the words are those of the steps that the layer can be at: with its weight, and as many matches.
+// Where these differ, the number has to do, unless the current step is in force.
 func matchOf(r *v1alpha1.Release, l Layer) string {
 	if l.Matches == 0 {
 		return ""
@@ -170,8 +170,8 @@ type Front struct {
 	Fate string
 }
 
-// WantsServices says whether the Services in front of the workload have to be read: while a release is under way that has
-// layers of which it is known where they lead.
+// WantsServices says whether the Services in front of the workload have to be read: while a release is under way
+// that has layers of which it is known where they lead.
 func (o Objects) WantsServices() bool {
 	if !o.Live() || !o.UnderWay() || o.Workload == nil || translate.Divide(o.Traffic()) != release.ByLayers {
 		return false

@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
-// TestLayersToldOrRead: while the status tells of every layer, nothing that was read of the routes counts; where it does not,
-// as an older controller's does not, what was read does.
+// TestLayersToldOrRead: while the status tells of every layer, nothing that was read of the routes counts; where
+// it does not, as an older controller's does not, what was read does.
 func TestLayersToldOrRead(t *testing.T) {
 	read := ReadLayer("ingress/shop", traffic.State{Routed: true, Accepted: true, Split: traffic.Split{Weight: 70}})
 	o := underWay(v1alpha1.ReleasePaused, nil)
@@ -42,16 +42,17 @@ func TestMatchesInWords(t *testing.T) {
 	step := func(weight int32, match []v1alpha1.RequestMatch) v1alpha1.CanaryStep {
 		return v1alpha1.CanaryStep{Weight: &weight, Match: match}
 	}
+	type plan []v1alpha1.CanaryStep
 	for name, test := range map[string]struct {
-		steps   []v1alpha1.CanaryStep
+		steps   plan
 		reached bool
 		want    string
 	}{
-		"one step fits":               {[]v1alpha1.CanaryStep{step(10, header("A")), step(20, header("B"))}, false, "or header A=yes"},
-		"two fit, and say the same":   {[]v1alpha1.CanaryStep{step(10, header("A")), step(10, header("A"))}, false, "or header A=yes"},
-		"two fit, and differ":         {[]v1alpha1.CanaryStep{step(10, header("A")), step(10, header("B"))}, false, "or 1 match"},
-		"the one of them in force":    {[]v1alpha1.CanaryStep{step(10, header("A")), step(10, header("B"))}, true, "or header A=yes"},
-		"none fits, somebody else's?": {[]v1alpha1.CanaryStep{step(20, header("A"))}, true, "or 1 match"},
+		"one step fits":             {plan{step(10, header("A")), step(20, header("B"))}, false, "or header A=yes"},
+		"two fit, and say the same": {plan{step(10, header("A")), step(10, header("A"))}, false, "or header A=yes"},
+		"two fit, and differ":       {plan{step(10, header("A")), step(10, header("B"))}, false, "or 1 match"},
+		"the one of them in force":  {plan{step(10, header("A")), step(10, header("B"))}, true, "or header A=yes"},
+		"none fits":                 {plan{step(20, header("A"))}, true, "or 1 match"},
 	} {
 		r := &v1alpha1.Release{}
 		r.Spec.Plan.Steps, r.Status.Memory = test.steps, &v1alpha1.ReleaseMemory{}

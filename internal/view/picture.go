@@ -196,7 +196,8 @@ func (o Objects) held() []string {
 	}
 	var out []string
 	for _, h := range o.Holds {
-		shares := slices.ContainsFunc(h.Spec.Shares, func(s v1alpha1.HoldShare) bool { return s.UID == string(o.Release.UID) })
+		ours := func(s v1alpha1.HoldShare) bool { return s.UID == string(o.Release.UID) }
+		shares := slices.ContainsFunc(h.Spec.Shares, ours)
 		if shares || len(h.Spec.Shares) == 0 && h.Spec.Release == o.Release.Name {
 			out = append(out, strings.ToLower(h.Spec.Target.Kind)+"/"+h.Spec.Target.Name)
 		}

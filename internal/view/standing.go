@@ -35,8 +35,8 @@ func (s Standing) Final() bool {
 	return s.Verdict != Moving && s.Phase != string(v1alpha1.ReleaseAborting)
 }
 
-// Judge gives the verdict. It needs the subject, the workload and the hash of its pod template. Without the hash, revisions
-// are told apart by their images.
+// Judge gives the verdict. It needs the subject, the workload and the hash of its pod template. Without the hash,
+// revisions are told apart by their images.
 func Judge(o Objects) Standing {
 	switch {
 	case o.Release != nil && (o.Named || o.Rollout == nil):
@@ -96,8 +96,8 @@ func judgeRollout(o Objects) Standing {
 	return s
 }
 
-// newRevision says whether the workload names a pod template that the Rollout's status does not speak of yet: a pipeline
-// that asks right after `kubectl set image` must not be told that all is well.
+// newRevision says whether the workload names a pod template that the Rollout's status does not speak of yet: a
+// pipeline that asks right after `kubectl set image` must not be told that all is well.
 func (o Objects) newRevision() bool {
 	s := o.Rollout.Status
 	if o.Workload == nil || s.Stable == nil {

@@ -120,7 +120,8 @@ func (s Subject) changedSteps() []string {
 	return out
 }
 
-// stateOf is the state of step i; the completion is the one after the last. The steps before the current one were in force.
+// stateOf is the state of step i; the completion is the one after the last. The steps before the current one were
+// in force.
 func (s Subject) stateOf(i, current int) StepState {
 	if s.Release == nil || current < 0 || i > current {
 		return StepToCome
@@ -146,8 +147,8 @@ func (s Subject) stateOf(i, current int) StepState {
 	}
 }
 
-// CurrentStep is the index of the step in which a release is; that after the last when it completes or has succeeded. It is
-// no step's where the memory of the release was spoilt.
+// CurrentStep is the index of the step in which a release is; that after the last when it completes or has
+// succeeded. It is no step's where the memory of the release was spoilt.
 func CurrentStep(r *v1alpha1.Release) int {
 	switch {
 	case r.Status.Phase == v1alpha1.ReleaseCompleting, r.Status.Phase == v1alpha1.ReleaseSucceeded:

@@ -71,8 +71,8 @@ func (s Subject) revisions() []Version {
 	return []Version{{Role: Stable, Revision: *s.Rollout.Status.Stable, Share: new(int32(100))}}
 }
 
-// count finds the version's ReplicaSet and its pods. The ReplicaSet is the release's own, or the one with the label of the
-// version's pods.
+// count finds the version's ReplicaSet and its pods. The ReplicaSet is the release's own, or the one with the
+// label of the version's pods.
 func (o Objects) count(v *Version) {
 	v.Counted = o.Workload != nil && o.Sets != nil
 	hash := v.Revision.PodTemplateHash

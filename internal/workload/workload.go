@@ -19,6 +19,8 @@ import (
 // Driver releases one kind of workload.
 type Driver interface {
 	Kinds() Kinds
+	// Traits are how the kind is released; the core has a row for each way.
+	Traits() release.Traits
 	// Parts are what runs the pods of each revision. Only World's Rollout, Release, Object, Owned and Kept are read.
 	Parts(World) []Part
 	// Read says what there is.

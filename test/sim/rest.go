@@ -17,7 +17,7 @@ func (h *hands) rest(w *World, rollout Rollout, last Release) {
 	d.Template = w.seen(d.Template)
 	seen := h.seenAtRest(w, rollout, last, d, exists)
 	spec := release.RestSpec{
-		Rollout: "shop", Workload: "shop", Kind: "Deployment", Part: "ReplicaSet",
+		Rollout: "shop", Namespace: "demo", Workload: "shop", Kind: "Deployment", Part: "ReplicaSet",
 		KeepPaused: !w.Policy, History: math.MaxInt, Plan: w.Plan,
 	}
 	out := release.Rest(spec, seen, h.now(w))
@@ -75,7 +75,7 @@ func (h *hands) seenAtRest(w *World, rollout Rollout, last Release, d Deployment
 	}
 	for n := range w.Routed {
 		if d.Template != stable && w.leaves(&h.view.table, n, d.Template) {
-			o.Leaving = append(o.Leaving, release.Stray{Name: serviceName(n), Routed: true})
+			o.Leaving = append(o.Leaving, release.Misfit{Name: serviceName(n), Routed: true})
 		}
 	}
 	if o.Follows = h.follows(w, rollout, d); w.Fumble.AtOnce {
@@ -128,7 +128,7 @@ func (h *hands) note(rollout Rollout, last Release, out release.RestOutcome) {
 	if out.Stable.Hash != "" {
 		next.Stable = versionOf(out.Stable.Hash)
 	}
-	if out.Judged {
+	if out.RejectedKnown {
 		next.Rejected = NoVersion
 	}
 	if out.Rejected != nil {

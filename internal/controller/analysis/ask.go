@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/deploy"
@@ -62,7 +61,7 @@ func survive(o *outcome, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, now time
 
 // bringBack has a run looked at again.
 func (r *Reconciler) bringBack(run *v1alpha1.AnalysisRun) {
-	r.landed <- event.GenericEvent{Object: run}
+	r.landed.Wake(context.Background(), run)
 }
 
 // sourceOf names what is asked, so that not too much is asked of it at once.

@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/controller/loop"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	pure "github.com/sluice-dev/sluice/internal/analysis"
@@ -30,32 +31,24 @@ type Reconciler struct {
 
 	flights *flights
 	// landed has runs looked at again whose measurement has come in.
-	landed chan event.GenericEvent
+	landed *loop.Waker
 }
 
 // New makes a Reconciler; its other fields are the caller's to set.
 func New(client *kube.Client, now func() time.Time) *Reconciler {
-	return &Reconciler{Kube: client, Now: now, Calendar: now, flights: newFlights(), landed: make(chan event.GenericEvent)}
+	return &Reconciler{Kube: client, Now: now, Calendar: now, flights: newFlights(), landed: loop.NewWaker()}
 }
-
-const (
-	// conflictDelay is how long after a conflict a run is looked at again, if no event comes first.
-	conflictDelay = 50 * time.Millisecond
-	staleDelay    = 250 * time.Millisecond
-)
 
 // Reconcile takes one run further: what has come in is written down, what is due is asked.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	key := req.NamespacedName
-	behind, err := r.Kube.Fresh(ctx, key)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	if behind != nil {
-		return ctrl.Result{RequeueAfter: staleDelay}, nil
-	}
+	return loop.Run(ctx, r.Kube, req.NamespacedName, func(ctx context.Context, write *kube.Writer) (ctrl.Result, error) {
+		return r.look(ctx, write, req.NamespacedName)
+	})
+}
+
+func (r *Reconciler) look(ctx context.Context, write *kube.Writer, key types.NamespacedName) (ctrl.Result, error) {
 	run := &v1alpha1.AnalysisRun{}
-	err = r.Kube.Get(ctx, key, run)
+	err := r.Kube.Get(ctx, key, run)
 	if apierrors.IsNotFound(err) || err == nil && (run.Status.FinishedAt != nil || run.DeletionTimestamp != nil) {
 		r.flights.cancel(key)
 		r.Kube.Forget(key)
@@ -68,7 +61,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	return r.further(ctx, run, end)
+	return r.further(ctx, write, run, end)
 }
 
 // end is what the release has come to, for its analyses.
@@ -106,9 +99,8 @@ func (r *Reconciler) endOf(ctx context.Context, run *v1alpha1.AnalysisRun) (end,
 }
 
 // further writes down what has come in and asks what is due.
-func (r *Reconciler) further(ctx context.Context, run *v1alpha1.AnalysisRun, e end) (ctrl.Result, error) {
+func (r *Reconciler) further(ctx context.Context, write *kube.Writer, run *v1alpha1.AnalysisRun, e end) (ctrl.Result, error) {
 	key, now := types.NamespacedName{Namespace: run.Namespace, Name: run.Name}, r.Now()
-	write := r.Kube.For(key)
 	after := run.DeepCopy()
 	if after.Status.StartedAt == nil {
 		after.Status.StartedAt = &metav1.Time{Time: now}
@@ -133,9 +125,6 @@ func (r *Reconciler) further(ctx context.Context, run *v1alpha1.AnalysisRun, e e
 		cancelled(after, now)
 	}
 	if err := write.PatchStatus(ctx, run, after); err != nil {
-		if apierrors.IsConflict(err) {
-			return ctrl.Result{RequeueAfter: conflictDelay}, nil
-		}
 		return ctrl.Result{}, err
 	}
 	r.flights.written(run, landed)

@@ -125,7 +125,7 @@ func (b *bench) look() *v1alpha1.AnalysisRun {
 	}
 	for b.underWay() > 0 {
 		select {
-		case <-b.r.landed:
+		case <-b.r.landed.Woken():
 		case <-b.Context().Done():
 			b.Fatal("a measurement never came in")
 		}
@@ -314,7 +314,7 @@ func TestASlowSourceHoldsNobodyUp(t *testing.T) {
 	if _, err := b.r.Reconcile(t.Context(), req); err != nil {
 		t.Fatal(err)
 	}
-	<-b.r.landed // The quick one's.
+	<-b.r.landed.Woken() // The quick one's.
 	if _, err := b.r.Reconcile(t.Context(), req); err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager) error {
 			return named(j.Namespace, ownerOf(j)...)
 		})),
 		source.Kind(mgr.GetCache(), &v1alpha1.Release{}, handler.TypedEnqueueRequestsFromMapFunc(r.runsOf)),
-		source.Channel(r.landed, &handler.EnqueueRequestForObject{}),
+		r.landed.Source(),
 	} {
 		if err := c.Watch(s); err != nil {
 			return fmt.Errorf("watch: %w", err)

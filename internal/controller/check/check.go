@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
+
+	"github.com/sluice-dev/sluice/internal/controller/loop"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,8 +26,6 @@ import (
 )
 
 const (
-	// staleDelay is how long after a write of our own that the cache does not show yet an object is looked at again.
-	staleDelay = 250 * time.Millisecond
 	// maxMessage bounds the condition's message, in bytes.
 	maxMessage = 1024
 )
@@ -92,16 +92,15 @@ type Reconciler struct {
 
 // Reconcile looks at one object, and writes its status where that says something else.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	behind, err := r.Kube.Fresh(ctx, req.NamespacedName)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	if behind != nil {
-		return ctrl.Result{RequeueAfter: staleDelay}, nil
-	}
+	return loop.Run(ctx, r.Kube, req.NamespacedName, func(ctx context.Context, write *kube.Writer) (ctrl.Result, error) {
+		return r.look(ctx, write, req.NamespacedName)
+	})
+}
+
+func (r *Reconciler) look(ctx context.Context, write *kube.Writer, key types.NamespacedName) (ctrl.Result, error) {
 	before := r.kind.empty()
-	if err := r.Kube.Get(ctx, req.NamespacedName, before); err != nil {
-		r.Kube.Forget(req.NamespacedName)
+	if err := r.Kube.Get(ctx, key, before); err != nil {
+		r.Kube.Forget(key)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	after := before.DeepCopyObject().(client.Object)
@@ -109,7 +108,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if !note(status, problems, after.GetGeneration()) {
 		return ctrl.Result{}, nil
 	}
-	if err := r.Kube.For(req.NamespacedName).PatchStatus(ctx, before, after); err != nil {
+	if err := write.PatchStatus(ctx, before, after); err != nil {
 		return ctrl.Result{}, err
 	}
 	if len(problems) > 0 {

@@ -7,12 +7,13 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/controller/loop"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
@@ -32,7 +33,7 @@ type Reconciler struct {
 	client   *http.Client
 	couriers *couriers
 	// landed has Notifiers looked at again of which a message has arrived, or was given up.
-	landed chan event.GenericEvent
+	landed *loop.Waker
 }
 
 // attempts at one message: with the Queue's usual waits they take some four minutes, which a short outage does not
@@ -44,17 +45,12 @@ func New(kubeClient *kube.Client, egress *metric.Egress, now func() time.Time) *
 	return &Reconciler{
 		Kube: kubeClient, Now: now, Calendar: now, Queue: notify.Options{Attempts: attempts},
 		egress: egress, client: egress.Client(nil, metric.DefaultTimeout),
-		couriers: &couriers{of: map[types.NamespacedName]*courier{}}, landed: make(chan event.GenericEvent),
+		couriers: &couriers{of: map[types.NamespacedName]*courier{}}, landed: loop.NewWaker(),
 	}
 }
 
-const (
-	// conflictDelay is how long after a conflict a Notifier is looked at again, if no event comes first.
-	conflictDelay = 50 * time.Millisecond
-	staleDelay    = 250 * time.Millisecond
-	// recheck is how often a sink that cannot be made is looked at again, although nothing is to be sent.
-	recheck = time.Minute
-)
+// recheck is how often a sink that cannot be made is looked at again, although nothing is to be sent.
+const recheck = time.Minute
 
 // Reconcile looks after one Notifier: what is new is sent on its way, what has arrived is written down.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
@@ -64,14 +60,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil || n == nil {
 		return ctrl.Result{}, err
 	}
-	behind, err := r.Kube.Fresh(ctx, key)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	if behind != nil {
-		return ctrl.Result{RequeueAfter: staleDelay}, nil
-	}
-	if n, err = r.read(ctx, key); err != nil || n == nil {
+	return loop.Run(ctx, r.Kube, key, func(ctx context.Context, write *kube.Writer) (ctrl.Result, error) {
+		return r.look(ctx, write, key)
+	})
+}
+
+func (r *Reconciler) look(ctx context.Context, write *kube.Writer, key types.NamespacedName) (ctrl.Result, error) {
+	n, err := r.read(ctx, key)
+	if err != nil || n == nil {
 		return ctrl.Result{}, err
 	}
 	all, err := r.facts(ctx, n.Namespace)
@@ -88,7 +84,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.tell(ctx, n, c, all); err != nil {
 		return ctrl.Result{}, err
 	}
-	return r.record(ctx, n, c, all)
+	return r.record(ctx, write, n, c, all)
 }
 
 // read reads a Notifier. One that is gone has its courier stopped, and is nil.
@@ -174,8 +170,5 @@ func selectorFlaw(s *metav1.LabelSelector) string {
 // wake has a Notifier looked at again.
 func (r *Reconciler) wake(ctx context.Context, key types.NamespacedName) {
 	n := &v1alpha1.Notifier{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
-	select {
-	case r.landed <- event.GenericEvent{Object: n}:
-	case <-ctx.Done():
-	}
+	r.landed.Wake(ctx, n)
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/controller/loop"
+
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -187,7 +189,7 @@ func (b *bench) once() {
 		if err != nil && !strings.Contains(err.Error(), "connection reset") {
 			b.Fatal(err)
 		}
-		if err == nil && result.RequeueAfter != staleDelay && result.RequeueAfter != conflictDelay {
+		if err == nil && result.RequeueAfter != loop.StaleDelay && result.RequeueAfter != loop.ConflictDelay {
 			return
 		}
 	}
@@ -199,7 +201,7 @@ func (b *bench) until(what string, is func() bool) {
 	limit := time.After(20 * time.Second)
 	for b.once(); !is(); b.once() {
 		select {
-		case <-b.r.landed:
+		case <-b.r.landed.Woken():
 		case <-limit:
 			b.Fatalf("never: %s; the status is %+v", what, b.notifier().Status)
 		}
@@ -338,7 +340,7 @@ func TestClose(t *testing.T) {
 	b := newBench(t)
 	b.shows(releaseOf("shop-1"))
 	b.once()
-	<-b.r.landed // It has arrived.
+	<-b.r.landed.Woken() // It has arrived.
 	b.r.Close(t.Context())
 	if s := b.notifier().Status; s.Delivered != 1 {
 		t.Errorf("the status is %+v", s)

@@ -37,7 +37,7 @@ func (r *Reconciler) Setup(mgr manager.Manager) error {
 	for _, s := range []source.Source{
 		source.Kind(mgr.GetCache(), &v1alpha1.Notifier{}, &handler.TypedEnqueueRequestForObject[*v1alpha1.Notifier]{}),
 		source.Kind(mgr.GetCache(), &v1alpha1.Release{}, handler.TypedEnqueueRequestsFromMapFunc(r.notifiersOf), tells),
-		source.Channel(r.landed, &handler.EnqueueRequestForObject{}),
+		r.landed.Source(),
 	} {
 		if err := c.Watch(s); err != nil {
 			return fmt.Errorf("watch: %w", err)

@@ -6,8 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/kube"
+
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -27,7 +28,7 @@ const (
 )
 
 // record writes down what came of messages.
-func (r *Reconciler) record(ctx context.Context, n *v1alpha1.Notifier, c *courier, all []fact) (ctrl.Result, error) {
+func (r *Reconciler) record(ctx context.Context, write *kube.Writer, n *v1alpha1.Notifier, c *courier, all []fact) (ctrl.Result, error) {
 	results, trouble := c.state()
 	now, queued := r.Now(), c.queue.Stats().Queued
 	if len(results) > 0 && queued > 0 {
@@ -35,10 +36,7 @@ func (r *Reconciler) record(ctx context.Context, n *v1alpha1.Notifier, c *courie
 			return ctrl.Result{RequeueAfter: left}, nil
 		}
 	}
-	if err := r.write(ctx, n, c, results, trouble, all); err != nil {
-		if apierrors.IsConflict(err) {
-			return ctrl.Result{RequeueAfter: conflictDelay}, nil
-		}
+	if err := r.write(ctx, write, n, c, results, trouble, all); err != nil {
 		return ctrl.Result{}, err
 	}
 	if trouble == "" || queued > 0 {
@@ -48,7 +46,7 @@ func (r *Reconciler) record(ctx context.Context, n *v1alpha1.Notifier, c *courie
 	return ctrl.Result{RequeueAfter: recheck}, nil
 }
 
-func (r *Reconciler) write(ctx context.Context, n *v1alpha1.Notifier, c *courier, results []result, trouble string, all []fact) error {
+func (r *Reconciler) write(ctx context.Context, write *kube.Writer, n *v1alpha1.Notifier, c *courier, results []result, trouble string, all []fact) error {
 	after := n.DeepCopy()
 	flaw := firstOf(selectorFlaw(n.Spec.Selector), c.flaw)
 	project(&after.Status, results, firstOf(flaw, trouble), all)
@@ -57,7 +55,7 @@ func (r *Reconciler) write(ctx context.Context, n *v1alpha1.Notifier, c *courier
 	if flaw != "" || told || !equality.Semantic.DeepEqual(n.Status, after.Status) {
 		valid(&after.Status, flaw, n.Generation)
 	}
-	if err := r.Kube.For(client.ObjectKeyFromObject(n)).PatchStatus(ctx, n, after); err != nil {
+	if err := write.PatchStatus(ctx, n, after); err != nil {
 		return err
 	}
 	c.written(len(results))
@@ -141,5 +139,5 @@ func (r *Reconciler) last(ctx context.Context, key client.ObjectKey, c *courier)
 	if err != nil {
 		return err
 	}
-	return r.write(ctx, n, c, results, trouble, all)
+	return r.write(ctx, r.Kube.For(key), n, c, results, trouble, all)
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/controller/loop"
+
 	"github.com/sluice-dev/sluice/internal/release"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -177,7 +179,7 @@ func (r *Reconciler) answerStrays(ctx context.Context, write *kube.Writer, key t
 		}
 		done++
 		if err := r.endStray(ctx, write, d); err != nil {
-			return retry(err)
+			return loop.Retry(err)
 		}
 		again = strayFor
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/controller/loop"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -23,13 +25,13 @@ import (
 // one barrier of actions, answer the people.
 func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release) (ctrl.Result, error) {
 	if err := r.observeTraffic(ctx, w); err != nil {
-		return retry(err)
+		return loop.Retry(err)
 	}
 	switch err := (&carrier{r: r, write: write, w: w, rel: rel}).apart(ctx); {
 	case isObstacle(err):
 		w.trouble = err.Error()
 	case err != nil:
-		return retry(err)
+		return loop.Retry(err)
 	}
 	spec := translate.Spec(rel.Spec.Plan, rel.Spec.From.Hash, rel.Spec.To.Hash)
 	spec.Authors, spec.Namespace = rel.Spec.Authors, rel.Namespace
@@ -53,7 +55,7 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	if r.due(rel, status, memory, out, w.now) {
 		after, err := storeStatus(ctx, write, rel, status, out)
 		if err != nil {
-			return retry(err)
+			return loop.Retry(err)
 		}
 		r.tell(w.rollout, rel, out)
 		rel = after
@@ -70,10 +72,10 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	}
 	r.troubles.clear(rel.UID)
 	if err := r.answerAll(ctx, write, w, rel); err != nil {
-		return retry(err)
+		return loop.Retry(err)
 	}
 	if err := r.mirror(ctx, write, w, rel, out); err != nil {
-		return retry(err)
+		return loop.Retry(err)
 	}
 	is := classOf(rel.Spec.Cause, out.Memory.Phase)
 	r.queue.note(client.ObjectKeyFromObject(w.rollout), is)
@@ -135,10 +137,10 @@ func (r *Reconciler) failed(ctx context.Context, write *kube.Writer, w *world, r
 	}
 	if out.Reason.Code == release.ReasonTrouble {
 		if e := r.mirror(ctx, write, w, rel, out); e != nil {
-			return retry(e)
+			return loop.Retry(e)
 		}
 	}
-	return retry(err)
+	return loop.Retry(err)
 }
 
 // refusal is the sentence about a write that the API server refused, with the remedy.
@@ -149,18 +151,7 @@ func refusal(err error) string {
 	return fmt.Sprintf("the API server refused a write: %v", err)
 }
 
-// retry has a conflict looked at again at once, without the back-off that is for errors: the watch event that
-// caused it is on its way.
-func retry(err error) (ctrl.Result, error) {
-	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
-		return ctrl.Result{RequeueAfter: conflictDelay}, nil
-	}
-	return ctrl.Result{}, err
-}
-
 const (
-	// conflictDelay is how long after a conflict the world is looked at again, if no event comes first.
-	conflictDelay = 50 * time.Millisecond
 	// recheck bounds how long a missed watch event can delay a release.
 	recheck = 30 * time.Second
 	// passing is how long a wait may last before it is written to the status: pods that start and routes that

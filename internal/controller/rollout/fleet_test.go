@@ -32,6 +32,10 @@ func (fleet) Kinds() workload.Kinds {
 	return workload.Kinds{Workload: fleetKind, Part: crewKind, Mark: crewLabel}
 }
 
+func (fleet) Traits() release.Traits {
+	return release.Traits{Beside: true, Finish: release.ByHandOver, Apart: release.ByLabel}
+}
+
 func (fleet) Place(w workload.World, hash string, salt int) (string, workload.Ref) {
 	mark := workload.Short(hash, salt)
 	return mark, workload.Ref{GroupVersionKind: crewKind, Name: w.Object.GetName() + "-" + mark}

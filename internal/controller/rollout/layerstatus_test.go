@@ -37,11 +37,12 @@ func TestLayersInStatus(t *testing.T) {
 	}
 }
 
-// TestLayerStatus: a layer is in force when it has accepted what it has and has had its time; until then the status says
-// when that is over.
+// TestLayerStatus: a layer is in force when it has accepted what it has and has had its time; until then the
+// status says when that is over.
 func TestLayerStatus(t *testing.T) {
 	now := time.Date(2026, 11, 20, 22, 0, 0, 0, time.UTC)
-	seen := release.Memory{Layers: []release.LayerSeen{{Layer: "ingress/web", Version: "2", Since: now.Add(-3 * time.Second)}}}
+	since := now.Add(-3 * time.Second)
+	seen := release.Memory{Layers: []release.LayerSeen{{Layer: "ingress/web", Version: "2", Since: since}}}
 	state := traffic.State{
 		Routed: true, Accepted: true, Version: "2", Split: traffic.Split{Weight: 20, Matches: make([]release.Match, 2)},
 	}

@@ -12,14 +12,8 @@ var (
 	finished = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "sluice_releases_finished_total", Help: "Releases that have ended, by the phase in which they did.",
 	}, []string{"phase"})
-	writes = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "sluice_writes_total", Help: "Writes to the API server, Events not counted.",
-	})
-	stale = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "sluice_stale_total", Help: "Looks at the world that were put off because the cache was behind our own last write.",
-	})
 )
 
 func init() {
-	metrics.Registry.MustRegister(started, finished, writes, stale)
+	metrics.Registry.MustRegister(started, finished)
 }

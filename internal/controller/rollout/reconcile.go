@@ -5,12 +5,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/controller/loop"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/kube"
@@ -42,7 +43,7 @@ type Reconciler struct {
 	Watch func(schema.GroupVersionKind) error
 
 	// woken has Rollouts looked at again of which something has come in.
-	woken chan event.GenericEvent
+	woken *loop.Waker
 
 	queue      queueClasses
 	looks      looks
@@ -76,22 +77,19 @@ func (r *Reconciler) init() {
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	r.init()
 	key := req.NamespacedName
-	behind, err := r.Kube.Fresh(ctx, key)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	if behind != nil {
-		stale.Inc()
-		return ctrl.Result{RequeueAfter: staleDelay}, nil
-	}
+	return loop.Run(ctx, r.Kube, key, func(ctx context.Context, write *kube.Writer) (ctrl.Result, error) {
+		return r.look(ctx, write, key)
+	})
+}
+
+// look observes, and acts upon what it has seen.
+func (r *Reconciler) look(ctx context.Context, write *kube.Writer, key types.NamespacedName) (ctrl.Result, error) {
 	w, err := r.observe(ctx, key)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	write := r.Kube.For(key)
-	defer func() { writes.Add(float64(write.Writes())) }()
 	if err := r.freeStrays(ctx, write, key, w); err != nil {
-		return retry(err)
+		return ctrl.Result{}, err
 	}
 	if w == nil {
 		result, err := r.answerStrays(ctx, write, key)
@@ -100,7 +98,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	if rel := w.active(); rel != nil {
 		if r.remakeStable(ctx, write, w) {
-			return ctrl.Result{RequeueAfter: conflictDelay}, nil
+			return ctrl.Result{RequeueAfter: loop.ConflictDelay}, nil
 		}
 		return r.drive(ctx, write, w, rel)
 	}
@@ -113,11 +111,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 // wakeUp has a Rollout looked at again.
 func (r *Reconciler) wakeUp(key types.NamespacedName) {
 	if r.woken != nil {
-		r.woken <- event.GenericEvent{Object: &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}}
+		r.woken.Wake(context.Background(), &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}})
 	}
 }
-
-// staleDelay is how long to wait for the cache when no event comes.
-const staleDelay = 250 * time.Millisecond
 
 func (r *Reconciler) keepsPaused() bool { return !r.PolicyInForce() }

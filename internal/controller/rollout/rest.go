@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/controller/loop"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -33,7 +35,7 @@ func (r *Reconciler) atRest(ctx context.Context, write *kube.Writer, w *world) (
 	spec := r.restSpec(w)
 	seen, err := r.restSeen(ctx, w)
 	if err != nil {
-		return retry(err)
+		return loop.Retry(err)
 	}
 	out := release.Rest(spec, seen, w.now)
 	if out.Reason.Code == release.ReasonStablePodsNotReady && seen.StablePods.Problem == "" {
@@ -41,21 +43,20 @@ func (r *Reconciler) atRest(ctx context.Context, write *kube.Writer, w *world) (
 		out = release.Rest(spec, seen, w.now)
 	}
 	err = r.carryRest(ctx, write, w, seen, &out)
-	switch busy, refused := (*traffic.Busy)(nil), false; {
-	case errors.As(err, &busy):
+	switch busy, waits := errors.AsType[*traffic.Busy](err); {
+	case waits: // It was not asked before, since one begins at a time.
 		seen.Busy, err = release.Busy{Release: busy.Release, Message: busy.Error()}, nil
 		out = release.Rest(spec, seen, w.now)
 	case isObstacle(err):
 		out.Phase, out.Again = release.RestStalled, false
 		out.Reason = release.Reason{Code: release.ReasonGuardRefused, Message: err.Error(), Who: "the maintainers of Sluice"}
 	case forbidden(err):
-		seen.Refused, refused = refusal(err), true
+		seen.Refused = refusal(err)
 		out = release.Rest(spec, seen, w.now)
-	case err != nil && !refused:
-		return retry(err)
-	}
-	if gone := slices.Contains(out.Actions, release.RestAction(release.RemoveFinalizer{})); gone && err == nil {
-		return ctrl.Result{}, nil
+	case err != nil:
+		return loop.Retry(err)
+	case slices.Contains(out.Actions, release.RestAction(release.RemoveFinalizer{})):
+		return ctrl.Result{}, nil // The Rollout is gone.
 	}
 	r.rests.keep(w.rollout.UID, out.Memory)
 	if out.Memory.Follows != "" {
@@ -63,7 +64,7 @@ func (r *Reconciler) atRest(ctx context.Context, write *kube.Writer, w *world) (
 	}
 	again, e := r.tellRest(ctx, write, w, out)
 	if err = errors.Join(err, e); err != nil {
-		return retry(err)
+		return loop.Retry(err)
 	}
 	return w.whenAtRest(out, again), nil
 }
@@ -74,7 +75,7 @@ func (w *world) whenAtRest(out release.RestOutcome, further time.Time) ctrl.Resu
 	case w.unheard():
 		return ctrl.Result{RequeueAfter: soon}
 	case out.Again:
-		return ctrl.Result{RequeueAfter: conflictDelay}
+		return ctrl.Result{RequeueAfter: loop.ConflictDelay}
 	}
 	at := out.Wake
 	if at.IsZero() || further.After(w.now) && further.Before(at) {
@@ -114,8 +115,6 @@ func (r *Reconciler) carryRest(ctx context.Context, write *kube.Writer, w *world
 }
 
 // rest carries one action out.
-//
-//nolint:gocyclo // One case for each action.
 func (c *carrier) rest(ctx context.Context, a release.RestAction, out *release.RestOutcome) error {
 	switch a := a.(type) {
 	case release.AddFinalizer:
@@ -203,7 +202,7 @@ func (r *Reconciler) tellRest(ctx context.Context, write *kube.Writer, w *world,
 		if out.Stable.Hash != "" {
 			s.Stable = w.settled
 		}
-		if out.Judged {
+		if out.RejectedKnown {
 			s.Rejected = rejected
 		}
 	}, phase, out.Reason)

@@ -146,9 +146,9 @@ func (w *world) restServices(o *release.RestSeen) {
 			Service: seen, Renew: renew, OnlyNew: w.breaks(s, w.runsNow().narrow(s.original)) != nil,
 		})
 	}
-	stray := func(s *corev1.Service) release.Stray {
+	stray := func(s *corev1.Service) release.Misfit {
 		routed := slices.ContainsFunc(w.layers, func(l *layer) bool { return l.leadsTo(s.Name) })
-		return release.Stray{Name: s.Name, Selector: labels.FormatLabels(s.Spec.Selector), Routed: routed}
+		return release.Misfit{Name: s.Name, Selector: labels.FormatLabels(s.Spec.Selector), Routed: routed}
 	}
 	for _, s := range w.leaving {
 		o.Leaving = append(o.Leaving, stray(s))
@@ -166,20 +166,20 @@ func (w *world) restRecords(o *release.RestSeen) {
 		o.Latest = recordOf(latest)
 	}
 	for _, rel := range w.records() {
-		o.Records = append(o.Records, release.Kept{Name: rel.Name, Going: rel.DeletionTimestamp != nil})
+		o.Records = append(o.Records, release.RecordName{Name: rel.Name, Going: rel.DeletionTimestamp != nil})
 	}
 	o.Bound = slices.ContainsFunc(w.releases, bound)
 	if p := status.Rollback; p != nil {
 		o.Rollback = release.Rollback{Hash: p.Hash, After: p.After}
 	}
 	for _, d := range w.decisions[:min(len(w.decisions), wordsPerLook)] {
-		o.Words = append(o.Words, w.word(d))
+		o.Decisions = append(o.Decisions, w.decisionAtRest(d))
 	}
 }
 
-// word is a Decision on a release that is not under way.
-func (w *world) word(d *v1alpha1.Decision) release.Word {
-	out := release.Word{
+// decisionAtRest is a Decision on a release that is not under way.
+func (w *world) decisionAtRest(d *v1alpha1.Decision) release.RestDecision {
+	out := release.RestDecision{
 		ID: d.Name, Verb: release.Verb(d.Spec.Verb), Release: d.Spec.Release, Before: d.Spec.Before, User: d.Spec.User,
 		Ours: isReleaseOf(w.rollout.Name, d.Spec.Release),
 	}

@@ -18,21 +18,21 @@ import (
 // writeRevision records what was decided, and then writes the earlier template to the workload, held, so that it gets a
 // release of its own. Whatever happens in between, the Decision has no answer yet, so both are done once more.
 func (c *carrier) writeRevision(ctx context.Context, a release.WriteRevision, out *release.RestOutcome) error {
-	rel, d := c.w.release(a.Release), c.w.decision(a.Word)
+	rel, d := c.w.release(a.Release), c.w.decision(a.Decision)
 	to := &rel.Spec.To
 	if d.Spec.Before {
 		to = &rel.Spec.From
 	}
 	if _, err := c.r.template(ctx, c.w, to); errors.Is(err, workload.ErrNoTemplate) {
-		i := slices.IndexFunc(out.Answers, func(answer release.Answer) bool { return answer.ID == a.Word })
-		out.Answers[i] = release.RevisionGone(c.r.restSpec(c.w), a.Word)
+		i := slices.IndexFunc(out.Answers, func(answer release.Answer) bool { return answer.ID == a.Decision })
+		out.Answers[i] = release.RevisionGone(c.r.restSpec(c.w), a.Decision)
 		return nil
 	} else if err != nil {
 		return err
 	}
 	after := c.w.rollout.DeepCopy()
 	after.Status.Rollback = &v1alpha1.PendingRollback{
-		Hash: to.Hash, Release: a.Release, Decision: a.Word, User: a.By, After: c.w.lastNumber(),
+		Hash: to.Hash, Release: a.Release, Decision: a.Decision, User: a.By, After: c.w.lastNumber(),
 	}
 	if err := c.write.PatchStatus(ctx, c.w.rollout, after); err != nil {
 		return err

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-dev/sluice/internal/controller/loop"
+
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -39,7 +41,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 	if err != nil {
 		return fmt.Errorf("make controller: %w", err)
 	}
-	r.woken = make(chan event.GenericEvent)
+	r.woken = loop.NewWaker()
 	m := &mapper{reader: mgr.GetClient(), looks: &r.looks, fronts: r.fronts, layers: r.Layers}
 	sources := []source.Source{
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Rollout{}, r.by(itself)),
@@ -54,7 +56,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 		source.Kind[client.Object](mgr.GetCache(), &corev1.Service{}, r.by(m.ofService)),
 		source.Kind[client.Object](mgr.GetCache(), &discoveryv1.EndpointSlice{}, r.by(m.ofEndpoints)),
 		source.Channel(changed, &handler.EnqueueRequestForObject{}),
-		source.Channel(r.woken, &handler.EnqueueRequestForObject{}),
+		r.woken.Source(),
 	}
 	for _, driver := range r.Workloads {
 		kinds := driver.Kinds()

@@ -102,7 +102,7 @@ func (r *Reconciler) answerOthers(ctx context.Context, write *kube.Writer, w *wo
 		if done++; done > wordsPerLook {
 			return nil
 		}
-		late := release.AnswerLate(r.restSpec(w), seen, w.word(d), running.Name)
+		late := release.AnswerLate(r.restSpec(w), seen, w.decisionAtRest(d), running.Name)
 		if err := r.answerOne(ctx, write, d, inAPI([]release.Answer{late})[0]); err != nil {
 			return err
 		}
@@ -115,10 +115,10 @@ const reasonRetried = "Retried"
 
 // retryRelease notes on the record of a release that its revision is tried again, and keeps the answer there.
 func (c *carrier) retryRelease(ctx context.Context, a release.RetryRelease, out *release.RestOutcome) error {
-	rel, d := c.w.release(a.Release), c.w.decision(a.Word)
+	rel, d := c.w.release(a.Release), c.w.decision(a.Decision)
 	after := rel.DeepCopy()
 	for _, answer := range inAPI(out.Answers) {
-		if answer.Decision == a.Word {
+		if answer.Decision == a.Decision {
 			after.Status.Memory.Answers = append(after.Status.Memory.Answers, answer)
 		}
 	}

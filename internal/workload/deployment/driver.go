@@ -24,6 +24,11 @@ func (Driver) Kinds() workload.Kinds {
 	return workload.Kinds{Workload: Kind, Part: ReplicaSetKind, Mark: v1alpha1.LabelPodTemplateHash}
 }
 
+// Traits implements workload.Driver.
+func (Driver) Traits() release.Traits {
+	return release.Traits{Beside: true, Finish: release.ByHandOver, Apart: release.ByLabel}
+}
+
 // Place implements workload.Driver: the ReplicaSet is labelled and named as the Deployment controller would do it.
 func (Driver) Place(w workload.World, hash string, salt int) (mark string, at workload.Ref) {
 	mark = workload.Short(hash, salt)
