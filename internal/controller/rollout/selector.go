@@ -126,6 +126,9 @@ func (w *world) originalSelector(h *v1alpha1.Hold, s *corev1.Service) map[string
 			return w.reapplied(s, original, t)
 		}
 	}
+	if w.seen.Stable == nil && w.settled != nil && mark == w.settled.PodTemplateHash {
+		return original // The pods are gone, so nothing tells any more which of their labels were selected.
+	}
 	return unhashed(current, w.mark())
 }
 

@@ -48,7 +48,7 @@ type service struct {
 
 // observeTraffic reads Services, endpoints and routes. Only a release, and the check before one, needs them.
 func (r *Reconciler) observeTraffic(ctx context.Context, w *world) error {
-	if w.object == nil && w.active() == nil {
+	if w.object == nil && w.active() == nil && len(w.holds) == 0 {
 		return nil
 	}
 	if err := r.observeServices(ctx, w); err != nil {
