@@ -158,10 +158,10 @@ type HTTPProvider struct {
 	// +kubebuilder:validation:MaxLength=16384
 	Body string `json:"body,omitempty"`
 	// jsonPath takes a part of the answer as the result, as {.data.ok} (the JSONPath of kubectl); a path that may match
-	// several things gives a list, also of one or none. Default: the whole body. The conditions also see status, the answer's status code.
-	// +optional
-	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:XValidation:rule="self.startsWith('{') && self.endsWith('}')",message="http.jsonPath: write one path in braces, as {.data.ok}"
+	// several things gives a list, also of one or none. Default: the whole body. The conditions also see status, the
+	// answer's status code. +optional +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('{') && self.endsWith('}')",message="http.jsonPath: write
+	// one path in braces, as {.data.ok}"
 	JSONPath string `json:"jsonPath,omitempty"`
 	// acceptStatus has an answer of any status measured, so that a condition can look at it. Without a usable value there
 	// is no result: look at the status first, as status == 200 && value < 5.0.
@@ -365,8 +365,8 @@ type SkyWalkingProvider struct {
 	Connection *Connection `json:"connection,omitempty"`
 }
 
-// PluginProvider posts the question to a service of your own: {"metric", "config", "context"}; it answers {"result": ...}
-// or {"error": "..."}.
+// PluginProvider posts the question to a service of your own: {"metric", "config", "context"}; it answers {"result":
+// ...} or {"error": "..."}.
 type PluginProvider struct {
 	// url to post to, http or https.
 	// +required

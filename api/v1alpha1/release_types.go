@@ -402,9 +402,8 @@ type ReleaseMemory struct {
 	// waivedBackground is set when a person went on without a good verdict of the background analysis.
 	// +optional
 	WaivedBackground bool `json:"waivedBackground,omitempty"`
-	// told is the verdict of the step's analysis that people have been asked about, toldBackground that of the background's.
-	// +optional
-	// +kubebuilder:validation:MaxLength=16
+	// told is the verdict of the step's analysis that people have been asked about, toldBackground that of the
+	// background's. +optional +kubebuilder:validation:MaxLength=16
 	Told string `json:"told,omitempty"`
 	// toldBackground is the verdict of the background analysis that people have been asked about.
 	// +optional

@@ -57,7 +57,8 @@ func (w *surroundings) checkFronts(r *v1alpha1.Rollout, all []corev1.Service) {
 	}
 	for _, rule := range r.Spec.Services {
 		if !slices.Contains(serviceNames(all), rule.Name) {
-			w.note("%s: no service/%s leads to deployment/%s now; one that comes is left as it is", preflight.Field(r.Spec.Services, rule.Name), rule.Name, r.Spec.Workload.Name)
+			w.note("%s: no service/%s leads to deployment/%s now; one that comes is left as it is",
+				preflight.Field(r.Spec.Services, rule.Name), rule.Name, r.Spec.Workload.Name)
 		}
 	}
 }

@@ -84,11 +84,13 @@ func (e *env) listHistory(ctx context.Context, o output, c client.Client, ns, ro
 		return o.print(e.out, c.Scheme(), &v1alpha1.ReleaseList{Items: all})
 	}
 	if len(all) == 0 {
-		fmt.Fprint(e.err, safef("Rollout %s has had no release yet; one begins when its workload's pod template changes.\n", rollout))
+		fmt.Fprint(e.err, safef("Rollout %s has had no release yet; one begins when its workload's pod template changes.\n",
+			rollout))
 		return nil
 	}
 	t := table{gap: 3}
-	t.row(cell{"NUMBER", plain}, cell{"REVISION", plain}, cell{"STARTED", plain}, cell{"TOOK", plain}, cell{"PHASE", plain},
+	t.row(cell{"NUMBER", plain}, cell{"REVISION", plain}, cell{"STARTED", plain}, cell{"TOOK", plain},
+		cell{"PHASE", plain},
 		cell{"AUTHOR", plain}, cell{"RESULT", plain})
 	for _, r := range all {
 		t.row(historyRow(r, e.now)...)
@@ -150,7 +152,8 @@ func (e *env) record(o output, c client.Client, r *v1alpha1.Release) error {
 		if r.Spec.MoreShared > 0 {
 			names = append(names, fmt.Sprintf("and %d more", r.Spec.MoreShared))
 		}
-		fmt.Fprint(&b, safef("  both versions read %s: a change of it reaches both at once, and an abort does not bring it back\n", strings.Join(names, ", ")))
+		fmt.Fprint(&b, safef("  both versions read %s: a change of it reaches both at once, and an abort does not bring "+
+			"it back\n", strings.Join(names, ", ")))
 	}
 	tr.showTimeline(&b)
 	_, err := fmt.Fprint(e.out, b.String())

@@ -74,7 +74,8 @@ func within(ns string, all bool) []client.ListOption {
 
 func listTable(items []v1alpha1.Rollout, o listOptions, now clock) *table {
 	t := &table{gap: 3}
-	t.row(listRow(o, "NAMESPACE", "NAME", "STATUS", "RELEASE", "STEP", "WEIGHT", "AGE", "WORKLOAD", "STABLE", "WAITING FOR", plain)...)
+	t.row(listRow(o, "NAMESPACE", "NAME", "STATUS", "RELEASE", "STEP", "WEIGHT", "AGE", "WORKLOAD", "STABLE",
+		"WAITING FOR", plain)...)
 	for i := range items {
 		r, weight := view.RowOf(&items[i]), ""
 		if r.Weight != nil {
@@ -86,12 +87,15 @@ func listTable(items []v1alpha1.Rollout, o listOptions, now clock) *table {
 	return t
 }
 
-func listRow(o listOptions, ns, name, phase, release, step, weight, age, workload, stable, waiting string, c colour) []cell {
+func listRow(o listOptions, ns, name, phase, release, step, weight, age, workload, stable, waiting string,
+	c colour,
+) []cell {
 	var out []cell
 	if o.all {
 		out = append(out, cell{ns, plain})
 	}
-	out = append(out, cell{name, bold}, cell{phase, c}, cell{release, plain}, cell{step, plain}, cell{weight, plain}, cell{age, plain})
+	out = append(out, cell{name, bold}, cell{phase, c}, cell{release, plain}, cell{step, plain}, cell{weight, plain},
+		cell{age, plain})
 	if o.format == "wide" {
 		out = append(out, cell{workload, plain}, cell{stable, plain})
 	}

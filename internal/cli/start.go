@@ -63,7 +63,8 @@ func runStart(ctx context.Context, e *env, arg string, wanted []string) error {
 	if err := startable(t, &d, changes); err != nil {
 		return err
 	}
-	if err := c.Patch(ctx, &d, client.RawPatch(types.StrategicMergePatchType, imagePatch(changes)), client.FieldOwner("sluice-start")); err != nil {
+	if err := c.Patch(ctx, &d, client.RawPatch(types.StrategicMergePatchType, imagePatch(changes)),
+		client.FieldOwner("sluice-start")); err != nil {
 		return err
 	}
 	return e.tellStarted(t, &d, changes)
@@ -92,7 +93,8 @@ func imageChanges(d *appsv1.Deployment, wanted []string) ([]imageChange, error) 
 		}
 		change, err := imageOf(spec, container)
 		if err != nil {
-			return nil, fmt.Errorf("--image %s: %w of deployment/%s; its containers are: %s", w, err, d.Name, containerList(spec))
+			return nil, fmt.Errorf("--image %s: %w of deployment/%s; its containers are: %s", w, err, d.Name,
+				containerList(spec))
 		}
 		change.to = image
 		out = append(out, change)

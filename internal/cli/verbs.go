@@ -186,9 +186,9 @@ func tooEarly(r *v1alpha1.Release, v v1alpha1.DecisionVerb) string {
 // failure stands in a release's memory for the user who paused it when a failure did.
 const failure = "sluice"
 
-// wordOn fills in what binds a decision to what its author saw: the plan, and for all words that let a release go on, the
-// step and since when it waits, so that none opens a later one by accident. Stopping and taking back are never refused for
-// a step that has passed meanwhile, and promote --full and override are on the release, however far it is.
+// wordOn fills in what binds a decision to what its author saw: the plan, and for all words that let a release go on,
+// the step and since when it waits, so that none opens a later one by accident. Stopping and taking back are never
+// refused for a step that has passed meanwhile, and promote --full and override are on the release, however far it is.
 func wordOn(r *v1alpha1.Release, v v1alpha1.DecisionVerb) v1alpha1.DecisionSpec {
 	spec := v1alpha1.DecisionSpec{Release: r.Name, Verb: v, PlanDigest: r.Spec.PlanDigest} // What was meant is this one.
 	switch v {

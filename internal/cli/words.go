@@ -7,8 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 )
 
-// ahead says how far off a moment is: "in 5m", or "5s ago" where it has passed. A wait that is over stays in the status until
-// the controller has seen it.
+// ahead says how far off a moment is: "in 5m", or "5s ago" where it has passed. A wait that is over stays in the status
+// until the controller has seen it.
 func ahead(now, at time.Time) string {
 	if left := at.Sub(now); left >= 0 {
 		return "in " + duration.HumanDuration(left)
@@ -43,7 +43,8 @@ func appliedAgain(o metav1.Object) string {
 	const remedy = "change it there, too, or the next time it is applied the other revision comes back, as a new release"
 	switch agent := agentOf(o); agent {
 	case "":
-		return "note: the pod template is written back in the cluster only. If its manifest is kept elsewhere (Git, a chart), " + remedy
+		return "note: the pod template is written back in the cluster only. If its manifest is kept elsewhere (Git, a " +
+			"chart), " + remedy
 	case "Helm":
 		return "note: Helm installs deployment/" + o.GetName() + " from a chart; " + remedy + " (or use helm rollback)"
 	default:
