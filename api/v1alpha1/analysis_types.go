@@ -80,8 +80,11 @@ type ClusterAnalysisTemplateList struct {
 type AnalysisTemplateSpec struct {
 	// args are the arguments of this template. In any string of a metric, {{args.NAME}} stands for the value; beside
 	// them there are {{rollout}}, {{release}}, {{namespace}}, {{workload}}, {{service}}, {{canaryService}},
-	// {{stableHash}}, {{canaryHash}}, {{step}} and {{weight}}, which Sluice fills in. +optional +listType=map
-	// +listMapKey=name +kubebuilder:validation:MaxItems=32
+	// {{stableHash}}, {{canaryHash}}, {{step}} and {{weight}}, which Sluice fills in.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
 	Args []AnalysisArgument `json:"args,omitempty"`
 	// templates are others whose metrics are measured too. Their arguments are those of the same name here.
 	// +optional
@@ -169,7 +172,9 @@ type Metric struct {
 	// +kubebuilder:validation:MaxLength=1024
 	SuccessCondition string `json:"successCondition,omitempty"`
 	// failureCondition says likewise whether it is bad, and comes first. A measurement that is neither is inconclusive.
-	// Default: whatever successCondition does not call good. +optional +kubebuilder:validation:MaxLength=1024
+	// Default: whatever successCondition does not call good.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
 	FailureCondition string `json:"failureCondition,omitempty"`
 
 	// failureLimit is the number of failed measurements that are borne; one more fails the metric. Default 0.

@@ -40,7 +40,9 @@ type HoldList struct {
 // HoldSpec is what is held.
 type HoldSpec struct {
 	// release that changed the object first, of those that work on it now. Empty while none is under way: then Sluice
-	// keeps the object so that it goes on leading to pods that run. +optional +kubebuilder:validation:MaxLength=63
+	// keeps the object so that it goes on leading to pods that run.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
 	Release string `json:"release,omitempty"`
 	// target is the changed object, in the Hold's namespace.
 	// +required

@@ -159,9 +159,10 @@ type HTTPProvider struct {
 	Body string `json:"body,omitempty"`
 	// jsonPath takes a part of the answer as the result, as {.data.ok} (the JSONPath of kubectl); a path that may match
 	// several things gives a list, also of one or none. Default: the whole body. The conditions also see status, the
-	// answer's status code. +optional +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:XValidation:rule="self.startsWith('{') && self.endsWith('}')",message="http.jsonPath: write
-	// one path in braces, as {.data.ok}"
+	// answer's status code.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('{') && self.endsWith('}')",message="http.jsonPath: write one path in braces, as {.data.ok}"
 	JSONPath string `json:"jsonPath,omitempty"`
 	// acceptStatus has an answer of any status measured, so that a condition can look at it. Without a usable value there
 	// is no result: look at the status first, as status == 200 && value < 5.0.

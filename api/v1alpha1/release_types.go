@@ -403,7 +403,9 @@ type ReleaseMemory struct {
 	// +optional
 	WaivedBackground bool `json:"waivedBackground,omitempty"`
 	// told is the verdict of the step's analysis that people have been asked about, toldBackground that of the
-	// background's. +optional +kubebuilder:validation:MaxLength=16
+	// background's.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
 	Told string `json:"told,omitempty"`
 	// toldBackground is the verdict of the background analysis that people have been asked about.
 	// +optional

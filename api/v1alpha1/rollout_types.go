@@ -83,7 +83,8 @@ type RolloutSpec struct {
 	// layers the new pods get all requests after ten seconds, if one of them is ready. wait (the default) waits for the
 	// stable pods, and says so; a step that asks for approval is reached all the same. promote goes past the steps to come
 	// when that has lasted for 30 seconds and pods of the new revision are ready, as `sluice promote --full` does. It goes
-	// past no approval and no shut release window. +optional
+	// past no approval and no shut release window.
+	// +optional
 	OnStableDown StableDownPolicy `json:"onStableDown,omitempty"`
 
 	// onAbort says what becomes of the workload's pod template after an abort: keep (the default) leaves it
@@ -127,10 +128,11 @@ type WorkloadReference struct {
 	// +kubebuilder:validation:Enum=Deployment
 	Kind string `json:"kind"`
 	// name of the workload, of at most 52 characters: Kubernetes cuts the names of pods, and of a longer one the pods of
-	// two revisions would be called the same. +required +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253 +kubebuilder:validation:XValidation:rule="self.size() <=
-	// 52",message="spec.workload.name: must be at most 52 characters, or the pods of two revisions could not be told apart
-	// by their names; give the workload a shorter name"
+	// two revisions would be called the same.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.size() <= 52",message="spec.workload.name: must be at most 52 characters, or the pods of two revisions could not be told apart by their names; give the workload a shorter name"
 	Name string `json:"name"`
 }
 
@@ -358,9 +360,9 @@ type CookieMatch struct {
 type Pause struct {
 	// duration of the pause, counted from the moment when the step's routes are in force. A step that loses its last ready
 	// new pod is not in force meanwhile; its pause goes on when it is again, and begins anew with the third loss. Default:
-	// until somebody promotes the release, or its releaseDeadline passes. +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <=
-	// duration('8760h')",message="pause.duration: must be between 0s and 8760h, with its unit, as 10m"
+	// until somebody promotes the release, or its releaseDeadline passes.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="pause.duration: must be between 0s and 8760h, with its unit, as 10m"
 	Duration *metav1.Duration `json:"duration,omitempty"`
 }
 
