@@ -80,8 +80,10 @@ func (c *cluster) up(ctx context.Context, recorded string) error {
 		return fmt.Errorf("write audit policy: %w", err)
 	}
 	var err error
-	c.playground, err = launch(filepath.Join(c.dir, "playground.out"), c.b.playground, "up", "--ephemeral", "--dir", filepath.Join(c.dir, "cluster"),
-		"--kubeconfig", kubeconfig, "--gateway", "127.0.0.1:0", "--audit-log", c.audit.path, "--api-server-arg", "--audit-policy-file="+policy)
+	c.playground, err = launch(filepath.Join(c.dir, "playground.out"), c.b.playground, "up", "--ephemeral", "--dir",
+		filepath.Join(c.dir, "cluster"),
+		"--kubeconfig", kubeconfig, "--gateway", "127.0.0.1:0", "--audit-log", c.audit.path, "--api-server-arg",
+		"--audit-policy-file="+policy)
 	if err != nil {
 		return err
 	}
@@ -96,7 +98,8 @@ func (c *cluster) up(ctx context.Context, recorded string) error {
 		return fmt.Errorf("read kubeconfig: %w", err)
 	}
 	c.config.QPS = -1
-	if out, err := exec.CommandContext(ctx, c.b.sluice, "--kubeconfig", kubeconfig, "install", "--skip-controller").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, c.b.sluice, "--kubeconfig", kubeconfig, "install",
+		"--skip-controller").CombinedOutput(); err != nil {
 		return fmt.Errorf("install Sluice: %w\n%s", err, out)
 	}
 	scheme := clientgoscheme.Scheme
@@ -117,8 +120,10 @@ func (c *cluster) startController(ctx context.Context) error {
 		return err
 	}
 	c.metrics = "http://" + address + "/metrics"
-	c.controller, err = launch(filepath.Join(c.dir, "controller.log"), c.b.sluice, "--kubeconfig", filepath.Join(c.dir, "kubeconfig"), "controller",
-		"--as", sluiceUser, "--as-group", "system:serviceaccounts", "--as-group", "system:serviceaccounts:sluice-system", "--as-group", "system:authenticated",
+	c.controller, err = launch(filepath.Join(c.dir, "controller.log"), c.b.sluice, "--kubeconfig",
+		filepath.Join(c.dir, "kubeconfig"), "controller",
+		"--as", sluiceUser, "--as-group", "system:serviceaccounts", "--as-group", "system:serviceaccounts:sluice-system",
+		"--as-group", "system:authenticated",
 		"--metrics-bind-address", address, "--health-probe-bind-address", "0")
 	if err != nil {
 		return err
@@ -175,7 +180,10 @@ func launch(output, program string, args ...string) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open output: %w", err)
 	}
-	p := &process{name: filepath.Base(program), cmd: exec.Command(program, args...), output: output, exited: make(chan struct{})}
+	p := &process{
+		name: filepath.Base(program), cmd: exec.Command(program, args...), output: output,
+		exited: make(chan struct{}),
+	}
 	p.cmd.Stdout, p.cmd.Stderr = f, f
 	if err := p.cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w (make build makes it)", program, err), f.Close())

@@ -69,7 +69,8 @@ func crowdOf(n int) func(context.Context, *bench) error {
 			return err
 		}
 		b.say("  looks at the world: %.0f, %.0f of them put off until the cache had caught up",
-			busy["controller_runtime_reconcile_total"]-idle["controller_runtime_reconcile_total"], busy["sluice_stale_total"]-idle["sluice_stale_total"])
+			busy["controller_runtime_reconcile_total"]-idle["controller_runtime_reconcile_total"],
+			busy["sluice_stale_total"]-idle["sluice_stale_total"])
 		b.figure(fmt.Sprintf("concurrent-%d-cpu-ms-per-release", n),
 			1000*(busy["process_cpu_seconds_total"]-idle["process_cpu_seconds_total"])/float64(n), "ms")
 		b.figure(fmt.Sprintf("concurrent-%d-ratio", n), slices.Max(took).Seconds()/ideal[0].Seconds(), "times")

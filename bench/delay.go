@@ -25,7 +25,8 @@ const (
 )
 
 // delays measures how soon a route follows: pods get ready, somebody promotes, somebody aborts. All times are the API
-// server's: when it had stored the cause, or, for a person's word, when it received it; and when it had stored the route.
+// server's: when it had stored the cause, or, for a person's word, when it received it; and when it had stored the
+// route.
 func delays(ctx context.Context, b *bench) (err error) {
 	c, err := b.start(ctx, dated)
 	if err != nil {
@@ -35,7 +36,10 @@ func delays(ctx context.Context, b *bench) (err error) {
 	pause := &v1alpha1.Pause{}
 	var calm, busy, others []team
 	for i := range subjects {
-		t := team{namespace: "delay", replicas: 1, layer: "ingress", steps: []v1alpha1.CanaryStep{step(20, pause), step(50, pause), step(70, pause)}}
+		t := team{
+			namespace: "delay", replicas: 1, layer: "ingress",
+			steps: []v1alpha1.CanaryStep{step(20, pause), step(50, pause), step(70, pause)},
+		}
 		t.name = fmt.Sprintf("calm-%d", i)
 		calm = append(calm, t)
 		t.name = fmt.Sprintf("busy-%d", i)
@@ -88,7 +92,8 @@ func (c *cluster) stillUnderWay(ctx context.Context, others []team) error {
 		}
 	}
 	if moving < len(others) {
-		return fmt.Errorf("only %d of %d others were under way to the end: the figures under load do not hold", moving, len(others))
+		return fmt.Errorf("only %d of %d others were under way to the end: the figures under load do not hold", moving,
+			len(others))
 	}
 	return nil
 }
@@ -212,12 +217,16 @@ func readyEndpoint(e entry, t team) bool {
 	if json.Unmarshal(e.ResponseObject, &s) != nil || s.Labels[discoveryv1.LabelServiceName] != t.name+"-canary" {
 		return false
 	}
-	return slices.ContainsFunc(s.Endpoints, func(p discoveryv1.Endpoint) bool { return p.Conditions.Ready != nil && *p.Conditions.Ready })
+	return slices.ContainsFunc(s.Endpoints, func(p discoveryv1.Endpoint) bool {
+		return p.Conditions.Ready != nil &&
+			*p.Conditions.Ready
+	})
 }
 
 func decisionOf(e entry, t team, verb v1alpha1.DecisionVerb) bool {
 	var d v1alpha1.Decision
-	return e.Verb == "create" && json.Unmarshal(e.ResponseObject, &d) == nil && d.Spec.Release == t.release(1).Name && d.Spec.Verb == verb
+	return e.Verb == "create" && json.Unmarshal(e.ResponseObject, &d) == nil && d.Spec.Release == t.release(1).Name &&
+		d.Spec.Verb == verb
 }
 
 // weightOf is the new version's share as an Ingress controller reads it: none without the second Ingress.

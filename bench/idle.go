@@ -56,7 +56,8 @@ func (c *cluster) coldStart(ctx context.Context, n int) error {
 	}
 	err = c.controller.until(ctx, 5*time.Minute, "all Rollouts are looked at", func() bool {
 		m, err := c.scrape(ctx)
-		return err == nil && m["controller_runtime_reconcile_total"] >= float64(n) && m["workqueue_depth"] == 0 && m["controller_runtime_active_workers"] == 0
+		return err == nil && m["controller_runtime_reconcile_total"] >= float64(n) && m["workqueue_depth"] == 0 &&
+			m["controller_runtime_active_workers"] == 0
 	})
 	if err != nil {
 		return err

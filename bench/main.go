@@ -95,7 +95,8 @@ func choose(only string, all bool) []group {
 		if only == "" {
 			return g.large && !all
 		}
-		return !slices.ContainsFunc(strings.Split(only, ","), func(part string) bool { return strings.Contains(g.name, part) })
+		return !slices.ContainsFunc(strings.Split(only, ","),
+			func(part string) bool { return strings.Contains(g.name, part) })
 	})
 }
 

@@ -81,7 +81,10 @@ func (t team) objects() []client.Object {
 }
 
 func (t team) ingress(at metav1.ObjectMeta) client.Object {
-	backend := networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: t.name, Port: networkingv1.ServiceBackendPort{Number: 80}}}
+	backend := networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
+		Name: t.name,
+		Port: networkingv1.ServiceBackendPort{Number: 80},
+	}}
 	return &networkingv1.Ingress{ObjectMeta: at, Spec: networkingv1.IngressSpec{
 		IngressClassName: ptr.To("nginx"),
 		Rules: []networkingv1.IngressRule{{

@@ -27,7 +27,10 @@ type tracker struct {
 
 func newTracker(ctx context.Context, cfg *rest.Config, scheme *runtime.Scheme) (*tracker, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	t := &tracker{cancel: cancel, states: map[client.ObjectKey]map[string]time.Time{}, now: map[client.ObjectKey]string{}, changed: make(chan struct{})}
+	t := &tracker{
+		cancel: cancel, states: map[client.ObjectKey]map[string]time.Time{}, now: map[client.ObjectKey]string{},
+		changed: make(chan struct{}),
+	}
 	c, err := cache.New(cfg, cache.Options{Scheme: scheme})
 	if err != nil {
 		return t, fmt.Errorf("watch releases: %w", err)
@@ -79,7 +82,9 @@ func (t *tracker) see(o any) {
 }
 
 // wait returns when an object is in a state, or has been, and since when.
-func (t *tracker) wait(ctx context.Context, key client.ObjectKey, state string, limit time.Duration) (time.Time, error) {
+func (t *tracker) wait(ctx context.Context, key client.ObjectKey, state string, limit time.Duration) (time.Time,
+	error,
+) {
 	late := time.After(limit)
 	for {
 		t.mu.Lock()
@@ -100,7 +105,9 @@ func (t *tracker) wait(ctx context.Context, key client.ObjectKey, state string, 
 }
 
 // waitAll is wait for many objects with one limit.
-func (t *tracker) waitAll(ctx context.Context, keys []client.ObjectKey, state string, limit time.Duration) ([]time.Time, error) {
+func (t *tracker) waitAll(ctx context.Context, keys []client.ObjectKey, state string,
+	limit time.Duration,
+) ([]time.Time, error) {
 	ends := time.Now().Add(limit)
 	out := make([]time.Time, len(keys))
 	for i, key := range keys {

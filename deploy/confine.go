@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// ControllerRole is the name of the role with the controller's rights on the objects of a namespace: a ClusterRole where
-// it looks after all of them, and a Role in each where it looks after some.
+// ControllerRole is the name of the role with the controller's rights on the objects of a namespace: a ClusterRole
+// where it looks after all of them, and a Role in each where it looks after some.
 const ControllerRole = "sluice-controller"
 
 // confined gives the controller its rights in these namespaces only: the ClusterRole with its rights on what is in
@@ -40,8 +40,8 @@ func confined(all []*unstructured.Unstructured, only []string) ([]*unstructured.
 // labelNamespace is the name of a namespace, as the API server puts it on each.
 const labelNamespace = "kubernetes.io/metadata.name"
 
-// narrow binds the policies on the objects of teams in these namespaces only. Policies on Sluice's own kinds go on binding
-// everywhere: a Rollout that was written unchecked would count as soon as its namespace is added.
+// narrow binds the policies on the objects of teams in these namespaces only. Policies on Sluice's own kinds go on
+// binding everywhere: a Rollout that was written unchecked would count as soon as its namespace is added.
 func narrow(all []*unstructured.Unstructured, only []string) error {
 	ofTeams := map[string]bool{}
 	for _, object := range all {
@@ -60,7 +60,8 @@ func narrow(all []*unstructured.Unstructured, only []string) error {
 			continue
 		}
 		selector := []any{map[string]any{"key": labelNamespace, "operator": "In", "values": slices.Clone(values)}}
-		if err := unstructured.SetNestedSlice(object.Object, selector, "spec", "matchResources", "namespaceSelector", "matchExpressions"); err != nil {
+		if err := unstructured.SetNestedSlice(object.Object, selector, "spec", "matchResources", "namespaceSelector",
+			"matchExpressions"); err != nil {
 			return fmt.Errorf("bind %s in namespaces: %w", policy, err)
 		}
 	}

@@ -106,8 +106,8 @@ func Policies(namespace string, only ...string) ([]*unstructured.Unstructured, e
 	return all, narrow(all, only)
 }
 
-// ControllerObjects are the objects that run the controller. An empty image means the manifest's; flags come after those of
-// the manifest.
+// ControllerObjects are the objects that run the controller. An empty image means the manifest's; flags come after
+// those of the manifest.
 func ControllerObjects(namespace, image string, flags ...string) ([]*unstructured.Unstructured, error) {
 	objects, err := read(namespace, "controller.yaml", "networkpolicy.yaml")
 	if err != nil {

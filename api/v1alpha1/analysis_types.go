@@ -79,8 +79,8 @@ type ClusterAnalysisTemplateList struct {
 // +kubebuilder:validation:XValidation:rule="has(self.metrics) || has(self.templates)",message="spec.metrics: name at least one metric, or another template in spec.templates"
 type AnalysisTemplateSpec struct {
 	// args are the arguments of this template. In any string of a metric, {{args.NAME}} stands for the value; beside
-	// them there are {{rollout}}, {{release}}, {{namespace}}, {{workload}}, {{service}}, {{canaryService}}, {{stableHash}},
-	// {{canaryHash}}, {{step}} and {{weight}}, which Sluice fills in.
+	// them there are {{rollout}}, {{release}}, {{namespace}}, {{workload}}, {{service}}, {{canaryService}},
+	// {{stableHash}}, {{canaryHash}}, {{step}} and {{weight}}, which Sluice fills in.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -165,13 +165,14 @@ type Metric struct {
 	// successCondition is a CEL expression that says whether a measurement is good, as value < 0.05. It sees result, all
 	// that was measured, whose type follows from the provider (prometheus: always a list of numbers, one for each series);
 	// value, the one number of result, or an error if there is none or more than one; and status, the status of an HTTP
-	// answer. An empty list is no data, unless size(result) is asked for. Measured numbers are doubles: write 1.0. Default:
+	// answer. An empty list is no data, unless size(result) is asked for. Measured numbers are doubles: write 1.0.
+	// Default:
 	// whatever failureCondition does not call bad.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	SuccessCondition string `json:"successCondition,omitempty"`
-	// failureCondition says likewise whether it is bad, and comes first. A measurement that is neither is inconclusive. Default: whatever
-	// successCondition does not call good.
+	// failureCondition says likewise whether it is bad, and comes first. A measurement that is neither is inconclusive.
+	// Default: whatever successCondition does not call good.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	FailureCondition string `json:"failureCondition,omitempty"`
@@ -220,9 +221,9 @@ type Metric struct {
 
 // Comparison judges the share of bad, or of slow, requests of the new version against that of the stable one, by a
 // sequential test: it may be looked at as often as one likes, and errs no more often than it says. Its verdict is bad
-// when the new version is proven worse by more than the tolerance, good when it is proven not to be, and none as long as
-// neither is proven. In its queries, {{version}} stands for the Service of the version that is asked about, or, without
-// traffic layers, for the pod-template-hash of its pods.
+// when the new version is proven worse by more than the tolerance, good when it is proven not to be, and none as long
+// as neither is proven. In its queries, {{version}} stands for the Service of the version that is asked about, or,
+// without traffic layers, for the pod-template-hash of its pods.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.bad) != has(self.quantile)",message="compare: set bad, to compare failed requests, or quantile, to compare latencies"
 // +kubebuilder:validation:XValidation:rule="!has(self.unit) || has(self.quantile)",message="compare.unit: goes with compare.quantile"

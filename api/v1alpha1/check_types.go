@@ -2,8 +2,8 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// CheckStatus says whether Sluice can read the spec. The API server refuses most of what is wrong when it is written; the
-// rest is told here at once, before a release meets it.
+// CheckStatus says whether Sluice can read the spec. The API server refuses most of what is wrong when it is written;
+// the rest is told here at once, before a release meets it.
 type CheckStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of.
 	// +optional
@@ -16,8 +16,8 @@ type CheckStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// ConditionValid says whether Sluice can read the spec of a ReleaseWindow, an analysis template or a Notifier. Its message
-// names the field and what to do.
+// ConditionValid says whether Sluice can read the spec of a ReleaseWindow, an analysis template or a Notifier. Its
+// message names the field and what to do.
 const ConditionValid = "Valid"
 
 // Reasons of the Valid condition.

@@ -52,11 +52,11 @@ type DecisionSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Release string `json:"release"`
-	// verb is what is decided: promote ends the pause of the current step, which must be in force, promoteFull goes past all steps,
-	// pause stops the advance until resume, abort takes the release back, retry tries the revision of an
+	// verb is what is decided: promote ends the pause of the current step, which must be in force, promoteFull goes past
+	// all steps, pause stops the advance until resume, abort takes the release back, retry tries the revision of an
 	// aborted release again, rollback releases the revision that this release brought (or, with before, the one that ran
-	// before it) once more; approve and reject answer
-	// the approval that a step asks for, and override lets the release go on although a ReleaseWindow is shut.
+	// before it) once more; approve and reject answer the approval that a step asks for, and override lets the release go
+	// on although a ReleaseWindow is shut.
 	// +required
 	Verb DecisionVerb `json:"verb"`
 	// step that the decision speaks of. When set, the decision is refused in any other step.
@@ -73,8 +73,8 @@ type DecisionSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=80
 	PlanDigest string `json:"planDigest,omitempty"`
-	// before: with the verb rollback, go back to the revision that ran before the named release, and not to the one that it
-	// brought.
+	// before: with the verb rollback, go back to the revision that ran before the named release, and not to the one that
+	// it brought.
 	// +optional
 	Before bool `json:"before,omitempty"`
 	// comment for the record.

@@ -38,7 +38,8 @@ type StepAnalysis struct {
 	Min *Decimal `json:"min,omitempty"`
 	// compare judges the new version against the stable one of the same time, in place of min or max: by the share of
 	// failed requests, or, with latency, of requests that are slower than stable's quantile. It is good when it is proven
-	// not to be worse by more than the tolerance. In a step the analysis ends with the proof; in the background it goes on.
+	// not to be worse by more than the tolerance. In a step the analysis ends with the proof; in the background it goes
+	// on.
 	// +optional
 	Compare *ComparisonBounds `json:"compare,omitempty"`
 	// max is the greatest latency that is good, in milliseconds.

@@ -5,8 +5,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// Hold is one object of the team's that a release, or several, have changed: what it was, so that it is put back, and so
-// that nobody undoes the change by applying the original again. Sluice makes and removes Holds itself.
+// Hold is one object of the team's that a release, or several, have changed: what it was, so that it is put back, and
+// so that nobody undoes the change by applying the original again. Sluice makes and removes Holds itself.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:categories=sluice
@@ -39,8 +39,8 @@ type HoldList struct {
 
 // HoldSpec is what is held.
 type HoldSpec struct {
-	// release that changed the object first, of those that work on it now. Empty while none is under way: then Sluice keeps
-	// the object so that it goes on leading to pods that run.
+	// release that changed the object first, of those that work on it now. Empty while none is under way: then Sluice
+	// keeps the object so that it goes on leading to pods that run.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Release string `json:"release,omitempty"`

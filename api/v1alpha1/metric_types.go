@@ -158,7 +158,8 @@ type HTTPProvider struct {
 	// +kubebuilder:validation:MaxLength=16384
 	Body string `json:"body,omitempty"`
 	// jsonPath takes a part of the answer as the result, as {.data.ok} (the JSONPath of kubectl); a path that may match
-	// several things gives a list, also of one or none. Default: the whole body. The conditions also see status, the answer's status code.
+	// several things gives a list, also of one or none. Default: the whole body. The conditions also see status, the
+	// answer's status code.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="self.startsWith('{') && self.endsWith('}')",message="http.jsonPath: write one path in braces, as {.data.ok}"
@@ -365,8 +366,8 @@ type SkyWalkingProvider struct {
 	Connection *Connection `json:"connection,omitempty"`
 }
 
-// PluginProvider posts the question to a service of your own: {"metric", "config", "context"}; it answers {"result": ...}
-// or {"error": "..."}.
+// PluginProvider posts the question to a service of your own: {"metric", "config", "context"}; it answers {"result":
+// ...} or {"error": "..."}.
 type PluginProvider struct {
 	// url to post to, http or https.
 	// +required

@@ -222,6 +222,14 @@ type ReleaseStatus struct {
 	// +optional
 	Replicas *VersionReplicas `json:"replicas,omitempty"`
 
+	// layers are the traffic layers of the release, as they were when this status was written: it is not written anew for
+	// their sake alone. Only while the release is under way.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Layers []LayerStatus `json:"layers,omitempty"`
+
 	// waitingFor says what has to happen next when nothing moves.
 	// +optional
 	WaitingFor *WaitingFor `json:"waitingFor,omitempty"`
@@ -290,6 +298,37 @@ type VersionReplicas struct {
 	// canaryDesired is the number of canary pods asked for.
 	// +required
 	CanaryDesired int32 `json:"canaryDesired"`
+}
+
+// LayerStatus is what a traffic layer does now.
+type LayerStatus struct {
+	// name of the layer, as "ingress/shop".
+	// +required
+	// +kubebuilder:validation:MaxLength=300
+	Name string `json:"name"`
+	// weight is the share of requests, in percent, that the layer sends to the new revision. It is absent where the layer
+	// has no canary route.
+	// +optional
+	Weight *int32 `json:"weight,omitempty"`
+	// matches is the number of matches whose requests go to the new revision whatever the weight.
+	// +optional
+	Matches int32 `json:"matches,omitempty"`
+	// inForce is true when the layer has accepted what it has now, and has had its time to follow.
+	// +required
+	InForce bool `json:"inForce"`
+	// until is when the time ends that the layer is given to follow; absent where that is over.
+	// +optional
+	Until *metav1.Time `json:"until,omitempty"`
+	// problem says why the layer has not accepted what it has; empty where it has, or where that is not known.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Problem string `json:"problem,omitempty"`
+	// services are the Services in front of the workload that the layer sends requests to.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=63
+	Services []string `json:"services,omitempty"`
 }
 
 // LayerMemory is what a traffic layer had when a release looked last.
@@ -363,7 +402,8 @@ type ReleaseMemory struct {
 	// waivedBackground is set when a person went on without a good verdict of the background analysis.
 	// +optional
 	WaivedBackground bool `json:"waivedBackground,omitempty"`
-	// told is the verdict of the step's analysis that people have been asked about, toldBackground that of the background's.
+	// told is the verdict of the step's analysis that people have been asked about, toldBackground that of the
+	// background's.
 	// +optional
 	// +kubebuilder:validation:MaxLength=16
 	Told string `json:"told,omitempty"`

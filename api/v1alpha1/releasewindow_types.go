@@ -106,8 +106,9 @@ type CronPeriod struct {
 	Duration metav1.Duration `json:"duration"`
 }
 
-// WeeklyPeriod comes on days of the week. It begins at the first moment when the clock shows its beginning or later, and
-// ends at the last moment when it shows less than its end, so that no change of the clock makes it shorter than it reads.
+// WeeklyPeriod comes on days of the week. It begins at the first moment when the clock shows its beginning or later,
+// and ends at the last moment when it shows less than its end, so that no change of the clock makes it shorter than it
+// reads.
 //
 // +kubebuilder:validation:XValidation:rule="self.from != self.to",message="weekly.to: must differ from weekly.from; a whole day is 00:00 to 24:00"
 type WeeklyPeriod struct {

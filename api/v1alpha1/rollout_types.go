@@ -81,8 +81,9 @@ type RolloutSpec struct {
 
 	// onStableDown says what happens when no pod of the stable revision is ready while a new one is released. With traffic
 	// layers the new pods get all requests after ten seconds, if one of them is ready. wait (the default) waits for the
-	// stable pods, and says so; a step that asks for approval is reached all the same. promote goes past the steps to come when that has lasted for 30 seconds and pods of the new revision are ready, as
-	// `sluice promote --full` does. It goes past no approval and no shut release window.
+	// stable pods, and says so; a step that asks for approval is reached all the same. promote goes past the steps to come
+	// when that has lasted for 30 seconds and pods of the new revision are ready, as `sluice promote --full` does. It goes
+	// past no approval and no shut release window.
 	// +optional
 	OnStableDown StableDownPolicy `json:"onStableDown,omitempty"`
 
@@ -126,8 +127,8 @@ type WorkloadReference struct {
 	// +required
 	// +kubebuilder:validation:Enum=Deployment
 	Kind string `json:"kind"`
-	// name of the workload, of at most 52 characters: Kubernetes cuts the names of pods, and of a longer one the pods of two
-	// revisions would be called the same.
+	// name of the workload, of at most 52 characters: Kubernetes cuts the names of pods, and of a longer one the pods of
+	// two revisions would be called the same.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -188,10 +189,10 @@ type LayerOptions struct {
 // Options are those of a layer. Each kind of layer embeds LayerOptions, and so is known by this method.
 func (o *LayerOptions) Options() *LayerOptions { return o }
 
-// TrafficConfirmation says how it is made sure that a step is in force. Requests: after settle, by the gateway's request
-// metrics too, where the controller knows them (--request-metrics and --prometheus-address): the share of requests that
-// reaches the new version is compared with the weight, and a difference keeps the step waiting. Too few requests, or no
-// answer, let it go on after a while. Settle: by time alone. Default Requests.
+// TrafficConfirmation says how it is made sure that a step is in force. Requests: after settle, by the gateway's
+// request metrics too, where the controller knows them (--request-metrics and --prometheus-address): the share of
+// requests that reaches the new version is compared with the weight, and a difference keeps the step waiting. Too few
+// requests, or no answer, let it go on after a while. Settle: by time alone. Default Requests.
 //
 // +kubebuilder:validation:Enum=Requests;Settle
 type TrafficConfirmation string
@@ -358,8 +359,8 @@ type CookieMatch struct {
 // Pause keeps a release in a step.
 type Pause struct {
 	// duration of the pause, counted from the moment when the step's routes are in force. A step that loses its last ready
-	// new pod is not in force meanwhile; its pause goes on when it is again, and begins anew with the third loss. Default: until
-	// somebody promotes the release, or its releaseDeadline passes.
+	// new pod is not in force meanwhile; its pause goes on when it is again, and begins anew with the third loss. Default:
+	// until somebody promotes the release, or its releaseDeadline passes.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="pause.duration: must be between 0s and 8760h, with its unit, as 10m"
 	Duration *metav1.Duration `json:"duration,omitempty"`
@@ -466,7 +467,8 @@ type RolloutPhase string
 const (
 	// RolloutPending: the workload is not taken over yet.
 	RolloutPending RolloutPhase = "Pending"
-	// RolloutHealthy: the stable revision is what the pod template says, and enough of its pods serve; nothing is under way.
+	// RolloutHealthy: the stable revision is what the pod template says, and enough of its pods serve; nothing is under
+	// way.
 	RolloutHealthy RolloutPhase = "Healthy"
 	// RolloutDegraded: the stable revision is what the pod template says and nothing is under way, but too few of its
 	// pods serve.

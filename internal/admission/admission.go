@@ -81,8 +81,8 @@ func Supported(cluster Resources) (bool, error) {
 }
 
 // Policies are the policies and their bindings for a controller in this namespace, in the order in which
-// they are to be made. Without mutating ones those are left that refuse, which every cluster since 1.30 has. Only are the
-// namespaces that it looks after; none for all.
+// they are to be made. Without mutating ones those are left that refuse, which every cluster since 1.30 has. Only are
+// the namespaces that it looks after; none for all.
 func Policies(namespace string, mutating bool, only ...string) ([]*unstructured.Unstructured, error) {
 	all, err := deploy.Policies(namespace, only...)
 	if err != nil || mutating {

@@ -40,7 +40,8 @@ func (c Comparison) Validate() error {
 	case !(c.Tolerance >= 0 && c.Tolerance <= 99):
 		return fmt.Errorf("tolerance: %v is no difference in percent points: use a number from 0 to 99", c.Tolerance)
 	case !(c.ErrorRate >= 1e-6 && c.ErrorRate <= 0.5):
-		return fmt.Errorf("errorRate: %v is no probability to be wrong with: use a number from 0.000001 to 0.5, as 0.05", c.ErrorRate)
+		return fmt.Errorf("errorRate: %v is no probability to be wrong with: use a number from 0.000001 to 0.5, as 0.05",
+			c.ErrorRate)
 	case c.MinSamples < 0:
 		return fmt.Errorf("minSamples: %d is no number of requests: use 0 or more", c.MinSamples)
 	}
@@ -95,9 +96,11 @@ func (j Judgement) Message() string {
 	tolerance, errs := digits(j.Compared.Tolerance), digits(100*j.Compared.ErrorRate)
 	switch j.Verdict {
 	case Worse:
-		return fmt.Sprintf("%s: worse by more than %s points; one that is not is called so in at most %s%% of runs", numbers, tolerance, errs)
+		return fmt.Sprintf("%s: worse by more than %s points; one that is not is called so in at most %s%% of runs", numbers,
+			tolerance, errs)
 	case Same:
-		return fmt.Sprintf("%s: not worse by more than %s points; one that is worse is called so in at most %s%% of runs", numbers, tolerance, errs)
+		return fmt.Sprintf("%s: not worse by more than %s points; one that is worse is called so in at most %s%% of runs",
+			numbers, tolerance, errs)
 	case Better:
 		return fmt.Sprintf("%s: better; one that is not is called so in at most %s%% of runs", numbers, errs)
 	case NotEnoughData:
@@ -105,7 +108,8 @@ func (j Judgement) Message() string {
 	if few := j.Compared.MinSamples; j.Canary.Total < few || j.Stable.Total < few {
 		return fmt.Sprintf("%s: no verdict before %d requests each", numbers, few)
 	}
-	return fmt.Sprintf("%s: not enough to tell with a tolerance of %s points; the odds are %s to 1 for worse and %s to 1 for not worse, and %s to 1 are needed",
+	return fmt.Sprintf("%s: not enough to tell with a tolerance of %s points; the odds are %s to 1 for worse and %s to "+
+		"1 for not worse, and %s to 1 are needed",
 		numbers, tolerance, digits(j.WorseOdds), digits(j.SameOdds), digits(1/j.Compared.ErrorRate))
 }
 

@@ -89,7 +89,8 @@ func (s QuantileState) Look(c QuantileComparison, in QuantileSample) (QuantileSt
 	}
 	bound, err := strconv.ParseFloat(s.Threshold, 64)
 	if err != nil || math.IsNaN(bound) || math.IsInf(bound, 0) {
-		return QuantileState{}, s.refuse(c, fmt.Sprintf("the threshold %q that was remembered is no number: the comparison begins anew", s.Threshold))
+		return QuantileState{}, s.refuse(c, fmt.Sprintf("the threshold %q that was remembered is no number: the "+
+			"comparison begins anew", s.Threshold))
 	}
 	var sample RateSample
 	for _, v := range []struct {
@@ -99,7 +100,8 @@ func (s QuantileState) Look(c QuantileComparison, in QuantileSample) (QuantileSt
 	}{{"the canary", canary, &sample.Canary}, {"stable", stable, &sample.Stable}} {
 		i, found := find(v.buckets, bound)
 		if !found {
-			return s, s.refuse(c, fmt.Sprintf("the histogram of %s has no bucket le=%q, which the comparison began with", v.name, s.Threshold))
+			return s, s.refuse(c, fmt.Sprintf("the histogram of %s has no bucket le=%q, which the comparison began with",
+				v.name, s.Threshold))
 		}
 		all := v.buckets[len(v.buckets)-1].Count
 		*v.counts = Counts{Bad: all - v.buckets[i].Count, Total: all}
@@ -118,8 +120,8 @@ func (s QuantileState) refuse(c QuantileComparison, problem string) Judgement {
 	return s.Rate.refuse(c.Comparison, s.of(c), problem)
 }
 
-// tidy sorts the buckets and refuses what is no histogram. Counts that fall by a rounding error are levelled, as Prometheus
-// itself does.
+// tidy sorts the buckets and refuses what is no histogram. Counts that fall by a rounding error are levelled, as
+// Prometheus itself does.
 func tidy(in []Bucket) (_ []Bucket, problem string) {
 	if len(in) == 0 {
 		return nil, "is empty: nothing was measured"
@@ -151,7 +153,8 @@ func tidy(in []Bucket) (_ []Bucket, problem string) {
 		}
 		if b.Count < before.Count {
 			if before.Count-b.Count > 1e-6*before.Count {
-				return nil, fmt.Sprintf("has %v requests in le=%q and only %v in le=%q: the buckets are not cumulative, or one was reset",
+				return nil, fmt.Sprintf("has %v requests in le=%q and only %v in le=%q: the buckets are not cumulative, or one "+
+					"was reset",
 					before.Count, written(before.LE), b.Count, written(b.LE))
 			}
 			b.Count = before.Count

@@ -16,16 +16,19 @@ func (s QuantileState) learn(c QuantileComparison, stable []Bucket) (QuantileSta
 	j := s.Rate.judgement(c.Comparison, s.of(c))
 	if all < needed {
 		s.Learnt = known
-		j.Learning = fmt.Sprintf("learning from stable's requests which time the share %s of them stays below: %d of %d requests", digits(c.Quantile), all, needed)
+		j.Learning = fmt.Sprintf("learning from stable's requests which time the share %s of them stays below: %d of %d "+
+			"requests", digits(c.Quantile), all, needed)
 		return s, j
 	}
 	bound, ok := nearestBound(known, c.Quantile)
 	if !ok {
-		return s, s.refuse(c, fmt.Sprintf("the share %s of stable's requests is not below any bound of the histogram but +Inf: give it buckets for longer times", digits(c.Quantile)))
+		return s, s.refuse(c, fmt.Sprintf("the share %s of stable's requests is not below any bound of the histogram but "+
+			"+Inf: give it buckets for longer times", digits(c.Quantile)))
 	}
 	s.Threshold, s.Learnt = bound, nil
 	j.Of = s.of(c)
-	j.Learning = fmt.Sprintf("from now on requests slower than %s are compared, which %s%% of %d requests to stable were", c.times(bound), digits(slowerThan(known, bound)), all)
+	j.Learning = fmt.Sprintf("from now on requests slower than %s are compared, which %s%% of %d requests to stable were",
+		c.times(bound), digits(slowerThan(known, bound)), all)
 	return s, j
 }
 

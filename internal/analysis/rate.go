@@ -98,7 +98,8 @@ func (in RateSample) problem() string {
 			return fmt.Sprintf("the number of bad %s requests %v", v.name, err)
 		}
 		if v.counts.Bad > v.counts.Total {
-			return fmt.Sprintf("%s has %v bad requests of %v: the two queries do not count the same requests", v.name, v.counts.Bad, v.counts.Total)
+			return fmt.Sprintf("%s has %v bad requests of %v: the two queries do not count the same requests", v.name,
+				v.counts.Bad, v.counts.Total)
 		}
 		if v.counts.Total == 0 {
 			return v.name + " had no requests since the look before"
@@ -112,7 +113,8 @@ func (in RateSample) problem() string {
 func (s RateState) sound(c Comparison) RateState {
 	tolerance := int64(math.Round(c.Tolerance * 1e6))
 	ok := s.Tolerance == tolerance && s.Looks >= 0 && s.Looks < mostRequests &&
-		len(s.Carry) == 4 && len(s.Worse) == len(worseGuesses) && len(s.Same) == len(sameGuesses) && len(s.Better) == len(betterGuesses) &&
+		len(s.Carry) == 4 && len(s.Worse) == len(worseGuesses) && len(s.Same) == len(sameGuesses) &&
+		len(s.Better) == len(betterGuesses) &&
 		tally(s.CanaryBad, s.CanaryTotal) && tally(s.StableBad, s.StableTotal) && tally(s.RecentBad, s.RecentTotal)
 	for _, left := range s.Carry {
 		ok = ok && left >= 0 && left < millionths

@@ -20,8 +20,8 @@ import "math"
 //
 //	(1 + u (x-a))^n (1 + v (y-b))^m <= exp(n u (x-a) + m v (y-b)), u = (a*-a) / (a (1-a)), v = (b*-b) / (b (1-b)),
 //
-// and the exponent is not above 0, since (n u, m v) is the slope at the nearest point of a convex set. Nothing here asks
-// that (x, y) is the same at each look.
+// and the exponent is not above 0, since (n u, m v) is the slope at the nearest point of a convex set. Nothing here
+// asks that (x, y) is the same at each look.
 //
 // The guesses for a look are made from the looks before it: stable as it was recently, and a canary that is worse (or
 // no worse, or better) by several odds ratios. A mixture of bets is a bet. So is one that puts a part of the capital in
@@ -55,8 +55,8 @@ const (
 	atFirst = 0.7
 	// dared is the part of the capital that is bet at the first look, when nothing is known of stable.
 	dared = 0.7
-	// fadeRare and fadeAll are the numbers of recent requests, of the rarer kind and of all, at which half of what is known
-	// of stable is forgotten, so that it follows a share that changes.
+	// fadeRare and fadeAll are the numbers of recent requests, of the rarer kind and of all, at which half of what is
+	// known of stable is forgotten, so that it follows a share that changes.
 	fadeRare, fadeAll = 400, 100_000
 	// broke is a capital of nothing, and what is below it, in nats.
 	broke = -600
@@ -79,7 +79,8 @@ func (s RateState) weigh(tolerance float64, canary, stable Tally) RateState {
 			}
 			return byOdds(share, g.ratio)
 		})
-		s.Better = l.bet(s.Better, betterGuesses, none, 0, func(g guess, share float64) float64 { return byOdds(share, g.ratio) })
+		s.Better = l.bet(s.Better, betterGuesses, none, 0,
+			func(g guess, share float64) float64 { return byOdds(share, g.ratio) })
 	}
 	s.RecentBad += stable.Bad
 	s.RecentTotal += stable.Total
@@ -119,7 +120,9 @@ type look struct {
 }
 
 // bet multiplies the capital on each guess, with what is entering, by the guess's E-variable.
-func (l look) bet(capital []int64, guesses []guess, entering, tolerance float64, canary func(guess, float64) float64) []int64 {
+func (l look) bet(capital []int64, guesses []guess, entering, tolerance float64,
+	canary func(guess, float64) float64,
+) []int64 {
 	out := make([]int64, len(guesses))
 	for i, g := range guesses {
 		in := add(nats(capital[i]), entering+g.part)

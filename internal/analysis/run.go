@@ -19,7 +19,8 @@ const (
 	Error        Phase = "Error"
 )
 
-// WaitsForData says whether an answer without data, asked for at a time, counts for nothing, in a run that began at started.
+// WaitsForData says whether an answer without data, asked for at a time, counts for nothing, in a run that began at
+// started.
 func (m Metric) WaitsForData(started, at time.Time) bool {
 	return at.Before(started.Add(m.WaitForData))
 }
@@ -102,9 +103,11 @@ func (r Result) judge(m Metric, said string) Result {
 	case r.Failed > m.FailureLimit:
 		return r.end(Failed, "%s failed %s (%d borne): %s", m.Name, times(r.Failed), m.FailureLimit, said)
 	case r.Inconclusive > m.InconclusiveLimit:
-		return r.end(Inconclusive, "%s was inconclusive %s (%d borne): %s", m.Name, times(r.Inconclusive), m.InconclusiveLimit, said)
+		return r.end(Inconclusive, "%s was inconclusive %s (%d borne): %s", m.Name, times(r.Inconclusive),
+			m.InconclusiveLimit, said)
 	case r.ConsecutiveErrors > m.ConsecutiveErrorLimit:
-		return r.end(Error, "%s could not be measured %s in a row (%d borne): %s", m.Name, times(r.ConsecutiveErrors), m.ConsecutiveErrorLimit, said)
+		return r.end(Error, "%s could not be measured %s in a row (%d borne): %s", m.Name, times(r.ConsecutiveErrors),
+			m.ConsecutiveErrorLimit, said)
 	case m.ConsecutiveSuccessLimit > 0 && r.ConsecutiveSuccesses >= m.ConsecutiveSuccessLimit:
 		return r.end(Successful, "%s was good %s in a row: %s", m.Name, times(r.ConsecutiveSuccesses), said)
 	case m.count() > 0 && r.taken() >= m.count():
@@ -249,7 +252,8 @@ func (p *Progress) summary() string {
 		case r.Phase.Ended():
 			said = append(said, r.Message)
 		default:
-			said = append(said, fmt.Sprintf("%s was good in %d of %s: %s", r.Name, r.Successful, counted(r.taken(), "measurement"), r.Message))
+			said = append(said, fmt.Sprintf("%s was good in %d of %s: %s", r.Name, r.Successful,
+				counted(r.taken(), "measurement"), r.Message))
 		}
 	}
 	return strings.Join(said, "; ")

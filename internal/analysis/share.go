@@ -9,10 +9,10 @@ import (
 // This file judges whether the share of requests that a gateway sends to the new version is the one that it was told.
 //
 // Before a change is in force the gateway serves the share that it had before. So the question is on which side of the
-// middle between the two the share is, and it is answered by a sequential test: a capital of 1 is bet against "the share
-// is exactly on the edge" by the mixture of all shares (Beta(1/2, 1/2), which is Krichevsky and Trofimov's), and once it
-// has grown to 1/shareError, the share is on the side where it was seen. If it is on the other side, that happens with a
-// probability of at most shareError, at whatever time one looks (Ville's inequality).
+// middle between the two the share is, and it is answered by a sequential test: a capital of 1 is bet against "the
+// share is exactly on the edge" by the mixture of all shares (Beta(1/2, 1/2), which is Krichevsky and Trofimov's), and
+// once it has grown to 1/shareError, the share is on the side where it was seen. If it is on the other side, that
+// happens with a probability of at most shareError, at whatever time one looks (Ville's inequality).
 
 // ShareVerdict is what is known of a share.
 type ShareVerdict string
@@ -101,7 +101,8 @@ func logBeta(a, b float64) float64 {
 
 // Sentence says both numbers: "3.1% of 412 requests reached the new version, 20% are due".
 func (s Share) Sentence(seen Served) string {
-	return fmt.Sprintf("%s%% of %.0f requests reached the new version, %d%% are due", tenths(seen.Percent()), math.Floor(seen.Total), s.Due)
+	return fmt.Sprintf("%s%% of %.0f requests reached the new version, %d%% are due", tenths(seen.Percent()),
+		math.Floor(seen.Total), s.Due)
 }
 
 func tenths(percent float64) string { return strings.TrimSuffix(fmt.Sprintf("%.1f", percent), ".0") }

@@ -1,17 +1,19 @@
 // Package beside says what an object that Sluice makes beside one of the team's bears of it: which labels and which
-// annotations. The canary Service is to be found by whatever finds the team's, a ServiceMonitor above all, and the canary
-// Ingress is to be read as the team's is; but no other tool may take them for its own.
+// annotations. The canary Service is to be found by whatever finds the team's, a ServiceMonitor above all, and the
+// canary Ingress is to be read as the team's is; but no other tool may take them for its own.
 //
-// The package is pure: maps in, maps out. Everybody may import it; it imports nothing of ours and nothing of Kubernetes.
+// The package is pure: maps in, maps out. Everybody may import it; it imports nothing of ours and nothing of
+// Kubernetes.
 package beside
 
 import "strings"
 
-// A key here is a domain, which stands for all keys of it and of the domains below it; or one whole key, which has a slash;
-// or, with a star at its end, whatever begins so.
+// A key here is a domain, which stands for all keys of it and of the domains below it; or one whole key, which has a
+// slash; or, with a star at its end, whatever begins so.
 
-// others are the tools that write down on an object that it is theirs: who deployed it, from where, with what else it is to
-// be pruned, and what they applied last. A copy of that would have them adopt, list or prune what Sluice has made.
+// others are the tools that write down on an object that it is theirs: who deployed it, from where, with what else it
+// is to be pruned, and what they applied last. A copy of that would have them adopt, list or prune what Sluice has
+// made.
 var others = []string{
 	"sluice.dev", // What others have written of it proves nothing, and Sluice sets its own.
 	"kubectl.kubernetes.io", "applyset.kubernetes.io", "config.kubernetes.io", "config.k8s.io", "deployment.kubernetes.io",
@@ -26,8 +28,8 @@ var others = []string{
 }
 
 // once are annotations of a Service that have something made of which there can be one only: a load balancer or its
-// address, a name in the DNS or in another registry, a certificate, a route. On the canary Service they would have it made
-// a second time, or turned to the new pods past every weight.
+// address, a name in the DNS or in another registry, a certificate, a route. On the canary Service they would have it
+// made a second time, or turned to the new pods past every weight.
 var once = []string{
 	"service.beta.kubernetes.io", "service.kubernetes.io", "cloud.google.com", "networking.gke.io", "kubernetes.io/elb.*",
 	"service.k8s.aws", "service.cloud.tencent.com", "load-balancer.hetzner.cloud", "loadbalancer.openstack.org",
@@ -35,7 +37,8 @@ var once = []string{
 	"metallb.universe.tf", "metallb.io", "purelb.io", "kube-vip.io", "kubesphere.io", "lbipam.cilium.io", "io.cilium",
 	"service.cilium.io/global", "service.cilium.io/shared", "mirror.linkerd.io", "tailscale.com", "consul.hashicorp.com",
 	"external-dns.alpha.kubernetes.io", "dns.alpha.kubernetes.io", "getambassador.io",
-	"service.beta.openshift.io", "service.alpha.openshift.io", "cert-manager.io", "certmanager.k8s.io", "kubernetes.io/tls-acme",
+	"service.beta.openshift.io", "service.alpha.openshift.io", "cert-manager.io", "certmanager.k8s.io",
+	"kubernetes.io/tls-acme",
 }
 
 // perService are those of the domains above that say how requests are led to the pods, as much to the canary's.
@@ -52,8 +55,8 @@ func Labels(team map[string]string) map[string]string {
 	return kept(team, func(key string) bool { return !among(key, others) && !among(key, export) })
 }
 
-// ServiceAnnotations are those of the team's Service that the canary Service has, too: the gateways' own and the scrapers'
-// among them.
+// ServiceAnnotations are those of the team's Service that the canary Service has, too: the gateways' own and the
+// scrapers' among them.
 func ServiceAnnotations(team map[string]string) map[string]string {
 	return kept(team, func(key string) bool {
 		return !among(key, others) && (!among(key, once) || among(key, perService))

@@ -22,9 +22,11 @@ import (
 // This file asks for `plan` what the controller asks before a release, and the API server when a Rollout is applied: who
 // reads a layer's object, who else divides its requests, and whether the author may do himself what he has Sluice do.
 
-// observeReaders fills in the class of a layer's object, and the objects that may divide the same requests. What the user
-// may not read is a note: the controller will see it.
-func (w *surroundings) observeReaders(ctx context.Context, c client.Client, provider traffic.Provider, world *traffic.World) {
+// observeReaders fills in the class of a layer's object, and the objects that may divide the same requests. What the
+// user may not read is a note: the controller will see it.
+func (w *surroundings) observeReaders(ctx context.Context, c client.Client, provider traffic.Provider,
+	world *traffic.World,
+) {
 	if p, ok := provider.(traffic.Classed); ok {
 		var err error
 		if world.Class, err = classOf(ctx, c, p.Class(*world)); err != nil {
@@ -88,8 +90,8 @@ func madeByARelease(ctx context.Context, c client.Client, o client.Object) bool 
 	return err == nil && rel.UID == owner.UID && !rel.Status.Phase.Terminal()
 }
 
-// checkRights asks what the policy sluice-rollout-author asks of whoever applies the Rollout. One that is in the cluster has
-// been asked.
+// checkRights asks what the policy sluice-rollout-author asks of whoever applies the Rollout. One that is in the
+// cluster has been asked.
 func (w *surroundings) checkRights(ctx context.Context, c client.Client, r *v1alpha1.Rollout) {
 	if r.UID != "" {
 		return
@@ -110,7 +112,8 @@ func (w *surroundings) checkRights(ctx context.Context, c client.Client, r *v1al
 		if name != "" {
 			what += fmt.Sprintf(" %q", name)
 		}
-		w.refuse("%s: you may not %s %s in namespace %s, and so may not have Sluice do it; ask for the RBAC verb %q on it", field, verb, what, r.Namespace, verb)
+		w.refuse("%s: you may not %s %s in namespace %s, and so may not have Sluice do it; ask for the RBAC verb %q on it",
+			field, verb, what, r.Namespace, verb)
 	}
 	ask("spec.workload.name", "update", "apps", "deployments", r.Spec.Workload.Name)
 	if translate.Divide(r.Spec.Traffic) != release.ByLayers {

@@ -97,7 +97,8 @@ func (c *cluster) connect() (client.WithWatch, error) {
 func newScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		v1alpha1.AddToScheme, appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, discoveryv1.AddToScheme, authenticationv1.AddToScheme,
+		v1alpha1.AddToScheme, appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, discoveryv1.AddToScheme,
+		authenticationv1.AddToScheme,
 		authorizationv1.AddToScheme,
 	} {
 		if err := add(s); err != nil { // Only two types for one kind can bring this about.

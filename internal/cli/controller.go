@@ -63,10 +63,14 @@ Outside of the cluster it has to be the user whom the admission policies know as
 	f.StringSliceVar(&o.Namespaces, "namespaces", nil, "Namespaces to look after, as -n adds one; all by default")
 	f.StringSliceVar(&o.MetricHosts, "metric-hosts", nil, `Hosts that measurements may ask: NAME[:PORT], *.SUFFIX, or * for the public internet; none by default`)
 	f.StringSliceVar(&o.NotifyHosts, "notify-hosts", nil, `Hosts that Notifiers may send to, as in --metric-hosts; none by default`)
-	f.BoolVar(&o.AllowLoopback, "metric-hosts-loopback", false, "Let measurements ask, and Notifiers send to, this very machine; for the playground only")
-	f.StringVar(&o.PrometheusAddress, "prometheus-address", "", "Prometheus to ask where a metric names none, as http://prometheus.monitoring:9090")
-	f.StringVar(&o.RequestMetrics, "request-metrics", "", "Whose request metrics that Prometheus has, for analysis.builtin: "+strings.Join(measure.RequestMetrics(), ", "))
-	f.DurationVar(&o.ScrapeInterval, "scrape-interval", 0, "How often that Prometheus collects the request metrics; learned from them if not given, and 1m where that fails")
+	f.BoolVar(&o.AllowLoopback, "metric-hosts-loopback", false, "Let measurements ask, and Notifiers send to, this "+
+		"very machine; for the playground only")
+	f.StringVar(&o.PrometheusAddress, "prometheus-address", "", "Prometheus to ask where a metric names none, as "+
+		"http://prometheus.monitoring:9090")
+	f.StringVar(&o.RequestMetrics, "request-metrics", "", "Whose request metrics that Prometheus has, for "+
+		"analysis.builtin: "+strings.Join(measure.RequestMetrics(), ", "))
+	f.DurationVar(&o.ScrapeInterval, "scrape-interval", 0, "How often that Prometheus collects the request metrics; "+
+		"learned from them if not given, and 1m where that fails")
 	f.IntVarP(&o.Verbosity, "verbosity", "v", 0, "Log level: 0 what was done, 1 every decision too")
 	return c
 }

@@ -36,8 +36,8 @@ func (d *decide) bind(c *cobra.Command) {
 	c.Flags().StringVarP(&d.comment, "comment", "m", "", "A comment for the record")
 }
 
-// run writes a person's word as a Decision, and tells what became of it. Of the groups in spec those are named that are the
-// person's.
+// run writes a person's word as a Decision, and tells what became of it. Of the groups in spec those are named that are
+// the person's.
 func (d *decide) run(ctx context.Context, e *env, c client.WithWatch, ns string, spec v1alpha1.DecisionSpec) error {
 	if err := d.check(); err != nil {
 		return err
@@ -77,7 +77,8 @@ func (d *decide) report(e *env, c client.Client, dec *v1alpha1.Decision) error {
 	case d.machine():
 		return nil
 	case dec.Status.Outcome == "":
-		_, err := fmt.Fprint(e.out, safef("%s: %s written as decision %s; not waiting for the answer\n", dec.Spec.Release, dec.Spec.Verb, dec.Name))
+		_, err := fmt.Fprint(e.out, safef("%s: %s written as decision %s; not waiting for the answer\n", dec.Spec.Release,
+			dec.Spec.Verb, dec.Name))
 		return err
 	}
 	_, err := fmt.Fprint(e.out, safef("%s: %s\n", dec.Spec.Release, said(dec)))
@@ -107,11 +108,14 @@ func whoAmI(ctx context.Context, c client.Client) (authenticationv1.UserInfo, er
 
 // awaitAnswer watches a Decision until it has an outcome. The watch begins with the object as it is, so that no
 // answer is missed however fast it comes.
-func awaitAnswer(parent context.Context, c client.WithWatch, dec *v1alpha1.Decision, timeout time.Duration) (*v1alpha1.Decision, error) {
+func awaitAnswer(parent context.Context, c client.WithWatch, dec *v1alpha1.Decision,
+	timeout time.Duration,
+) (*v1alpha1.Decision, error) {
 	ctx, cancel := context.WithTimeout(parent, timeout)
 	defer cancel()
 	for {
-		w, err := c.Watch(ctx, &v1alpha1.DecisionList{}, client.InNamespace(dec.Namespace), client.MatchingFields{"metadata.name": dec.Name})
+		w, err := c.Watch(ctx, &v1alpha1.DecisionList{}, client.InNamespace(dec.Namespace),
+			client.MatchingFields{"metadata.name": dec.Name})
 		if err != nil && ctx.Err() == nil {
 			return nil, fmt.Errorf("decision %s is written, but its answer cannot be watched: %w", dec.Name, err)
 		}
@@ -157,6 +161,7 @@ func outcome(ctx context.Context, w watch.Interface, dec *v1alpha1.Decision) (*v
 // noAnswer says that the word stands, where to look, and how to take it back.
 func noAnswer(dec *v1alpha1.Decision, timeout time.Duration) error {
 	return fmt.Errorf("no controller has answered within %s; is it running? kubectl -n sluice-system get pods\n"+
-		"%s of %s is written down as decision %s and will be carried out when a controller comes; to take it back: kubectl -n %s delete decision %s",
+		"%s of %s is written down as decision %s and will be carried out when a controller comes; to take it back: "+
+		"kubectl -n %s delete decision %s",
 		timeout, dec.Spec.Verb, dec.Spec.Release, dec.Name, dec.Namespace, dec.Name)
 }

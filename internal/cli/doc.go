@@ -2,6 +2,6 @@
 // as the user and knows nothing that the user could not read with kubectl; a person's word is a Decision object,
 // which the controller answers.
 //
-// It may import api, translate, release and measure (for plan and lint) and kube/install. It never imports controller: cmd/sluice
-// hands that in.
+// It may import api, translate, release and measure (for plan and lint) and kube/install. It never imports controller:
+// cmd/sluice hands that in.
 package cli

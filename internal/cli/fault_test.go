@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/view"
 )
 
 // hostile is what a comment, an image's name or a message may be: a forged line, what clears a line, what rings, what turns
@@ -205,7 +206,8 @@ func TestFaultB19StepsOfAFinishedRelease(t *testing.T) {
 			ro := &v1alpha1.Rollout{}
 			ro.Spec.Canary.Steps = tt.next
 			var b strings.Builder
-			tree{view: &view{target: target{rollout: ro, release: rel}}}.showSteps(&b)
+			o := view.Objects{Subject: view.Subject{Rollout: ro, Release: rel}}
+			tree{picture: view.Of(o)}.showSteps(&b)
 			var got []string
 			for _, line := range strings.Split(strings.TrimSpace(b.String()), "\n")[1:] {
 				got = append(got, strings.TrimSpace(strings.Join(strings.Fields(strings.TrimSuffix(line, "the workload takes the new revision over")), " ")))

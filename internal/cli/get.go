@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sluice-dev/sluice/internal/view"
 )
 
 // timelineShown is how many of the last entries `get` shows; `history --release` shows all.
@@ -69,11 +71,11 @@ func runGet(ctx context.Context, e *env, arg string, o getOptions) error {
 		}
 		return o.print(e.out, c.Scheme(), t.object())
 	}
-	v, err := o.sources(e, c, c).look(ctx, ns, arg)
+	picture, err := o.sources(e, c, c).look(ctx, ns, arg)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprint(e.out, o.draw(e, v))
+	_, err = fmt.Fprint(e.out, o.draw(e, picture))
 	return err
 }
 
@@ -89,8 +91,8 @@ func (o getOptions) sources(e *env, objects, routes client.Reader) sources {
 	return sources{objects: objects, routes: routes, pods: o.pods || o.format == "wide", layers: e.layers, now: e.now}
 }
 
-func (o getOptions) draw(e *env, v *view) string {
+func (o getOptions) draw(e *env, p view.Picture) string {
 	return tree{
-		view: v, now: e.now(), paint: e.paint, program: e.program, wide: o.format == "wide", last: timelineShown,
+		picture: p, now: e.now(), paint: e.paint, program: e.program, wide: o.format == "wide", last: timelineShown,
 	}.String()
 }

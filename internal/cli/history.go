@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/view"
 )
 
 func newHistory(e *env) *cobra.Command {
@@ -83,11 +84,13 @@ func (e *env) listHistory(ctx context.Context, o output, c client.Client, ns, ro
 		return o.print(e.out, c.Scheme(), &v1alpha1.ReleaseList{Items: all})
 	}
 	if len(all) == 0 {
-		fmt.Fprint(e.err, safef("Rollout %s has had no release yet; one begins when its workload's pod template changes.\n", rollout))
+		fmt.Fprint(e.err, safef("Rollout %s has had no release yet; one begins when its workload's pod template changes.\n",
+			rollout))
 		return nil
 	}
 	t := table{gap: 3}
-	t.row(cell{"NUMBER", plain}, cell{"REVISION", plain}, cell{"STARTED", plain}, cell{"TOOK", plain}, cell{"PHASE", plain},
+	t.row(cell{"NUMBER", plain}, cell{"REVISION", plain}, cell{"STARTED", plain}, cell{"TOOK", plain},
+		cell{"PHASE", plain},
 		cell{"AUTHOR", plain}, cell{"RESULT", plain})
 	for _, r := range all {
 		t.row(historyRow(r, e.now)...)
@@ -114,7 +117,7 @@ func historyRow(r v1alpha1.Release, now clock) []cell {
 	}
 	return []cell{
 		{fmt.Sprint(r.Spec.Number), bold},
-		{images(r.Spec.To), plain},
+		{view.Images(r.Spec.To), plain},
 		{started, plain},
 		{took, plain},
 		{phase, phaseColour(phase)},
@@ -128,17 +131,17 @@ func (e *env) record(o output, c client.Client, r *v1alpha1.Release) error {
 	if o.machine() {
 		return o.print(e.out, c.Scheme(), r)
 	}
-	now := e.now()
-	tr := tree{view: &view{target: target{release: r, named: true}}, now: now, paint: e.paint, program: e.program}
+	picture := view.Of(view.Objects{Subject: view.Subject{Release: r, Named: true}})
+	tr := tree{picture: picture, now: e.now(), paint: e.paint, program: e.program, last: len(picture.Timeline)}
 	var b strings.Builder
 	tr.head(&b)
 	facts := table{indent: "  ", gap: 2}
-	facts.row(cell{"from", dim}, cell{images(r.Spec.From), plain})
-	facts.row(cell{"to", dim}, cell{images(r.Spec.To), plain})
+	facts.row(cell{"from", dim}, cell{view.Images(r.Spec.From), plain})
+	facts.row(cell{"to", dim}, cell{view.Images(r.Spec.To), plain})
 	if r.Spec.Cause != "" {
 		facts.row(cell{"cause", dim}, cell{string(r.Spec.Cause), plain})
 	}
-	facts.row(cell{"plan", dim}, cell{stepsInWords(r.Spec.Plan.Steps), plain})
+	facts.row(cell{"plan", dim}, cell{view.StepsInWords(r.Spec.Plan.Steps), plain})
 	facts.row(cell{"", dim}, cell{r.Spec.PlanDigest, dim})
 	facts.write(&b, e.paint)
 	if len(r.Spec.Shared) > 0 {
@@ -149,12 +152,10 @@ func (e *env) record(o output, c client.Client, r *v1alpha1.Release) error {
 		if r.Spec.MoreShared > 0 {
 			names = append(names, fmt.Sprintf("and %d more", r.Spec.MoreShared))
 		}
-		fmt.Fprint(&b, safef("  both versions read %s: a change of it reaches both at once, and an abort does not bring it back\n", strings.Join(names, ", ")))
+		fmt.Fprint(&b, safef("  both versions read %s: a change of it reaches both at once, and an abort does not bring "+
+			"it back\n", strings.Join(names, ", ")))
 	}
-	if len(r.Status.Timeline) > 0 {
-		tr.title(&b, "Timeline")
-		writeTimeline(&b, e.paint, r.Status.Timeline, tr.clock)
-	}
+	tr.showTimeline(&b)
 	_, err := fmt.Fprint(e.out, b.String())
 	return err
 }

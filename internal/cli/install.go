@@ -41,11 +41,14 @@ with every upgrade; with another list, namespaces are added and left, the latter
 		},
 	}
 	f := c.Flags()
-	f.StringSliceVar(&o.Namespaces, "namespaces", nil, "Namespaces in which the controller gets rights, and which it looks after. Default: all")
-	f.BoolVar(&o.AllNamespaces, "all-namespaces", false, "Give the controller rights in all namespaces, where it has them in some so far")
+	f.StringSliceVar(&o.Namespaces, "namespaces", nil, "Namespaces in which the controller gets rights, and which it "+
+		"looks after. Default: all")
+	f.BoolVar(&o.AllNamespaces, "all-namespaces", false, "Give the controller rights in all namespaces, where it has "+
+		"them in some so far")
 	f.BoolVar(&o.NoNetworkPolicy, "no-network-policy", false, "Leave the controller's NetworkPolicy out")
 	f.StringVar(&o.ControllerImage, "image", "", "The controller's image. Default: the one of this version")
-	f.StringArrayVar(&o.ControllerFlags, "controller-flag", nil, "A further flag of the controller, as --metric-hosts=prometheus.monitoring; may be repeated")
+	f.StringArrayVar(&o.ControllerFlags, "controller-flag", nil, "A further flag of the controller, as "+
+		"--metric-hosts=prometheus.monitoring; may be repeated")
 	f.BoolVar(&o.SkipController, "skip-controller", false, "Leave the controller out, where it runs elsewhere (`sluice controller`)")
 	f.BoolVar(&o.DryRun, "dry-run", false, "Ask the API server what would happen, and change nothing")
 	f.DurationVar(&o.Timeout, "timeout", install.DefaultTimeout, "How long it may take in all")

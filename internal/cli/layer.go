@@ -14,13 +14,12 @@ import (
 	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
+	"github.com/sluice-dev/sluice/internal/view"
 )
 
-// layer is one traffic layer as its objects show it.
+// layer is one traffic layer with its objects.
 type layer struct {
-	name, state string
-	// on: requests go to the canary through it.
-	on bool
+	name string
 	// provider and the world that it is asked about, if they are known.
 	provider traffic.Provider
 	world    traffic.World
@@ -30,99 +29,122 @@ func (l layer) leadsTo(service string) bool {
 	return l.provider != nil && traffic.LeadsTo(l.provider, l.world, service)
 }
 
-const noCanaryRoute = "all requests to the Service, no canary route"
-
-func (s sources) addLayers(ctx context.Context, v *view) {
-	entries := v.rollout.Spec.Traffic
-	if v.underWay() {
-		entries = v.release.Spec.Plan.Traffic
+// addTraffic reads the routes where the status does not tell what they do, and the Services in front of the workload.
+func (s sources) addTraffic(ctx context.Context, o *view.Objects) {
+	var read []layer
+	if !o.LayersTold() {
+		read = s.readLayers(ctx, o)
 	}
-	for _, t := range entries {
-		l := layer{name: translate.LayerOf(t).String()}
-		if err := s.readLayer(ctx, v, t, &l); err != nil {
-			v.skip(l.name, err)
+	if !o.WantsServices() {
+		return
+	}
+	services, err := servicesOf(ctx, s.routes, o.Workload)
+	if err != nil {
+		skip(o, "services", err)
+		return
+	}
+	o.Services = services
+	for i, l := range read {
+		for _, service := range services {
+			if l.leadsTo(service.Name) {
+				o.Layers[i].Leads = append(o.Layers[i].Leads, service.Name)
+			}
 		}
-		v.layers = append(v.layers, l)
 	}
-	if len(entries) == 0 {
-		v.layers = append(v.layers, layer{name: "pods", state: "requests are shared by the pods behind the Service"})
+}
+
+func (s sources) readLayers(ctx context.Context, o *view.Objects) []layer {
+	var out []layer
+	for _, t := range o.Traffic() {
+		l := layer{name: translate.LayerOf(t).String(), provider: s.layers.Of(t)}
+		shown := view.UnknownLayer(l.name)
+		if l.provider != nil {
+			state, err := s.readLayer(ctx, o, &l)
+			if err != nil {
+				skip(o, l.name, err)
+			} else {
+				shown = view.ReadLayer(l.name, state)
+			}
+			shown.Unclear = l.world.Objects == nil
+		}
+		out, o.Layers = append(out, l), append(o.Layers, shown)
 	}
+	return out
 }
 
 // readLayer asks the layer's provider, which is what the controller does.
-func (s sources) readLayer(ctx context.Context, v *view, t v1alpha1.TrafficLayer, l *layer) error {
-	provider := s.layers.Of(t)
-	if provider == nil {
-		return nil
-	}
-	w := traffic.World{Rollout: v.rollout.Name, Now: s.now(), Holds: map[traffic.Ref]traffic.Hold{}}
-	w, err := traffic.Look(provider, w, func(o traffic.Object) (*unstructured.Unstructured, error) {
-		return s.readObject(ctx, v, o)
+func (s sources) readLayer(ctx context.Context, o *view.Objects, l *layer) (traffic.State, error) {
+	w := traffic.World{Rollout: o.Rollout.Name, Now: s.now(), Holds: map[traffic.Ref]traffic.Hold{}}
+	w, err := traffic.Look(l.provider, w, func(of traffic.Object) (*unstructured.Unstructured, error) {
+		return s.readObject(ctx, o, of)
 	})
 	if err != nil {
-		return err
-	}
-	l.provider, l.world = provider, w
-	if w.Backends, err = s.backends(ctx, v); err != nil {
-		return err
-	}
-	if err := s.readHolds(ctx, v, provider, &w); err != nil {
-		return err
+		return traffic.State{}, err
 	}
 	l.world = w
-	l.on, l.state = layerText(provider.Read(w))
-	return nil
+	if w.Backends, err = s.backends(ctx, o); err != nil {
+		return traffic.State{}, err
+	}
+	if err := s.readHolds(ctx, o, l.provider, &w); err != nil {
+		return traffic.State{}, err
+	}
+	l.world = w
+	return l.provider.Read(w), nil
 }
 
 // readObject reads one of a layer's objects. One that Sluice makes counts only if the release has made it.
-func (s sources) readObject(ctx context.Context, v *view, o traffic.Object) (*unstructured.Unstructured, error) {
-	if o.Part == traffic.Makes && v.release == nil {
+func (s sources) readObject(
+	ctx context.Context, o *view.Objects, of traffic.Object,
+) (*unstructured.Unstructured, error) {
+	if of.Part == traffic.Makes && o.Release == nil {
 		return nil, nil
 	}
-	found, err := objectOf(ctx, s.routes, v.rollout.Namespace, o.Ref)
+	found, err := objectOf(ctx, s.routes, o.Rollout.Namespace, of.Ref)
 	switch {
-	case o.Optional && apierrors.IsNotFound(err): // It, or its kind.
+	case of.Optional && apierrors.IsNotFound(err): // It, or its kind.
 		return nil, nil
 	case err != nil && sayNotInstalled(err) != "":
-		return nil, fmt.Errorf("the cluster does not know %ss (%s)", o.Kind, o.GroupVersion())
-	case o.Part != traffic.Makes || err != nil && !missing(err):
+		return nil, fmt.Errorf("the cluster does not know %ss (%s)", of.Kind, of.GroupVersion())
+	case of.Part != traffic.Makes || err != nil && !missing(err):
 		return found, err
-	case err != nil || !metav1.IsControlledBy(found, v.release):
+	case err != nil || !metav1.IsControlledBy(found, o.Release):
 		return nil, nil
 	}
 	return found, nil
 }
 
 // backends are the workload's Services with their canary Services.
-func (s sources) backends(ctx context.Context, v *view) ([]traffic.Backend, error) {
-	if v.workload == nil {
+func (s sources) backends(ctx context.Context, o *view.Objects) ([]traffic.Backend, error) {
+	if o.Workload == nil {
 		return nil, nil
 	}
-	rules, suffix := v.rollout.Spec.Services, naming.PlainSuffix
-	if v.underWay() {
-		rules, suffix = v.release.Spec.Plan.Services, v.release.Spec.CanarySuffix
+	rules, suffix := o.Rollout.Spec.Services, naming.PlainSuffix
+	if o.UnderWay() {
+		rules, suffix = o.Release.Spec.Plan.Services, o.Release.Spec.CanarySuffix
 	}
-	all, err := allServices(ctx, s.routes, v.workload.Namespace)
+	all, err := allServices(ctx, s.routes, o.Workload.Namespace)
 	if err != nil {
 		return nil, err
 	}
-	divided, _ := byRule(inFront(all, v.workload), rules)
+	divided, _ := byRule(inFront(all, o.Workload), rules)
 	return backendsOf(divided, suffix, all), nil
 }
 
 // readHolds reads which releases have a share in the team's objects.
-func (s sources) readHolds(ctx context.Context, v *view, provider traffic.Provider, w *traffic.World) error {
-	if v.release == nil {
+func (s sources) readHolds(
+	ctx context.Context, o *view.Objects, provider traffic.Provider, w *traffic.World,
+) error {
+	if o.Release == nil {
 		return nil
 	}
 	var holds v1alpha1.HoldList
-	if err := s.objects.List(ctx, &holds, client.InNamespace(v.rollout.Namespace)); err != nil {
+	if err := s.objects.List(ctx, &holds, client.InNamespace(o.Rollout.Namespace)); err != nil {
 		return err
 	}
 	seen := w.Backends
-	for _, o := range provider.Objects(*w) {
-		i := slices.IndexFunc(holds.Items, func(h v1alpha1.Hold) bool { return h.Spec.Target == translate.Target(o.Ref) })
-		if i < 0 || o.Part != traffic.Changes {
+	for _, of := range provider.Objects(*w) {
+		i := slices.IndexFunc(holds.Items, func(h v1alpha1.Hold) bool { return h.Spec.Target == translate.Target(of.Ref) })
+		if i < 0 || of.Part != traffic.Changes {
 			continue
 		}
 		var own traffic.Hold
@@ -131,14 +153,14 @@ func (s sources) readHolds(ctx context.Context, v *view, provider traffic.Provid
 			return err
 		}
 		for _, share := range holds.Items[i].Spec.Shares {
-			if share.UID == string(v.release.UID) {
+			if share.UID == string(o.Release.UID) {
 				own.Held, own.Matches = true, translate.Matches(share.Match)
 				w.Backends = known(translate.Backends(share), seen)
 			} else {
-				w.Join(translate.Party(share, o.Ref))
+				w.Join(translate.Party(share, of.Ref))
 			}
 		}
-		w.Holds[o.Ref] = own
+		w.Holds[of.Ref] = own
 	}
 	return nil
 }
@@ -153,20 +175,4 @@ func known(named, seen []traffic.Backend) []traffic.Backend {
 		}
 	}
 	return named
-}
-
-// layerText says what a layer does.
-func layerText(state traffic.State) (on bool, text string) {
-	text = noCanaryRoute
-	if state.Routed {
-		text = fmt.Sprintf("%d%%", state.Weight)
-		if match := matchText(translate.RequestMatches(state.Matches)); match != "" {
-			text += " " + match
-		}
-		text += " to the canary"
-	}
-	if state.Problem != "" {
-		text += "; " + state.Problem
-	}
-	return state.Routed, text
 }

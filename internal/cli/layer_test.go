@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/traffic/toy"
 	"github.com/sluice-dev/sluice/internal/translate"
+	"github.com/sluice-dev/sluice/internal/view"
 )
 
 // TestLayerOfWhateverKind: a layer is shown by what its provider reads, whatever its kind and however many objects it
@@ -73,27 +75,27 @@ func TestLayerOfWhateverKind(t *testing.T) {
 	}
 	c := b.Build()
 	s := sources{objects: c, routes: c, layers: kinds, now: func() time.Time { return testNow }}
-	look := func() layer {
-		v := &view{target: target{rollout: ro, release: rel}, workload: d}
-		s.addLayers(t.Context(), v)
-		if len(v.layers) != 1 || len(v.unread) > 0 {
-			t.Fatalf("layers %+v, unread %v", v.layers, v.unread)
+	look := func() view.Layer {
+		o := &view.Objects{Subject: view.Subject{Rollout: ro, Release: rel}, Workload: d}
+		s.addTraffic(t.Context(), o)
+		if len(o.Layers) != 1 || len(o.Unread) > 0 {
+			t.Fatalf("layers %+v, unread %v", o.Layers, o.Unread)
 		}
-		return v.layers[0]
+		return o.Layers[0]
 	}
 	l := look()
-	if l.name != "httproute/web" || l.state != "25% to the canary" || !l.on {
-		t.Errorf("%s: %s, on %v", l.name, l.state, l.on)
+	if l.Name != "httproute/web" || l.Text != "25% to the canary" || !l.Routed {
+		t.Errorf("%s: %s, routed %v", l.Name, l.Text, l.Routed)
 	}
-	if !l.leadsTo("shop") || l.leadsTo("shop-canary") {
+	if !slices.Equal(l.Leads, []string{"shop"}) || l.Unclear {
 		t.Error("it leads elsewhere")
 	}
 	if err := c.Delete(t.Context(), objects[1]); err != nil {
 		t.Fatal(err)
 	}
 	const changed = "25% to the canary; Router web, its RuleSet or its Pool was changed"
-	if l := look(); !strings.HasPrefix(l.state, changed) {
-		t.Errorf("without the Pool: %s", l.state)
+	if l := look(); !strings.HasPrefix(l.Text, changed) {
+		t.Errorf("without the Pool: %s", l.Text)
 	}
 }
 

@@ -37,7 +37,8 @@ kinds than Sluice's are skipped. FILE is a file, a directory, or - for standard 
 }
 
 func bindFiles(c *cobra.Command, files *[]string) {
-	c.Flags().StringSliceVarP(files, "filename", "f", nil, "File or directory with manifests, or - for standard input; may be repeated")
+	c.Flags().StringSliceVarP(files, "filename", "f", nil, "File or directory with manifests, or - for standard input; "+
+		"may be repeated")
 	_ = c.MarkFlagFilename("filename", "yaml", "yml", "json")
 }
 

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/view"
 )
 
 type listOptions struct {
@@ -73,35 +74,28 @@ func within(ns string, all bool) []client.ListOption {
 
 func listTable(items []v1alpha1.Rollout, o listOptions, now clock) *table {
 	t := &table{gap: 3}
-	t.row(listRow(o, "NAMESPACE", "NAME", "STATUS", "RELEASE", "STEP", "WEIGHT", "AGE", "WORKLOAD", "STABLE", "WAITING FOR", plain)...)
-	for _, r := range items {
-		weight, stable, waiting := "", "", ""
-		if r.Status.Weight != nil {
-			weight = fmt.Sprintf("%d%%", *r.Status.Weight)
+	t.row(listRow(o, "NAMESPACE", "NAME", "STATUS", "RELEASE", "STEP", "WEIGHT", "AGE", "WORKLOAD", "STABLE",
+		"WAITING FOR", plain)...)
+	for i := range items {
+		r, weight := view.RowOf(&items[i]), ""
+		if r.Weight != nil {
+			weight = fmt.Sprintf("%d%%", *r.Weight)
 		}
-		if r.Status.Stable != nil {
-			stable = images(*r.Status.Stable)
-		}
-		if r.Status.WaitingFor != nil {
-			waiting = r.Status.WaitingFor.Message
-		}
-		phase := string(r.Status.Phase)
-		if phase == "" {
-			phase = "Unknown"
-		}
-		age := span(now.since(&r.CreationTimestamp))
-		t.row(listRow(o, r.Namespace, r.Name, phase, r.Status.CurrentRelease, r.Status.Step, weight, age,
-			r.Spec.Workload.Name, stable, waiting, phaseColour(phase))...)
+		t.row(listRow(o, r.Namespace, r.Name, r.Phase, r.Release, r.Step, weight, span(now.since(&r.Created)),
+			r.Workload, r.Stable, r.Waiting, phaseColour(r.Phase))...)
 	}
 	return t
 }
 
-func listRow(o listOptions, ns, name, phase, release, step, weight, age, workload, stable, waiting string, c colour) []cell {
+func listRow(o listOptions, ns, name, phase, release, step, weight, age, workload, stable, waiting string,
+	c colour,
+) []cell {
 	var out []cell
 	if o.all {
 		out = append(out, cell{ns, plain})
 	}
-	out = append(out, cell{name, bold}, cell{phase, c}, cell{release, plain}, cell{step, plain}, cell{weight, plain}, cell{age, plain})
+	out = append(out, cell{name, bold}, cell{phase, c}, cell{release, plain}, cell{step, plain}, cell{weight, plain},
+		cell{age, plain})
 	if o.format == "wide" {
 		out = append(out, cell{workload, plain}, cell{stable, plain})
 	}

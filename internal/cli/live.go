@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/view"
 )
 
 // Times of the live display.
@@ -25,7 +26,7 @@ const (
 	heartbeat = time.Second
 )
 
-// follower keeps what a view shows watched, and says when something has changed.
+// follower keeps what a picture shows watched, and says when something has changed.
 type follower struct {
 	cache   cache.Cache
 	changed chan struct{}
@@ -158,18 +159,18 @@ func runLive(ctx context.Context, e *env, arg string, o getOptions) error {
 	if err != nil {
 		return err
 	}
-	var v *view
+	var picture view.Picture
 	look := func() error {
-		v, err = o.sources(e, f.cache, direct).look(ctx, ns, arg)
+		picture, err = o.sources(e, f.cache, direct).look(ctx, ns, arg)
 		if errors.Is(err, context.Canceled) {
 			return nil
 		}
 		return err
 	}
 	if _, ok := e.live(); ok {
-		return e.redraw(ctx, f, look, func() string { return o.draw(e, v) })
+		return e.redraw(ctx, f, look, func() string { return o.draw(e, picture) })
 	}
-	return e.printLines(ctx, f, look, func() string { return line(v) })
+	return e.printLines(ctx, f, look, func() string { return line(picture) })
 }
 
 // redraw shows the picture in place on the terminal's other screen, and leaves the last one behind.
@@ -218,24 +219,21 @@ func (e *env) printLines(ctx context.Context, f *follower, look func() error, te
 	}, func() error { return nil })
 }
 
-// line sums a view up in one line.
-func line(v *view) string {
-	var d *workload
-	if v.workload != nil {
-		d = &workload{Deployment: v.workload}
-	}
-	s := judge(v.target, d)
-	parts := []string{s.name, s.phase}
-	if v.underWay() {
-		if step := v.release.Status.StepSummary; step != "" {
-			parts = append(parts, "step "+step)
+// line sums a picture up in one line.
+func line(p view.Picture) string {
+	parts := []string{p.Standing.Name, p.Standing.Phase}
+	if r := p.Release; r != nil && !r.Phase.Terminal() {
+		if r.Step != "" {
+			parts = append(parts, "step "+r.Step)
 		}
-		if w := v.release.Status.Weight; w != nil {
-			parts = append(parts, fmt.Sprintf("%d%%", *w))
+		if r.Weight != nil {
+			parts = append(parts, fmt.Sprintf("%d%%", *r.Weight))
 		}
-		for _, ver := range v.versions {
-			parts = append(parts, fmt.Sprintf("%s %d/%d", ver.role, ver.ready, ver.desired))
+		for _, v := range p.Versions {
+			if v.Counted {
+				parts = append(parts, fmt.Sprintf("%s %d/%d", v.Role, v.Ready, v.Desired))
+			}
 		}
 	}
-	return strings.Join(append(parts, s.message), "  ")
+	return strings.Join(append(parts, p.Standing.Message), "  ")
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/sluice-dev/sluice/internal/naming"
 )
 
-// templatesOf reads the analysis templates that a Rollout of this namespace may name: those in the files, and then those in
-// the cluster. Without a cluster, one that is not in the files measures nothing.
+// templatesOf reads the analysis templates that a Rollout of this namespace may name: those in the files, and then
+// those in the cluster. Without a cluster, one that is not in the files measures nothing.
 func templatesOf(c client.Client, namespace string, files *lint.Report) measure.Reader {
 	inCluster := measure.InCluster(namespace, func(ctx context.Context, key client.ObjectKey, into measure.Object) error {
 		err := c.Get(ctx, key, into)
@@ -46,10 +46,12 @@ func (p *planned) measure(ctx context.Context, r *v1alpha1.Rollout, plan *v1alph
 		return
 	}
 	if asksBuiltin(plan) {
-		p.Notes = append(p.Notes, "a builtin asks for the requests that a traffic layer counts: the controller must run with --request-metrics, or it refuses the Rollout")
+		p.Notes = append(p.Notes, "a builtin asks for the requests that a traffic layer counts: the controller must run "+
+			"with --request-metrics, or it refuses the Rollout")
 	}
 	if field := measure.Jobs(*plan); field != "" {
-		p.Notes = append(p.Notes, field+" runs a Job, which the controller may do only where it is let; elsewhere it refuses the Rollout; "+deploy.LetRunJobs(r.Namespace))
+		p.Notes = append(p.Notes, field+" runs a Job, which the controller may do only where it is let; elsewhere it "+
+			"refuses the Rollout; "+deploy.LetRunJobs(r.Namespace))
 	}
 	for i := range plan.Steps {
 		p.Steps[i].Measures = metricLines(*plan, measure.At{Step: i}, r)
@@ -61,12 +63,16 @@ func (p *planned) measure(ctx context.Context, r *v1alpha1.Rollout, plan *v1alph
 
 func asksBuiltin(plan *v1alpha1.ReleasePlan) bool {
 	return plan.Analysis != nil && plan.Analysis.Builtin != "" ||
-		slices.ContainsFunc(plan.Steps, func(s v1alpha1.CanaryStep) bool { return s.Analysis != nil && s.Analysis.Builtin != "" })
+		slices.ContainsFunc(plan.Steps, func(s v1alpha1.CanaryStep) bool {
+			return s.Analysis != nil &&
+				s.Analysis.Builtin != ""
+		})
 }
 
 // metricLines is a line for each metric of an analysis.
 func metricLines(plan v1alpha1.ReleasePlan, at measure.At, r *v1alpha1.Rollout) []string {
-	metrics, err := measure.Metrics(plan, at, measure.Names(r, naming.Release(r.Name, 1), plan.Steps[at.Step]), measure.AnyRequestMetrics())
+	metrics, err := measure.Metrics(plan, at, measure.Names(r, naming.Release(r.Name, 1), plan.Steps[at.Step]),
+		measure.AnyRequestMetrics())
 	if err != nil {
 		return nil // Has been told.
 	}

@@ -38,7 +38,8 @@ func splitName(arg string) (name string, rollout, release bool, err error) {
 	prefix = strings.ToLower(prefix)
 	rollout, release = slices.Contains(rolloutPrefixes, prefix), slices.Contains(releasePrefixes, prefix)
 	if !rollout && !release {
-		return "", false, false, fmt.Errorf("%s: %q is no kind of Sluice's: write rollout/NAME, release/NAME or just NAME", arg, prefix)
+		return "", false, false, fmt.Errorf("%s: %q is no kind of Sluice's: write rollout/NAME, release/NAME or just NAME",
+			arg, prefix)
 	}
 	return name, rollout, release, nil
 }
@@ -114,7 +115,8 @@ func explainMissing(ctx context.Context, c client.Reader, ns, arg string, err er
 	for _, r := range all.Items {
 		names = append(names, r.Name)
 	}
-	return fmt.Errorf("there is no Rollout or Release %q in namespace %s; its Rollouts are: %s", arg, ns, strings.Join(names, ", "))
+	return fmt.Errorf("there is no Rollout or Release %q in namespace %s; its Rollouts are: %s", arg, ns,
+		strings.Join(names, ", "))
 }
 
 // releases of a Rollout, the newest first.
@@ -159,5 +161,6 @@ func (e *env) completeNames(c *cobra.Command, args []string, typed string) ([]st
 			out = append(out, r.Name+"\t"+string(r.Status.Phase))
 		}
 	}
-	return slices.DeleteFunc(out, func(s string) bool { return !strings.HasPrefix(s, typed) }), cobra.ShellCompDirectiveNoFileComp
+	return slices.DeleteFunc(out, func(s string) bool { return !strings.HasPrefix(s, typed) }),
+		cobra.ShellCompDirectiveNoFileComp
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/view"
 )
 
 type pendingOptions struct {
@@ -43,16 +42,6 @@ too.`,
 	return c
 }
 
-// personal are the waits that a person ends, and the verb that does.
-var personal = map[string]v1alpha1.DecisionVerb{
-	release.ReasonAwaitingApproval: v1alpha1.VerbApprove,
-	release.ReasonPausedForPerson:  v1alpha1.VerbPromote,
-	release.ReasonPausedByHand:     v1alpha1.VerbResume,
-	release.ReasonStepFailed:       v1alpha1.VerbResume,
-	release.ReasonAnalysisUnclear:  v1alpha1.VerbResume,
-	release.ReasonWindowShut:       v1alpha1.VerbOverride,
-}
-
 func runPending(ctx context.Context, e *env, o pendingOptions) error {
 	c, ns, err := e.reach()
 	if err != nil {
@@ -66,20 +55,20 @@ func runPending(ctx context.Context, e *env, o pendingOptions) error {
 	if err != nil {
 		return err
 	}
-	mine := map[string]bool{}
 	var kept []v1alpha1.Release
-	for _, r := range list.Items {
-		verb, waits := askedFor(&r)
-		if !waits {
+	var rows []pendingRow
+	for i := range list.Items {
+		r := &list.Items[i]
+		p := view.PendingOf(r)
+		if p == nil {
 			continue
 		}
-		is, err := waitsForMe(ctx, c, me, &r, verb)
+		mine, err := waitsForMe(ctx, c, me, r, p.Verb)
 		if err != nil {
 			return err
 		}
-		mine[r.Namespace+"/"+r.Name] = is
-		if is || o.everybody {
-			kept = append(kept, r)
+		if mine || o.everybody {
+			kept, rows = append(kept, *r), append(rows, pendingRow{*p, mine})
 		}
 	}
 	list.Items = kept
@@ -91,23 +80,16 @@ func runPending(ctx context.Context, e *env, o pendingOptions) error {
 		return nil
 	}
 	var b strings.Builder
-	pendingTable(kept, mine, o, e.now).write(&b, e.paint)
+	pendingTable(rows, o, e.now).write(&b, e.paint)
 	_, err = fmt.Fprint(e.out, b.String())
 	return err
 }
 
-// askedFor is the word that a release waits for, if it does for one.
-func askedFor(r *v1alpha1.Release) (v1alpha1.DecisionVerb, bool) {
-	if r.Status.Phase.Terminal() || r.Status.WaitingFor == nil {
-		return "", false
-	}
-	verb, ok := personal[r.Status.WaitingFor.Reason]
-	return verb, ok
-}
-
 // waitsForMe says whether this user's word would count, as far as can be told before it is spoken.
-func waitsForMe(ctx context.Context, c client.Client, me authenticationv1.UserInfo, r *v1alpha1.Release, verb v1alpha1.DecisionVerb) (bool, error) {
-	if verb == v1alpha1.VerbApprove && !mayApprove(me, r) {
+func waitsForMe(
+	ctx context.Context, c client.Client, me authenticationv1.UserInfo, r *v1alpha1.Release, verb v1alpha1.DecisionVerb,
+) (bool, error) {
+	if verb == v1alpha1.VerbApprove && !(view.Person{Name: me.Username, Groups: me.Groups}).MayApprove(r) {
 		return false, nil
 	}
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
@@ -121,23 +103,13 @@ func waitsForMe(ctx context.Context, c client.Client, me authenticationv1.UserIn
 	return review.Status.Allowed, nil
 }
 
-func mayApprove(me authenticationv1.UserInfo, r *v1alpha1.Release) bool {
-	steps, at := r.Spec.Plan.Steps, currentStep(r)
-	if at >= len(steps) || steps[at].Approval == nil {
-		return false
-	}
-	a := steps[at].Approval
-	if a.SeparationOfDuty && slices.Contains(r.Spec.Authors, me.Username) {
-		return false
-	}
-	if m := r.Status.Memory; m != nil && slices.ContainsFunc(m.Approvals, func(x v1alpha1.ApprovalRecord) bool { return x.User == me.Username }) {
-		return false
-	}
-	return slices.Contains(a.From.Users, me.Username) ||
-		slices.ContainsFunc(a.From.Groups, func(g string) bool { return slices.Contains(me.Groups, g) })
+// pendingRow is a release that waits; mine, whether it does for who asks.
+type pendingRow struct {
+	view.Pending
+	mine bool
 }
 
-func pendingTable(items []v1alpha1.Release, mine map[string]bool, o pendingOptions, now clock) *table {
+func pendingTable(rows []pendingRow, o pendingOptions, now clock) *table {
 	t := &table{gap: 3}
 	row := func(ns, name, verb, since, until, waiting, who string) {
 		var out []cell
@@ -151,10 +123,9 @@ func pendingTable(items []v1alpha1.Release, mine map[string]bool, o pendingOptio
 		t.row(out...)
 	}
 	row("NAMESPACE", "RELEASE", "YOU CAN", "SINCE", "UNTIL", "WAITING FOR", "WHO")
-	for _, r := range items {
-		w := r.Status.WaitingFor
-		verb, since, until := string(personal[w.Reason]), "", ""
-		if !mine[r.Namespace+"/"+r.Name] {
+	for _, r := range rows {
+		w, verb, since, until := r.Wait, string(r.Verb), "", ""
+		if !r.mine {
 			verb = "-"
 		}
 		if w.Since != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/cli/lint"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/translate"
+	"github.com/sluice-dev/sluice/internal/view"
 )
 
 type planOptions struct {
@@ -169,7 +170,9 @@ func (e *env) planFiles(ctx context.Context, o planOptions) ([]planned, error) {
 }
 
 // plan reckons with the workload in the cluster, if there is one, or else in the file.
-func (e *env) plan(ctx context.Context, c client.Client, r *v1alpha1.Rollout, files *lint.Report, o planOptions) (planned, error) {
+func (e *env) plan(ctx context.Context, c client.Client, r *v1alpha1.Rollout, files *lint.Report,
+	o planOptions,
+) (planned, error) {
 	p := planned{Rollout: r.Name, Workload: "deployment/" + r.Spec.Workload.Name}
 	d := inFiles(files.Deployments, r)
 	w := e.lookAround(ctx, c, r, d != nil)
@@ -208,7 +211,8 @@ func (p *planned) demand(d *appsv1.Deployment, o planOptions) error {
 	case d != nil:
 		p.Replicas = 1
 	default:
-		return fmt.Errorf("%s is neither in the cluster nor in the file: say how many pods to reckon with, by --replicas N", p.Workload)
+		return fmt.Errorf("%s is neither in the cluster nor in the file: say how many pods to reckon with, by --replicas N",
+			p.Workload)
 	}
 	return nil
 }
@@ -245,7 +249,7 @@ func (p *planned) reckon(frozen v1alpha1.ReleasePlan) {
 			WaitsFor: s.WaitsFor, AtLeast: s.AtLeast.String(),
 		}
 		if i < len(frozen.Steps) {
-			step.Match = matchText(frozen.Steps[i].Match)
+			step.Match = view.MatchText(frozen.Steps[i].Match)
 		}
 		if s.AtMost > 0 {
 			step.AtMost = s.AtMost.String()
@@ -283,14 +287,16 @@ func (p *planned) write(b *strings.Builder, paint painter) {
 	}
 	b.WriteString("\n")
 	t := table{indent: "  ", gap: 3}
-	t.row(cell{"", plain}, cell{"STEP", dim}, cell{"WEIGHT", dim}, cell{"STABLE", dim}, cell{"CANARY", dim}, cell{"EXTRA", dim}, cell{"GOES ON WHEN", dim})
+	t.row(cell{"", plain}, cell{"STEP", dim}, cell{"WEIGHT", dim}, cell{"STABLE", dim}, cell{"CANARY", dim},
+		cell{"EXTRA", dim}, cell{"GOES ON WHEN", dim})
 	for i, s := range p.Steps {
 		for j, w := range s.WaitsFor {
 			if j > 0 {
 				t.row(cell{}, cell{}, cell{}, cell{}, cell{}, cell{}, cell{"and " + w, plain})
 				continue
 			}
-			t.row(cell{fmt.Sprint(i + 1), dim}, cell{s.Name, bold}, cell{fmt.Sprintf("%d%%", s.Weight), plain}, cell{fmt.Sprint(s.StablePods), plain},
+			t.row(cell{fmt.Sprint(i + 1), dim}, cell{s.Name, bold}, cell{fmt.Sprintf("%d%%", s.Weight), plain},
+				cell{fmt.Sprint(s.StablePods), plain},
 				cell{fmt.Sprint(s.CanaryPods), plain}, cell{fmt.Sprintf("+%d", s.ExtraPods), plain}, cell{w, plain})
 		}
 		if s.Match != "" {
@@ -308,8 +314,10 @@ func (p *planned) write(b *strings.Builder, paint painter) {
 func (p *planned) sum(b *strings.Builder, paint painter) {
 	b.WriteString("\n")
 	t := table{indent: "  ", gap: 2}
-	t.row(cell{"cost", dim}, cell{fmt.Sprintf("at most %s besides the workload's own %d", count(p.ExtraPods, "pod"), p.Replicas), plain})
-	t.row(cell{"time", dim}, cell{fmt.Sprintf("at least %s, without the start of pods and waits for people; aborted after %s at the latest",
+	t.row(cell{"cost", dim}, cell{fmt.Sprintf("at most %s besides the workload's own %d", count(p.ExtraPods, "pod"),
+		p.Replicas), plain})
+	t.row(cell{"time", dim}, cell{fmt.Sprintf("at least %s, without the start of pods and waits for people; aborted "+
+		"after %s at the latest",
 		short(p.AtLeast), short(p.Deadline)), plain})
 	for _, m := range p.Background {
 		t.row(cell{"beside", dim}, cell{"measures " + m, plain})

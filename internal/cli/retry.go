@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/view"
 )
 
 func newRetry(e *env) *cobra.Command {
@@ -58,7 +59,8 @@ func (d *decide) anew(ctx context.Context, e *env, c client.WithWatch, t target,
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
 	for ctx.Err() == nil {
-		w, err := c.Watch(ctx, &v1alpha1.RolloutList{}, client.InNamespace(t.namespace()), client.MatchingFields{"metadata.name": t.rollout.Name})
+		w, err := c.Watch(ctx, &v1alpha1.RolloutList{}, client.InNamespace(t.namespace()),
+			client.MatchingFields{"metadata.name": t.rollout.Name})
 		if err != nil {
 			break
 		}
@@ -104,7 +106,8 @@ func (t target) namespace() string {
 func toRetry(t target) (string, error) {
 	switch {
 	case t.named && t.underWay():
-		return "", no("%s is under way (%s); only a release that was aborted can be retried", t.release.Name, t.release.Status.Phase)
+		return "", no("%s is under way (%s); only a release that was aborted can be retried", t.release.Name,
+			t.release.Status.Phase)
 	case t.named && t.release.Status.Phase == v1alpha1.ReleaseSucceeded:
 		return "", no("%s succeeded; to go back to what it brought: `sluice rollback %s --to %d`", t.release.Name, t.release.Spec.Rollout, t.release.Spec.Number)
 	case t.named:
@@ -167,12 +170,15 @@ func (d *decide) rollback(ctx context.Context, e *env, arg string, to int64) err
 
 // toRollBackTo is the succeeded release of that number, or without one the last that brought another revision than
 // the one that is stable now. Where there is none, before says that what ran before the named release is meant.
-func toRollBackTo(ctx context.Context, c client.Reader, r *v1alpha1.Rollout, number int64) (name string, before bool, err error) {
+func toRollBackTo(ctx context.Context, c client.Reader, r *v1alpha1.Rollout, number int64) (name string, before bool,
+	err error,
+) {
 	all, err := releases(ctx, c, r.Namespace, r.Name)
 	if err != nil {
 		return "", false, err
 	}
-	good := slices.DeleteFunc(slices.Clone(all), func(rel v1alpha1.Release) bool { return rel.Status.Phase != v1alpha1.ReleaseSucceeded })
+	good := slices.DeleteFunc(slices.Clone(all),
+		func(rel v1alpha1.Release) bool { return rel.Status.Phase != v1alpha1.ReleaseSucceeded })
 	if number == 0 {
 		return former(r, good)
 	}
@@ -212,7 +218,7 @@ func choices(good []v1alpha1.Release) string {
 	}
 	var out []string
 	for _, rel := range good {
-		out = append(out, fmt.Sprintf("%d (%s)", rel.Spec.Number, images(rel.Spec.To)))
+		out = append(out, fmt.Sprintf("%d (%s)", rel.Spec.Number, view.Images(rel.Spec.To)))
 	}
 	return "those that succeeded: " + strings.Join(out, ", ")
 }

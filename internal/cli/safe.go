@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// safe is a text of others for one place on one line of a terminal: what would move the cursor, colour, hide or turn what
-// stands beside it is shown as it would be written in Go, "\n" and "\x1b". Whoever may write a comment, an image's name or
-// an annotation must not write lines that seem to be Sluice's.
+// safe is a text of others for one place on one line of a terminal: what would move the cursor, colour, hide or turn
+// what stands beside it is shown as it would be written in Go, "\n" and "\x1b". Whoever may write a comment, an image's
+// name or an annotation must not write lines that seem to be Sluice's.
 func safe(s string) string {
 	if clean(s) {
 		return s
@@ -38,14 +38,14 @@ func safe(s string) string {
 	return b.String()
 }
 
-// clean says whether a text has nothing but what is seen. Letters, marks, numbers, signs and spaces of all languages are;
-// control characters, what turns the direction of writing, what has no width and no text at all are not.
+// clean says whether a text has nothing but what is seen. Letters, marks, numbers, signs and spaces of all languages
+// are; control characters, what turns the direction of writing, what has no width and no text at all are not.
 func clean(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) }) < 0
 }
 
-// safeLines keeps the line breaks of a text of several lines, and has each line after the first stand further in, so that
-// none can be taken for a line of Sluice's own.
+// safeLines keeps the line breaks of a text of several lines, and has each line after the first stand further in, so
+// that none can be taken for a line of Sluice's own.
 func safeLines(s string) string {
 	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
 	for i := range lines {
@@ -54,7 +54,8 @@ func safeLines(s string) string {
 	return strings.Join(lines, "\n  ")
 }
 
-// safef is a line of Sluice's own in which the texts of others are safe: the format is ours, and what it is given is not.
+// safef is a line of Sluice's own in which the texts of others are safe: the format is ours, and what it is given is
+// not.
 func safef(format string, args ...any) string {
 	for i, a := range args {
 		switch a := a.(type) {

@@ -55,7 +55,8 @@ func sayUnreachable(err error) string {
 	if parsed, perr := url.Parse(u.URL); perr == nil {
 		host = parsed.Scheme + "://" + parsed.Host
 	}
-	return fmt.Sprintf("the API server at %s does not answer: %v; check that the cluster is up, and --context", host, cause)
+	return fmt.Sprintf("the API server at %s does not answer: %v; check that the cluster is up, and --context", host,
+		cause)
 }
 
 // sayNotInstalled tells a kind that the cluster does not know from an object that it does not have.
@@ -64,7 +65,8 @@ func sayNotInstalled(err error) string {
 	if s == nil || !apierrors.IsNotFound(err) {
 		return ""
 	}
-	if !apierrors.HasStatusCause(err, "UnexpectedServerResponse") && !strings.Contains(s.Message, "could not find the requested resource") {
+	if !apierrors.HasStatusCause(err, "UnexpectedServerResponse") &&
+		!strings.Contains(s.Message, "could not find the requested resource") {
 		return ""
 	}
 	return "the cluster does not know Sluice's kinds (sluice.dev/v1alpha1): install them with `sluice install`"
@@ -88,12 +90,14 @@ func sayForbidden(err error) string {
 	if s == nil || !apierrors.IsForbidden(err) {
 		return ""
 	}
-	return s.Message + "; ask for a role that may (Sluice brings sluice-viewer, sluice-releaser, sluice-approver and sluice-admin)"
+	return s.Message + "; ask for a role that may (Sluice brings sluice-viewer, sluice-releaser, sluice-approver and " +
+		"sluice-admin)"
 }
 
 func sayUnauthorized(err error) string {
 	if !apierrors.IsUnauthorized(err) {
 		return ""
 	}
-	return "the API server does not know you (401 Unauthorized): sign in again, or check the credentials of the kubeconfig's user"
+	return "the API server does not know you (401 Unauthorized): sign in again, or check the credentials of the " +
+		"kubeconfig's user"
 }

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/view"
 )
 
 func newStart(e *env) *cobra.Command {
@@ -62,7 +63,8 @@ func runStart(ctx context.Context, e *env, arg string, wanted []string) error {
 	if err := startable(t, &d, changes); err != nil {
 		return err
 	}
-	if err := c.Patch(ctx, &d, client.RawPatch(types.StrategicMergePatchType, imagePatch(changes)), client.FieldOwner("sluice-start")); err != nil {
+	if err := c.Patch(ctx, &d, client.RawPatch(types.StrategicMergePatchType, imagePatch(changes)),
+		client.FieldOwner("sluice-start")); err != nil {
 		return err
 	}
 	return e.tellStarted(t, &d, changes)
@@ -91,7 +93,8 @@ func imageChanges(d *appsv1.Deployment, wanted []string) ([]imageChange, error) 
 		}
 		change, err := imageOf(spec, container)
 		if err != nil {
-			return nil, fmt.Errorf("--image %s: %w of deployment/%s; its containers are: %s", w, err, d.Name, containerList(spec))
+			return nil, fmt.Errorf("--image %s: %w of deployment/%s; its containers are: %s", w, err, d.Name,
+				containerList(spec))
 		}
 		change.to = image
 		out = append(out, change)
@@ -172,20 +175,9 @@ func (e *env) tellStarted(t target, d *appsv1.Deployment, changes []imageChange)
 	if t.underWay() {
 		fmt.Fprint(&b, safef("%s, which is under way, is superseded: its pods take no more requests.\n", t.release.Name))
 	}
-	fmt.Fprint(&b, safef("What follows: %s; then the workload takes the new revision over.\n", stepsInWords(t.rollout.Spec.Canary.Steps)))
+	steps := view.StepsInWords(t.rollout.Spec.Canary.Steps)
+	fmt.Fprint(&b, safef("What follows: %s; then the workload takes the new revision over.\n", steps))
 	fmt.Fprint(&b, safef("Follow it:    %s get %s -w\n", e.program, t.rollout.Name))
 	_, err := fmt.Fprint(e.out, b.String())
 	return err
-}
-
-func stepsInWords(steps []v1alpha1.CanaryStep) string {
-	var out []string
-	for _, s := range steps {
-		text := fmt.Sprintf("%d%%", weight(s))
-		if p := pauseText(s.Pause); p != "" {
-			text += " " + p
-		}
-		out = append(out, text)
-	}
-	return strings.Join(out, ", ")
 }

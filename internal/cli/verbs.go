@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/view"
 )
 
 // verb is a command that decides about the release under way.
@@ -167,34 +168,35 @@ func begins(ctx context.Context, c client.Client, t target) bool {
 // tooEarly says why a promotion would speak of a step that nobody has seen in force. It is refused here, so that no
 // Decision names a step that its author has not seen in force.
 func tooEarly(r *v1alpha1.Release, v v1alpha1.DecisionVerb) string {
-	steps, at := r.Spec.Plan.Steps, currentStep(r)
+	steps, at := r.Spec.Plan.Steps, view.CurrentStep(r)
 	m := r.Status.Memory
-	asked := r.Status.WaitingFor != nil && personal[r.Status.WaitingFor.Reason] == v1alpha1.VerbResume
-	if v != v1alpha1.VerbPromote || at >= len(steps) || m != nil && (m.StepReachedAt != nil || asked && m.PausedBy == failure) {
+	asked := view.VerbFor(r.Status.WaitingFor) == v1alpha1.VerbResume
+	inForce := m != nil && (m.StepReachedAt != nil || asked && m.PausedBy == failure)
+	if v != v1alpha1.VerbPromote || view.StepAt(r) == nil || inForce {
 		return ""
 	}
 	because := ""
 	if w := r.Status.WaitingFor; w != nil {
 		because = ": " + w.Message
 	}
-	return fmt.Sprintf("%s: step %d/%d %q is not in force yet%s; decide again when it is", r.Name, at+1, len(steps), stepName(steps, at), because)
+	return fmt.Sprintf("%s: step %d/%d %q is not in force yet%s; decide again when it is",
+		r.Name, at+1, len(steps), view.StepName(steps, at), because)
 }
 
 // failure stands in a release's memory for the user who paused it when a failure did.
 const failure = "sluice"
 
-// wordOn fills in what binds a decision to what its author saw: the plan, and for all words that let a release go on, the
-// step and since when it waits, so that none opens a later one by accident. Stopping and taking back are never refused for
-// a step that has passed meanwhile, and promote --full and override are on the release, however far it is.
+// wordOn fills in what binds a decision to what its author saw: the plan, and for all words that let a release go on,
+// the step and since when it waits, so that none opens a later one by accident. Stopping and taking back are never
+// refused for a step that has passed meanwhile, and promote --full and override are on the release, however far it is.
 func wordOn(r *v1alpha1.Release, v v1alpha1.DecisionVerb) v1alpha1.DecisionSpec {
 	spec := v1alpha1.DecisionSpec{Release: r.Name, Verb: v, PlanDigest: r.Spec.PlanDigest} // What was meant is this one.
-	steps, at := r.Spec.Plan.Steps, currentStep(r)
 	switch v {
 	case v1alpha1.VerbPromote, v1alpha1.VerbApprove, v1alpha1.VerbReject, v1alpha1.VerbResume:
 		spec.Since = waitsSince(r.Status.Memory, v)
-		if at < len(steps) {
-			spec.Step = stepName(steps, at)
-			if a := steps[at].Approval; a != nil && (v == v1alpha1.VerbApprove || v == v1alpha1.VerbReject) {
+		if at := view.StepAt(r); at != nil {
+			spec.Step = view.StepName(r.Spec.Plan.Steps, view.CurrentStep(r))
+			if a := at.Approval; a != nil && (v == v1alpha1.VerbApprove || v == v1alpha1.VerbReject) {
 				spec.Groups = slices.Clone(a.From.Groups)
 			}
 		}

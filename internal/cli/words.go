@@ -1,17 +1,14 @@
 package cli
 
 import (
-	"fmt"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
-
-	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
-// ahead says how far off a moment is: "in 5m", or "5s ago" where it has passed. A wait that is over stays in the status until
-// the controller has seen it.
+// ahead says how far off a moment is: "in 5m", or "5s ago" where it has passed. A wait that is over stays in the status
+// until the controller has seen it.
 func ahead(now, at time.Time) string {
 	if left := at.Sub(now); left >= 0 {
 		return "in " + duration.HumanDuration(left)
@@ -21,22 +18,6 @@ func ahead(now, at time.Time) string {
 
 // span is a time that is never negative: the clocks of two machines may differ.
 func span(d time.Duration) string { return duration.HumanDuration(max(d, 0)) }
-
-// beside names a revision next to another one. Where both have the same images, it says what tells them apart.
-func beside(r v1alpha1.Revision, other *v1alpha1.Revision) string {
-	name := images(r)
-	if other == nil || images(*other) != name || r.Hash == other.Hash {
-		return name
-	}
-	return fmt.Sprintf("%s with the pod template %s (the stable one has the same images and the pod template %s)", name, shortHash(r), shortHash(*other))
-}
-
-func shortHash(r v1alpha1.Revision) string {
-	if r.PodTemplateHash != "" {
-		return r.PodTemplateHash
-	}
-	return r.Hash[:min(len(r.Hash), 10)]
-}
 
 // agents are known by what they leave on the objects that they apply.
 var agents = []struct{ name, annotation, label string }{
@@ -62,7 +43,8 @@ func appliedAgain(o metav1.Object) string {
 	const remedy = "change it there, too, or the next time it is applied the other revision comes back, as a new release"
 	switch agent := agentOf(o); agent {
 	case "":
-		return "note: the pod template is written back in the cluster only. If its manifest is kept elsewhere (Git, a chart), " + remedy
+		return "note: the pod template is written back in the cluster only. If its manifest is kept elsewhere (Git, a " +
+			"chart), " + remedy
 	case "Helm":
 		return "note: Helm installs deployment/" + o.GetName() + " from a chart; " + remedy + " (or use helm rollback)"
 	default:

@@ -25,21 +25,6 @@ func TestFaultB22Moments(t *testing.T) {
 	}
 }
 
-// TestFaultB22WhatDiffers: two revisions of the same image are told apart.
-func TestFaultB22WhatDiffers(t *testing.T) {
-	revision := func(image, hash string) v1alpha1.Revision {
-		return v1alpha1.Revision{Hash: hash + strings.Repeat("0", 54), PodTemplateHash: hash, Images: []v1alpha1.ContainerImage{{Container: "web", Image: image}}}
-	}
-	stable := revision("shop:green", "5b8f")
-	if got := beside(revision("shop:blue", "77aa"), &stable); got != "shop:blue" {
-		t.Errorf("other images: %q", got)
-	}
-	want := "shop:green with the pod template 77aa (the stable one has the same images and the pod template 5b8f)"
-	if got := beside(revision("shop:green", "77aa"), &stable); got != want {
-		t.Errorf("the same images: %q", got)
-	}
-}
-
 // TestFaultB21AgentsAreNamed: who rolls back under an agent is told that the agent brings the revision back.
 func TestFaultB21AgentsAreNamed(t *testing.T) {
 	d := &appsv1.Deployment{}
@@ -54,5 +39,20 @@ func TestFaultB21AgentsAreNamed(t *testing.T) {
 	d.Annotations = map[string]string{"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:demo/shop"}
 	if got := appliedAgain(d); !strings.Contains(got, "Argo CD applies") {
 		t.Error(got)
+	}
+}
+
+// TestSpoiltStep: a release whose memory somebody has edited to be at no step can still be spoken of.
+func TestSpoiltStep(t *testing.T) {
+	rel := &v1alpha1.Release{}
+	rel.Name, rel.Spec.Plan.Steps = "shop-1", []v1alpha1.CanaryStep{{Name: "half"}}
+	for _, step := range []int32{-1, 1} {
+		rel.Status.Memory = &v1alpha1.ReleaseMemory{Step: step}
+		if early := tooEarly(rel, v1alpha1.VerbPromote); early != "" {
+			t.Errorf("at step %d: %s", step, early)
+		}
+		if word := wordOn(rel, v1alpha1.VerbApprove); word.Step != "" || word.Release != "shop-1" {
+			t.Errorf("at step %d: %+v", step, word)
+		}
 	}
 }

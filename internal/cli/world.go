@@ -45,10 +45,12 @@ func (e *env) lookAround(ctx context.Context, c client.Client, r *v1alpha1.Rollo
 	err := c.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: r.Spec.Workload.Name}, &d)
 	switch {
 	case missing(err) && inFile:
-		w.note("deployment/%s is not in namespace %s yet: whether it and the traffic objects fit is not known", r.Spec.Workload.Name, r.Namespace)
+		w.note("deployment/%s is not in namespace %s yet: whether it and the traffic objects fit is not known",
+			r.Spec.Workload.Name, r.Namespace)
 		return w
 	case missing(err):
-		w.refuse("spec.workload: there is no deployment/%s in namespace %s; create it, or name another", r.Spec.Workload.Name, r.Namespace)
+		w.refuse("spec.workload: there is no deployment/%s in namespace %s; create it, or name another",
+			r.Spec.Workload.Name, r.Namespace)
 		return w
 	case err != nil:
 		w.note("the cluster could not be looked at: %s", sentence(err))
@@ -102,7 +104,8 @@ func (w *surroundings) checkOthers(ctx context.Context, c client.Client, r *v1al
 	}
 	for _, other := range all.Items {
 		if other.Name != r.Name && other.Spec.Workload.Name == r.Spec.Workload.Name {
-			w.refuse("spec.workload.name: rollout/%s names deployment/%s too; one workload may be named by one Rollout only", other.Name, r.Spec.Workload.Name)
+			w.refuse("spec.workload.name: rollout/%s names deployment/%s too; one workload may be named by one Rollout only",
+				other.Name, r.Spec.Workload.Name)
 		}
 	}
 }
@@ -134,7 +137,9 @@ func inFront(all []corev1.Service, d *appsv1.Deployment) []corev1.Service {
 	})
 }
 
-func (w *surroundings) checkServices(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment, services, left []corev1.Service) {
+func (w *surroundings) checkServices(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment,
+	services, left []corev1.Service,
+) {
 	layered := translate.Divide(r.Spec.Traffic) == release.ByLayers
 	switch {
 	case len(services) > 0:
@@ -173,8 +178,11 @@ func (w *surroundings) leadToOld(ctx context.Context, c client.Client, d *appsv1
 	return false
 }
 
-// checkBehind looks for pods of other workloads behind the Services, and for Services that have the names of canary ones.
-func (w *surroundings) checkBehind(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment, services []corev1.Service) {
+// checkBehind looks for pods of other workloads behind the Services, and for Services that have the names of canary
+// ones.
+func (w *surroundings) checkBehind(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment,
+	services []corev1.Service,
+) {
 	if translate.Divide(r.Spec.Traffic) != release.ByLayers {
 		return
 	}
@@ -185,14 +193,16 @@ func (w *surroundings) checkBehind(ctx context.Context, c client.Client, r *v1al
 	}
 	for _, s := range services {
 		var endpoints discoveryv1.EndpointSliceList
-		err := c.List(ctx, &endpoints, client.InNamespace(r.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: s.Name})
+		err := c.List(ctx, &endpoints, client.InNamespace(r.Namespace),
+			client.MatchingLabels{discoveryv1.LabelServiceName: s.Name})
 		if err != nil {
 			w.note("endpoints of service/%s: %s", s.Name, sentence(err))
 		} else if foreign := preflight.Foreign(preflight.ReadyPods(endpoints.Items), sets); len(foreign) > 0 {
 			w.refuse("%s", preflight.SelectsOthers(s.Name, d.Name, foreign))
 		}
 		var twin corev1.Service
-		err = c.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: naming.CanaryService(s.Name, naming.PlainSuffix)}, &twin)
+		err = c.Get(ctx, client.ObjectKey{Namespace: r.Namespace, Name: naming.CanaryService(s.Name, naming.PlainSuffix)},
+			&twin)
 		switch {
 		case missing(err):
 		case err != nil:
@@ -204,7 +214,9 @@ func (w *surroundings) checkBehind(ctx context.Context, c client.Client, r *v1al
 }
 
 // setsOf are the ReplicaSets of the workload, and those that releases of the Rollout have made beside it.
-func setsOf(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment) ([]*unstructured.Unstructured, error) {
+func setsOf(ctx context.Context, c client.Client, r *v1alpha1.Rollout,
+	d *appsv1.Deployment,
+) ([]*unstructured.Unstructured, error) {
 	var all appsv1.ReplicaSetList
 	if err := c.List(ctx, &all, client.InNamespace(r.Namespace)); err != nil {
 		return nil, err
@@ -246,7 +258,9 @@ func (w *surroundings) checkWindows(ctx context.Context, c client.Client, r *v1a
 }
 
 // checkLayer asks the layer's provider whether it can do what the steps want with the team's objects.
-func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, r *v1alpha1.Rollout, l v1alpha1.TrafficLayer, i int, services []corev1.Service) {
+func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, r *v1alpha1.Rollout,
+	l v1alpha1.TrafficLayer, i int, services []corev1.Service,
+) {
 	provider, name := e.layers.Of(l), translate.LayerOf(l).String()
 	if provider == nil {
 		return

@@ -45,11 +45,13 @@ func servable(ctx context.Context, cfg *rest.Config, o *Options) (*absentees, er
 			continue
 		}
 		a.namespaces = append(a.namespaces, namespace)
-		ctrl.LoggerFrom(ctx).Error(errors.New("the controller may not read Rollouts there"), "a namespace is not looked after",
+		ctrl.LoggerFrom(ctx).Error(errors.New("the controller may not read Rollouts there"), "a namespace is not looked "+
+			"after",
 			"namespace", namespace, "remedy", "create it, then sluice install --namespaces "+strings.Join(wanted, ","))
 	}
 	if len(o.Namespaces) == 0 {
-		return nil, fmt.Errorf("the controller may not read Rollouts in any of the namespaces %[1]s; run: sluice install --namespaces %[1]s", strings.Join(wanted, ","))
+		return nil, fmt.Errorf("the controller may not read Rollouts in any of the namespaces %[1]s; run: sluice install "+
+			"--namespaces %[1]s", strings.Join(wanted, ","))
 	}
 	if len(a.namespaces) == 0 {
 		return nil, nil
@@ -64,7 +66,10 @@ type absentees struct {
 }
 
 func (a *absentees) may(ctx context.Context, namespace string) (bool, error) {
-	return a.rights.may(ctx, authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "list", Group: v1alpha1.GroupVersion.Group, Resource: "rollouts"})
+	return a.rights.may(ctx, authorizationv1.ResourceAttributes{
+		Namespace: namespace, Verb: "list",
+		Group: v1alpha1.GroupVersion.Group, Resource: "rollouts",
+	})
 }
 
 // NeedLeaderElection has it run in every process, since each has its own cache.

@@ -52,8 +52,8 @@ func watchPolicy(ctx context.Context, mgr manager.Manager, changed chan<- event.
 // NeedLeaderElection has it run in every process, since a new leader must know at once.
 func (p *policyWatch) NeedLeaderElection() bool { return false }
 
-// Start looks again when the policy or its binding changes, and from time to time. It has all Rollouts looked at when the
-// answer has changed.
+// Start looks again when the policy or its binding changes, and from time to time. It has all Rollouts looked at when
+// the answer has changed.
 func (p *policyWatch) Start(ctx context.Context) error {
 	touched := make(chan struct{}, 1)
 	for _, kind := range policyKinds {

@@ -12,8 +12,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// answerHolds is how long an answer about rights is taken for true. Who has just let the controller do something does not
-// like to wait.
+// answerHolds is how long an answer about rights is taken for true. Who has just let the controller do something does
+// not like to wait.
 const answerHolds = 10 * time.Second
 
 // rights asks the API server what the controller may do in a namespace, which takes no right.
@@ -46,7 +46,10 @@ func (r *rights) mayRunJobs(ctx context.Context, namespace string) (bool, error)
 	if now := r.now(); found && now.Sub(known.at) < answerHolds && !now.Before(known.at) {
 		return known.may, nil
 	}
-	may, err := r.may(ctx, authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "create", Group: "batch", Resource: "jobs"})
+	may, err := r.may(ctx, authorizationv1.ResourceAttributes{
+		Namespace: namespace, Verb: "create", Group: "batch",
+		Resource: "jobs",
+	})
 	if err != nil {
 		return false, err
 	}
@@ -60,7 +63,8 @@ func (r *rights) may(ctx context.Context, what authorizationv1.ResourceAttribute
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &what}}
 	got, err := r.reviews.Create(ctx, review, metav1.CreateOptions{})
 	if err != nil {
-		return false, fmt.Errorf("ask for the right to %s %s in namespace %s: %w", what.Verb, what.Resource, what.Namespace, err)
+		return false, fmt.Errorf("ask for the right to %s %s in namespace %s: %w", what.Verb, what.Resource, what.Namespace,
+			err)
 	}
 	return got.Status.Allowed, nil
 }

@@ -82,7 +82,8 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	}
 	r := &rollout.Reconciler{
 		Kube:   kube.New(mgr.GetClient(), mgr.GetAPIReader(), now.Now),
-		Events: mgr.GetEventRecorder("sluice"), Now: now.Now, Calendar: now.Calendar, PolicyInForce: policy.inForce.Load, RequestMetrics: o.RequestMetrics,
+		Events: mgr.GetEventRecorder("sluice"), Now: now.Now, Calendar: now.Calendar, PolicyInForce: policy.inForce.Load,
+		RequestMetrics: o.RequestMetrics,
 	}
 	o.APIServer = append(slices.Clone(o.APIServer), behindService(ctx, mgr.GetAPIReader())...)
 	egress, err := metricEgress(o)
@@ -106,7 +107,10 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	if err := setupNotify(mgr, o, now); err != nil {
 		return err
 	}
-	if err := check.Setup(mgr, func() *kube.Client { return kube.New(mgr.GetClient(), mgr.GetAPIReader(), now.Now) }); err != nil {
+	if err := check.Setup(mgr, func() *kube.Client {
+		return kube.New(mgr.GetClient(), mgr.GetAPIReader(),
+			now.Now)
+	}); err != nil {
 		return err
 	}
 	if err := mgr.Add(policy); err != nil {
@@ -123,13 +127,15 @@ func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	return nil
 }
 
-// behindService are the API server's own addresses, behind its Service. Where they may not be read, as with rights in one
-// namespace only, the Service's address has to do.
+// behindService are the API server's own addresses, behind its Service. Where they may not be read, as with rights in
+// one namespace only, the Service's address has to do.
 func behindService(ctx context.Context, live client.Reader) []string {
 	list := &discoveryv1.EndpointSliceList{}
-	err := live.List(ctx, list, client.InNamespace(metav1.NamespaceDefault), client.MatchingLabels{discoveryv1.LabelServiceName: "kubernetes"})
+	err := live.List(ctx, list, client.InNamespace(metav1.NamespaceDefault),
+		client.MatchingLabels{discoveryv1.LabelServiceName: "kubernetes"})
 	if err != nil {
-		ctrl.LoggerFrom(ctx).Info("the API server's own addresses are not known, and not barred to measurements", "error", err.Error())
+		ctrl.LoggerFrom(ctx).Info("the API server's own addresses are not known, and not barred to measurements", "error",
+			err.Error())
 		return nil
 	}
 	var out []string
@@ -150,7 +156,10 @@ func metricEgress(o Options) (*metric.Egress, error) {
 	if u, err := url.Parse(o.PrometheusAddress); err == nil && u.Host != "" {
 		o.MetricHosts = append(slices.Clone(o.MetricHosts), u.Host) // Whoever names it means it to be asked.
 	}
-	return metric.NewEgress(metric.EgressOptions{Hosts: o.MetricHosts, APIServer: o.APIServer, AllowLoopback: o.AllowLoopback})
+	return metric.NewEgress(metric.EgressOptions{
+		Hosts: o.MetricHosts, APIServer: o.APIServer,
+		AllowLoopback: o.AllowLoopback,
+	})
 }
 
 // setupMeter adds what counts the gateway's requests, where it is known whose metrics Prometheus has.
@@ -179,7 +188,8 @@ func setupAnalysis(ctx context.Context, mgr manager.Manager, o Options, now *clo
 	a := analysis.New(kube.New(mgr.GetClient(), mgr.GetAPIReader(), now.Now), now.Now)
 	a.Egress, a.Prometheus, a.Calendar = egress, o.PrometheusAddress, now.Calendar
 	a.Logs = func(ctx context.Context, namespace, pod, container string, lines int64) (string, error) {
-		raw, err := pods.Pods(namespace).GetLogs(pod, &corev1.PodLogOptions{Container: container, TailLines: &lines}).DoRaw(ctx)
+		raw, err := pods.Pods(namespace).GetLogs(pod,
+			&corev1.PodLogOptions{Container: container, TailLines: &lines}).DoRaw(ctx)
 		return string(raw), err
 	}
 	return a.Setup(ctx, mgr)

@@ -210,8 +210,8 @@ func (w *Writer) PatchSpec(ctx context.Context, before, after client.Object) err
 	return w.wrote(after, "")
 }
 
-// PatchStatus does for the status what Patch does for the rest. What is too long for the status of one of Sluice's kinds is
-// cut: the API server would refuse it as a whole.
+// PatchStatus does for the status what Patch does for the rest. What is too long for the status of one of Sluice's
+// kinds is cut: the API server would refuse it as a whole.
 func (w *Writer) PatchStatus(ctx context.Context, before, after client.Object) error {
 	bound.Status(after)
 	if same(before, after) {
@@ -246,7 +246,9 @@ func (w *Writer) DeleteUnchanged(ctx context.Context, obj client.Object) error {
 	return w.remove(ctx, obj, client.Preconditions{UID: &uid, ResourceVersion: &version}, "Background")
 }
 
-func (w *Writer) remove(ctx context.Context, obj client.Object, only client.Preconditions, dependents client.PropagationPolicy) error {
+func (w *Writer) remove(ctx context.Context, obj client.Object, only client.Preconditions,
+	dependents client.PropagationPolicy,
+) error {
 	uid := obj.GetUID()
 	if err := w.client.Delete(ctx, obj, only, dependents); err != nil && !apierrors.IsNotFound(err) {
 		return w.lost(obj, fmt.Errorf("delete %s: %w", w.describe(obj), err))

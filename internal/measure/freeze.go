@@ -39,8 +39,8 @@ type Object interface {
 	runtime.Object
 }
 
-// InCluster reads the templates that a Rollout of a namespace may name. Get reads an object, and returns ErrNotFound for one
-// that is not there; a ClusterAnalysisTemplate is in no namespace.
+// InCluster reads the templates that a Rollout of a namespace may name. Get reads an object, and returns ErrNotFound
+// for one that is not there; a ClusterAnalysisTemplate is in no namespace.
 func InCluster(namespace string, get func(ctx context.Context, key types.NamespacedName, into Object) error) Reader {
 	return func(ctx context.Context, ref v1alpha1.AnalysisTemplateReference) (v1alpha1.AnalysisTemplateSpec, error) {
 		if isCluster(ref.Scope) {
@@ -55,7 +55,9 @@ func InCluster(namespace string, get func(ctx context.Context, key types.Namespa
 }
 
 // Prepare freezes a plan and checks it. The error is a *Problem where a person has to mend it.
-func Prepare(ctx context.Context, ro *v1alpha1.Rollout, plan *v1alpha1.ReleasePlan, read Reader, requestMetrics Requests) error {
+func Prepare(ctx context.Context, ro *v1alpha1.Rollout, plan *v1alpha1.ReleasePlan, read Reader,
+	requestMetrics Requests,
+) error {
 	if err := Freeze(ctx, plan, read); err != nil {
 		return err
 	}
@@ -65,9 +67,9 @@ func Prepare(ctx context.Context, ro *v1alpha1.Rollout, plan *v1alpha1.ReleasePl
 // mostFrozen bounds, in bytes, what the templates add to a Release. An object of more than 1.5 MiB is not stored.
 const mostFrozen = 512 << 10
 
-// Freeze puts the templates that a plan's analyses name, and those that they name, into the plan, each once. What people
-// approve is then what is measured, whatever becomes of the templates meanwhile. The error is a *Problem where a person
-// has to mend it.
+// Freeze puts the templates that a plan's analyses name, and those that they name, into the plan, each once. What
+// people approve is then what is measured, whatever becomes of the templates meanwhile. The error is a *Problem where a
+// person has to mend it.
 func Freeze(ctx context.Context, plan *v1alpha1.ReleasePlan, read Reader) error {
 	plan.Templates = nil
 	size := 0
@@ -91,7 +93,8 @@ func Freeze(ctx context.Context, plan *v1alpha1.ReleasePlan, read Reader) error 
 				return fmt.Errorf("write the %s down: %w", nameOf(ref), err)
 			}
 			if size += len(raw); size > mostFrozen || len(plan.Templates) == v1alpha1.MostFrozenTemplates {
-				return wrong(a.field+".templates", "with the %s there are more than %d KiB, or %d, of templates, which are kept with each release; name fewer or smaller ones",
+				return wrong(a.field+".templates", "with the %s there are more than %d KiB, or %d, of templates, which are kept "+
+					"with each release; name fewer or smaller ones",
 					nameOf(ref), mostFrozen>>10, v1alpha1.MostFrozenTemplates)
 			}
 			plan.Templates = append(plan.Templates, v1alpha1.FrozenTemplate{Name: ref.Name, Scope: ref.Scope, Spec: string(raw)})
@@ -126,8 +129,8 @@ type analysis struct {
 	field string
 }
 
-// At says which of a plan's analyses is meant: the one of a step, counted from 0, or the one in the background, which then
-// begins in that step.
+// At says which of a plan's analyses is meant: the one of a step, counted from 0, or the one in the background, which
+// then begins in that step.
 type At struct {
 	Step       int
 	Background bool

@@ -20,16 +20,20 @@ import (
 // templateDepth bounds how far templates name others.
 const templateDepth = 5
 
-// Metrics are those of one analysis of a frozen plan, with every argument filled in. Values stand for the built-in names,
-// see Names; requestMetrics says whose metrics a builtin asks for. The error is a *Problem.
-func Metrics(plan v1alpha1.ReleasePlan, at At, values map[string]string, requestMetrics Requests) ([]v1alpha1.Metric, error) {
+// Metrics are those of one analysis of a frozen plan, with every argument filled in. Values stand for the built-in
+// names, see Names; requestMetrics says whose metrics a builtin asks for. The error is a *Problem.
+func Metrics(plan v1alpha1.ReleasePlan, at At, values map[string]string, requestMetrics Requests) ([]v1alpha1.Metric,
+	error,
+) {
 	return metrics(plan, at, values, requestMetrics, parsed{})
 }
 
 // parsed are the frozen templates that have been read, by their text: fifty steps may name the same large one.
 type parsed map[string]v1alpha1.AnalysisTemplateSpec
 
-func metrics(plan v1alpha1.ReleasePlan, at At, values map[string]string, requestMetrics Requests, known parsed) ([]v1alpha1.Metric, error) {
+func metrics(plan v1alpha1.ReleasePlan, at At, values map[string]string, requestMetrics Requests,
+	known parsed,
+) ([]v1alpha1.Metric, error) {
 	i := slices.IndexFunc(analyses(plan), func(a analysis) bool {
 		return a.Background == at.Background && (at.Background || a.Step == at.Step)
 	})
@@ -46,7 +50,8 @@ func metrics(plan v1alpha1.ReleasePlan, at At, values map[string]string, request
 	if a.Builtin == "" {
 		return g.metrics, nil
 	}
-	m, err := builtin.Metric(requestMetrics.Of, a.StepAnalysis, at.Background, pauseOf(plan.Steps[at.Step]), requestMetrics.Collection)
+	m, err := builtin.Metric(requestMetrics.Of, a.StepAnalysis, at.Background, pauseOf(plan.Steps[at.Step]),
+		requestMetrics.Collection)
 	if err != nil {
 		return nil, wrong(a.field+".builtin", "%s", strings.TrimPrefix(err.Error(), "builtin: "))
 	}
@@ -100,12 +105,14 @@ func Check(plan v1alpha1.ReleasePlan, ro *v1alpha1.Rollout, requestMetrics Reque
 			}
 		}
 		if size := sizeOf(list); size > mostOfRun {
-			return wrong(a.field, "its metrics are %d KiB with every argument filled in, and an AnalysisRun has room for %d; name fewer of them, or shorten their queries",
+			return wrong(a.field, "its metrics are %d KiB with every argument filled in, and an AnalysisRun has room for %d; "+
+				"name fewer of them, or shorten their queries",
 				size>>10, mostOfRun>>10)
 		}
 	}
 	if size := sizeOf(plan); size > mostOfPlan {
-		return wrong("spec", "the plan is %d KiB with its steps and templates, and a Release has room for %d; name fewer or smaller templates, or shorten the matches of the steps",
+		return wrong("spec", "the plan is %d KiB with its steps and templates, and a Release has room for %d; name fewer "+
+			"or smaller templates, or shorten the matches of the steps",
 			size>>10, mostOfPlan>>10)
 	}
 	return nil
@@ -128,8 +135,8 @@ func sizeOf(v any) int {
 	return len(raw)
 }
 
-// Names are the built-in names of a template with what is known of them in a step. The Services and the hashes of the two
-// versions are empty until a release knows them.
+// Names are the built-in names of a template with what is known of them in a step. The Services and the hashes of the
+// two versions are empty until a release knows them.
 func Names(ro *v1alpha1.Rollout, release string, step v1alpha1.CanaryStep) map[string]string {
 	v := map[string]string{}
 	for _, name := range metric.BuiltIn {
@@ -153,13 +160,16 @@ type gathering struct {
 }
 
 // template adds the metrics of one template, its arguments given by whoever names it.
-func (g *gathering) template(ref v1alpha1.AnalysisTemplateReference, given []v1alpha1.AnalysisArgument, above []string) error {
+func (g *gathering) template(ref v1alpha1.AnalysisTemplateReference, given []v1alpha1.AnalysisArgument,
+	above []string,
+) error {
 	name := ref.Name
 	if isCluster(ref.Scope) {
 		name += " (Cluster)"
 	}
 	if slices.Contains(above, name) || len(above) >= templateDepth {
-		return wrong(g.field+".templates", "%s name each other, or go deeper than %d; let one of them have the metrics itself",
+		return wrong(g.field+".templates", "%s name each other, or go deeper than %d; let one of them have the metrics "+
+			"itself",
 			strings.Join(append(above, name), " -> "), templateDepth)
 	}
 	spec, err := g.read(ref)
@@ -186,20 +196,24 @@ func (g *gathering) template(ref v1alpha1.AnalysisTemplateReference, given []v1a
 func (g *gathering) read(ref v1alpha1.AnalysisTemplateReference) (spec v1alpha1.AnalysisTemplateSpec, err error) {
 	t := frozen(g.plan, ref)
 	if t == nil {
-		return spec, wrong(g.field+".templates", "the release's plan has no %s; abort the release, and let a new one begin", nameOf(ref))
+		return spec, wrong(g.field+".templates", "the release's plan has no %s; abort the release, and let a new one begin",
+			nameOf(ref))
 	}
 	if known, ok := g.known[t.Spec]; ok {
 		return *known.DeepCopy(), nil
 	}
 	if err := yaml.Unmarshal([]byte(t.Spec), &spec); err != nil {
-		return spec, wrong(g.field+".templates", "the %s cannot be read in the release's plan: %v; abort the release, and let a new one begin", nameOf(ref), err)
+		return spec, wrong(g.field+".templates", "the %s cannot be read in the release's plan: %v; abort the release, and "+
+			"let a new one begin", nameOf(ref), err)
 	}
 	g.known[t.Spec] = *spec.DeepCopy()
 	return spec, nil
 }
 
 // arguments are a template's own, with what is given in place of its defaults.
-func (g *gathering) arguments(template string, own, given []v1alpha1.AnalysisArgument) ([]v1alpha1.AnalysisArgument, error) {
+func (g *gathering) arguments(template string, own, given []v1alpha1.AnalysisArgument) ([]v1alpha1.AnalysisArgument,
+	error,
+) {
 	var out []v1alpha1.AnalysisArgument
 	for _, a := range own {
 		for _, b := range given {
@@ -231,7 +245,8 @@ func (g *gathering) metric(m v1alpha1.Metric, args []v1alpha1.AnalysisArgument) 
 func filled(m v1alpha1.Metric, args []v1alpha1.AnalysisArgument, values map[string]string) (v1alpha1.Metric, error) {
 	if address, secret := addressOf(m.Provider); secret && slices.ContainsFunc(metric.Names(address), isArgument) {
 		// Whoever gives the arguments would have the credentials sent to whom he likes.
-		return m, fmt.Errorf("metric %s: an argument stands in its address, and it has credentials; write the address in the template", m.Name)
+		return m, fmt.Errorf("metric %s: an argument stands in its address, and it has credentials; write the address in "+
+			"the template", m.Name)
 	}
 	all := maps.Clone(values)
 	for _, a := range args {

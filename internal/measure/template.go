@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-dev/sluice/internal/metric"
 )
 
-// CheckTemplate finds what is wrong with the metrics of one template, whoever may name it. A condition in which an argument
-// without a default stands is not looked at: what it says is known only when the argument is given.
+// CheckTemplate finds what is wrong with the metrics of one template, whoever may name it. A condition in which an
+// argument without a default stands is not looked at: what it says is known only when the argument is given.
 func CheckTemplate(spec v1alpha1.AnalysisTemplateSpec) []Problem {
 	var out []Problem
 	values := map[string]string{}

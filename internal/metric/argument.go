@@ -15,7 +15,8 @@ const ArgumentPrefix = "args."
 
 // BuiltIn are the names that Sluice fills in, beside the arguments.
 var BuiltIn = []string{
-	"rollout", "release", "namespace", "workload", "service", "canaryService", "stableHash", "canaryHash", "step", "weight",
+	"rollout", "release", "namespace", "workload", "service", "canaryService", "stableHash", "canaryHash", "step",
+	"weight",
 }
 
 // Substitute puts values in place of their names in braces, in every string of the metric; the names in values are as
@@ -83,7 +84,8 @@ func Expand(text string, values map[string]string) (string, error) {
 	return replace(text, func(name string) (string, error) {
 		value, known := values[name]
 		if !known {
-			return "", fmt.Errorf("{{%s}} is not known; there are %s", Bounded(name, 64), strings.Join(slices.Sorted(maps.Keys(values)), ", "))
+			return "", fmt.Errorf("{{%s}} is not known; there are %s", Bounded(name, 64),
+				strings.Join(slices.Sorted(maps.Keys(values)), ", "))
 		}
 		return value, nil
 	})

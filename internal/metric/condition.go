@@ -43,9 +43,9 @@ type expression struct {
 	uses        uses
 }
 
-// Compile reads successCondition and failureCondition, either of which may be empty, for results of a shape. Expressions
-// see result (all that was measured), value (the one number of it, or an error that says what there is instead) and status
-// (the HTTP status). All numbers but status and size() are doubles.
+// Compile reads successCondition and failureCondition, either of which may be empty, for results of a shape.
+// Expressions see result (all that was measured), value (the one number of it, or an error that says what there is
+// instead) and status (the HTTP status). All numbers but status and size() are doubles.
 func Compile(shape Shape, success, failure string) (c Condition, err error) {
 	if c.success, err = compile(shape, "successCondition", success); err != nil {
 		return Condition{}, err
@@ -61,8 +61,9 @@ func Compile(shape Shape, success, failure string) (c Condition, err error) {
 	return c, nil
 }
 
-// Judge applies the conditions to what was measured. One of them alone decides between Successful and Failed. With both,
-// failureCondition comes first, and what neither holds for is Inconclusive. Whatever cannot be evaluated is an Error.
+// Judge applies the conditions to what was measured. One of them alone decides between Successful and Failed. With
+// both, failureCondition comes first, and what neither holds for is Inconclusive. Whatever cannot be evaluated is an
+// Error.
 func (c Condition) Judge(result any, status int) (v1alpha1.AnalysisPhase, string) {
 	if err := c.Measured(result); err != nil {
 		return v1alpha1.AnalysisError, err.Error()
@@ -99,7 +100,8 @@ func (c Condition) Measured(v any) error {
 		return NoData(absent)
 	case empty(v) && !c.uses.size:
 		// Every condition over all entries of an empty list holds.
-		return NoData{"the list is empty, as no series or nothing was found; if that is good, say so in the condition: size(result) == 0 || ..."}
+		return NoData{"the list is empty, as no series or nothing was found; if that is good, say so in the condition: " +
+			"size(result) == 0 || ..."}
 	}
 	return finite(v)
 }
@@ -295,9 +297,10 @@ func reason(err error) string {
 }
 
 // careful watches the calls of an expression: a number that is none is an error, since a comparison with it would be
-// false, and so failureCondition: result.errors / result.total > 0.05 good where there was no request at all. And it bounds
-// those calls whose cost CEL counts when it is too late, or not at all: a pattern is only matched with a short text, values
-// are compared only up to a size, and lists are not joined, which is how values of unbounded size are made.
+// false, and so failureCondition: result.errors / result.total > 0.05 good where there was no request at all. And it
+// bounds those calls whose cost CEL counts when it is too late, or not at all: a pattern is only matched with a short
+// text, values are compared only up to a size, and lists are not joined, which is how values of unbounded size are
+// made.
 func careful(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
 	call, ok := i.(interpreter.InterpretableCall)
 	if !ok {
@@ -319,14 +322,15 @@ func (w watched) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	}
 	out := w.InterpretableCall.Exec(frame)
 	_, list := out.(traits.Lister)
-	if _, growing := out.(traits.MutableLister); w.Function() == operators.Add && list && !growing { // map and filter grow theirs.
+	// map and filter grow theirs.
+	if _, growing := out.(traits.MutableLister); w.Function() == operators.Add && list && !growing {
 		return types.NewErr("lists cannot be joined by + in a condition; look at each of them")
 	}
 	return w.finite(out)
 }
 
-// compare is what CEL's own operators do, for values of bounded size. A value that names another several times is counted
-// as large as it would be written out.
+// compare is what CEL's own operators do, for values of bounded size. A value that names another several times is
+// counted as large as it would be written out.
 func (w watched) compare(a, b ref.Val) ref.Val {
 	for _, v := range []ref.Val{a, b} {
 		if types.IsUnknownOrError(v) {

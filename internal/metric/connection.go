@@ -99,7 +99,8 @@ func (c *Conn) Token(field string, ref v1alpha1.SecretKeyReference, header, pref
 		return err
 	}
 	if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-		return fmt.Errorf("%s: key %s of Secret %s has control characters, which no header may have", field, ref.Key, ref.Name)
+		return fmt.Errorf("%s: key %s of Secret %s has control characters, which no header may have", field, ref.Key,
+			ref.Name)
 	}
 	return c.set(field, header, prefix+v)
 }
@@ -192,7 +193,8 @@ func (c *Conn) tls(s *v1alpha1.Connection) (*tls.Config, error) {
 	}
 	pair, err := tls.X509KeyPair([]byte(crt), []byte(key))
 	if err != nil {
-		return nil, fmt.Errorf("%s: tls.crt and tls.key of Secret %s are no certificate and its key, in PEM", field, s.ClientCertificate.Name)
+		return nil, fmt.Errorf("%s: tls.crt and tls.key of Secret %s are no certificate and its key, in PEM", field,
+			s.ClientCertificate.Name)
 	}
 	out.Certificates = []tls.Certificate{pair}
 	return out, nil

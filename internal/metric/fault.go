@@ -13,8 +13,8 @@ import (
 	"syscall"
 )
 
-// explain says in our own words why there is no answer. The words of net/http hold what the other side wrote (its status
-// line, the names in its certificate, where it redirects to), and that may be what we sent it.
+// explain says in our own words why there is no answer. The words of net/http hold what the other side wrote (its
+// status line, the names in its certificate, where it redirects to), and that may be what we sent it.
 func explain(err error) error {
 	if r := (redirected{}); errors.As(err, &r) {
 		return fmt.Errorf("after a redirect: %w", explain(r.error))

@@ -38,8 +38,8 @@ type Query struct {
 
 // Result is what was measured.
 type Result struct {
-	// Value is a float64, a string, a bool, a list or a map of them, or Absent; all numbers are float64. Never NaN, infinite
-	// or nil. Its type follows from the provider, see ShapeOf, or is whatever a service answers.
+	// Value is a float64, a string, a bool, a list or a map of them, or Absent; all numbers are float64. Never NaN,
+	// infinite or nil. Its type follows from the provider, see ShapeOf, or is whatever a service answers.
 	Value any
 	// Status of the HTTP answer.
 	Status int

@@ -13,8 +13,8 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
-// Shape is the type of a source's result. It follows from the provider and never from the data, so that a condition that
-// can be evaluated at one pod can be evaluated at two.
+// Shape is the type of a source's result. It follows from the provider and never from the data, so that a condition
+// that can be evaluated at one pod can be evaluated at two.
 type Shape int
 
 const (
@@ -32,7 +32,8 @@ const (
 
 // PodFields are the fields of what the provider kubernetes measures. All are numbers.
 var PodFields = []string{
-	"pods", "ready", "readyShare", "restarts", "oomKills", "stablePods", "stableReadyShare", "stableRestarts", "stableOomKills",
+	"pods", "ready", "readyShare", "restarts", "oomKills", "stablePods", "stableReadyShare", "stableRestarts",
+	"stableOomKills",
 }
 
 // ShapeOf is the shape of what a provider measures.
@@ -66,7 +67,8 @@ func One(v any) (float64, error) {
 		case 1:
 			return v[0], nil
 		}
-		return 0, fmt.Errorf("there are %d series, and not one number; aggregate them in the query, as by sum(), or speak of result, which is the list", len(v))
+		return 0, fmt.Errorf("there are %d series, and not one number; aggregate them in the query, as by sum(), or speak "+
+			"of result, which is the list", len(v))
 	case Absent:
 		return 0, NoData(v)
 	}
@@ -118,11 +120,13 @@ func (s Shape) check(tree *ast.AST) (problem string) {
 	switch s {
 	case ShapeRange:
 		if uses.value {
-			return "prometheus.range measures the numbers of a time, and value is one number; speak of result, the list of them, as result.all(x, x < 0.05)"
+			return "prometheus.range measures the numbers of a time, and value is one number; speak of result, the list of " +
+				"them, as result.all(x, x < 0.05)"
 		}
 	case ShapeNumber:
 		if uses.asList != "" {
-			return fmt.Sprintf("result is one number here, and %s is not for numbers; write result < 0.05 or the like", uses.asList)
+			return fmt.Sprintf("result is one number here, and %s is not for numbers; write result < 0.05 or the like",
+				uses.asList)
 		}
 	case ShapePods:
 		if uses.value {
@@ -142,9 +146,11 @@ func (s Shape) check(tree *ast.AST) (problem string) {
 func (s Shape) misfit() string {
 	switch s {
 	case ShapeSeries:
-		return "result is a list of numbers, one for each series that prometheus.query finds; write value for the one number, as value < 0.05, or look at all of them, as result.all(x, x < 0.05)"
+		return "result is a list of numbers, one for each series that prometheus.query finds; write value for the one " +
+			"number, as value < 0.05, or look at all of them, as result.all(x, x < 0.05)"
 	case ShapeRange:
-		return "result is a list of numbers, those of the time prometheus.range; look at all of them, as result.all(x, x < 0.05)"
+		return "result is a list of numbers, those of the time prometheus.range; look at all of them, as result.all(x, x " +
+			"< 0.05)"
 	case ShapePods:
 		return "result is a map; speak of one of its numbers, as result.restarts"
 	case ShapeAny, ShapeNumber:

@@ -1,8 +1,9 @@
 // Package naming gives the objects that Sluice creates their names. There is one function for each kind of object, and
-// what it returns is always short enough for the API server: a name that would be too long is cut, and a short hash of the
-// whole keeps it unique. So no release fails halfway because of a long name.
+// what it returns is always short enough for the API server: a name that would be too long is cut, and a short hash of
+// the whole keeps it unique. So no release fails halfway because of a long name.
 //
-// The package is pure: text in, text out. Everybody may import it; it imports nothing of ours and nothing of Kubernetes.
+// The package is pure: text in, text out. Everybody may import it; it imports nothing of ours and nothing of
+// Kubernetes.
 package naming
 
 import (
@@ -60,11 +61,12 @@ func Release(rollout string, number int64) string {
 // canary is what the objects for the new revision end in.
 const canary = "-canary"
 
-// PlainSuffix is what the name of a canary Service has after that of the team's Service, unless its release says otherwise.
+// PlainSuffix is what the name of a canary Service has after that of the team's Service, unless its release says
+// otherwise.
 const PlainSuffix = canary
 
-// CanaryService is the name of the Service beside one of the team's, for the new revision's pods: "shop-canary". suffix is
-// that of the release; empty means PlainSuffix.
+// CanaryService is the name of the Service beside one of the team's, for the new revision's pods: "shop-canary". suffix
+// is that of the release; empty means PlainSuffix.
 func CanaryService(service, suffix string) string {
 	if suffix == "" {
 		suffix = PlainSuffix
@@ -100,8 +102,8 @@ func Hold(release, kind, object string) string {
 	return Fit(release+"-"+strings.ToLower(kind)+"-"+object, "", MaxObject)
 }
 
-// AnalysisRun is the name of an analysis of a release: "shop-12-smoke" in a step, "shop-12.background" beside the steps,
-// when step is empty. A further attempt adds its number: "shop-12-smoke.2".
+// AnalysisRun is the name of an analysis of a release: "shop-12-smoke" in a step, "shop-12.background" beside the
+// steps, when step is empty. A further attempt adds its number: "shop-12-smoke.2".
 func AnalysisRun(release, step string, attempt int) string {
 	base := release + "-" + step
 	if step == "" {
@@ -125,8 +127,8 @@ func Job(run, metric string, nth int) string {
 	return Fit(plain.Replace(run), suffix, maxGenerated)
 }
 
-// Decision is the metadata.generateName of a decision on a release or a pipeline run: "shop-12-approve-". The API server
-// adds five characters.
+// Decision is the metadata.generateName of a decision on a release or a pipeline run: "shop-12-approve-". The API
+// server adds five characters.
 func Decision(object, verb string) string {
 	return Fit(object, "-"+strings.ToLower(verb)+"-", maxGenerated)
 }

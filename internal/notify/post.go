@@ -47,7 +47,8 @@ func CheckURL(service, raw string) (string, error) {
 	raw = strings.TrimSpace(raw)
 	u, err := url.Parse(raw)
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
-		return "", invalid(service, "the url in the Secret is no http or https address; put in the webhook's address as the service shows it")
+		return "", invalid(service, "the url in the Secret is no http or https address; put in the webhook's address as "+
+			"the service shows it")
 	}
 	return raw, nil
 }
@@ -81,8 +82,8 @@ func (p Post) Send(ctx context.Context, client *http.Client) ([]byte, error) {
 	return nil, p.refused(answer, body)
 }
 
-// ErrCode reads an answer of {"errcode", "errmsg"}, as some services give one to whatever they are sent. Passing are the codes
-// of troubles that pass by themselves, each with how long to wait at least.
+// ErrCode reads an answer of {"errcode", "errmsg"}, as some services give one to whatever they are sent. Passing are
+// the codes of troubles that pass by themselves, each with how long to wait at least.
 func (p Post) ErrCode(answer []byte, passing map[int]time.Duration) error {
 	var a struct {
 		Code    *int   `json:"errcode"`
@@ -96,7 +97,8 @@ func (p Post) ErrCode(answer []byte, passing map[int]time.Duration) error {
 	}
 	wait, passes := passing[*a.Code]
 	return &Refusal{
-		Service: p.Service, Reason: fmt.Sprintf("errcode %d: %s", *a.Code, p.Excerpt(a.Message)), Temporary: passes, RetryAfter: wait,
+		Service: p.Service, Reason: fmt.Sprintf("errcode %d: %s", *a.Code, p.Excerpt(a.Message)), Temporary: passes,
+		RetryAfter: wait,
 	}
 }
 
@@ -118,9 +120,10 @@ func (p Post) unreached(err error) error {
 func (p Post) refused(answer *http.Response, body []byte) error {
 	status := answer.StatusCode
 	r := &Refusal{
-		Service:    p.Service,
-		Reason:     strings.TrimSpace(fmt.Sprintf("it answered %d %s", status, http.StatusText(status))),
-		Temporary:  status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status == http.StatusTooEarly,
+		Service: p.Service,
+		Reason:  strings.TrimSpace(fmt.Sprintf("it answered %d %s", status, http.StatusText(status))),
+		Temporary: status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout ||
+			status == http.StatusTooEarly,
 		RetryAfter: retryAfter(answer.Header.Get("Retry-After"), p.Now),
 	}
 	if status >= 300 && status < 400 {

@@ -52,8 +52,8 @@ func ParseTemplate(text string) (*Template, error) {
 	return &Template{t: t}, nil
 }
 
-// TryTemplate reads a Notifier's template and tries it with a message that has everything in it: text/template finds a field
-// that does not exist only when it is run.
+// TryTemplate reads a Notifier's template and tries it with a message that has everything in it: text/template finds a
+// field that does not exist only when it is run.
 func TryTemplate(text string) (*Template, error) {
 	t, err := ParseTemplate(text)
 	if err != nil {
@@ -67,8 +67,10 @@ func TryTemplate(text string) (*Template, error) {
 
 // sample is a message with everything in it.
 var sample = Message{
-	Event: Waiting, Namespace: "demo", Rollout: "shop", Release: "shop-1", Step: "half", Title: "shop: release shop-1 waits",
-	Text: "somebody has to approve", Who: "anyone who may approve", Until: time.Unix(1, 0), At: time.Unix(1, 0), Link: "https://example.com/shop",
+	Event: Waiting, Namespace: "demo", Rollout: "shop", Release: "shop-1", Step: "half", Title: "shop: release shop-1 " +
+		"waits",
+	Text: "somebody has to approve", Who: "anyone who may approve", Until: time.Unix(1, 0), At: time.Unix(1, 0),
+	Link:   "https://example.com/shop",
 	Fields: map[string]string{FieldImage: "shop:v2", FieldAuthor: "alice"},
 }
 
@@ -180,7 +182,8 @@ func printf(format string, args ...any) (string, error) {
 // shows below.
 var (
 	titles = map[Event]string{
-		Started: "started", Waiting: "waits", Failed: "has failed", Aborted: "was aborted", Done: "is done", Frozen: "is held by a release window",
+		Started: "started", Waiting: "waits", Failed: "has failed", Aborted: "was aborted", Done: "is done",
+		Frozen: "is held by a release window",
 	}
 	texts = map[Event]*Template{
 		Started: must("The release has started{{with .Text}}: {{.}}{{end}}"),

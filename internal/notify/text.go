@@ -91,7 +91,8 @@ func Fit(text string, limit int, body func(text string) any) ([]byte, error) {
 		// Each byte of the text is at least one of the body.
 		shorter := Truncate(text, len(text)-(len(b)-limit))
 		if text == "" || len(shorter) >= len(text) {
-			return nil, &Refusal{Service: "sluice", Reason: fmt.Sprintf("the message is longer than %d bytes without its text", limit)}
+			return nil, &Refusal{Service: "sluice", Reason: fmt.Sprintf("the message is longer than %d bytes without its text",
+				limit)}
 		}
 		text = shorter
 	}

@@ -1,5 +1,6 @@
-// Package podtemplate tells pod templates apart: by their whole SHA-256, and for people by what differs. It is pure, works on
-// JSON as the API server gives it, so that fields newer than our libraries count too, and imports nothing of Sluice's.
+// Package podtemplate tells pod templates apart: by their whole SHA-256, and for people by what differs. It is pure,
+// works on JSON as the API server gives it, so that fields newer than our libraries count too, and imports nothing of
+// Sluice's.
 package podtemplate
 
 import (

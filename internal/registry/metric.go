@@ -23,8 +23,8 @@ var metrics = map[string]metric.Source{
 	"plugin":     plugin.New(),
 }
 
-// Metric returns the source that a provider names, and its name; the source is nil for job and kubernetes, which need the
-// API server, and if none is named.
+// Metric returns the source that a provider names, and its name; the source is nil for job and kubernetes, which need
+// the API server, and if none is named.
 func Metric(p v1alpha1.MetricProvider) (metric.Source, string) {
 	name := metric.Name(p)
 	return metrics[name], name

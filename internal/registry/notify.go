@@ -35,16 +35,25 @@ func Notify(s v1alpha1.NotifierSink, w NotifyWorld) (notify.Sink, error) {
 	var err error
 	switch {
 	case s.Webhook != nil:
-		c := webhook.Config{URL: r.value(&s.Webhook.URL), Key: r.value(s.Webhook.SigningKey), Authorization: r.value(s.Webhook.Authorization), Client: w.Client, Now: w.Now}
+		c := webhook.Config{
+			URL: r.value(&s.Webhook.URL), Key: r.value(s.Webhook.SigningKey),
+			Authorization: r.value(s.Webhook.Authorization), Client: w.Client, Now: w.Now,
+		}
 		sink, err = webhook.New(c)
 	case s.Slack != nil:
 		sink, err = slack.New(slack.Config{URL: r.value(&s.Slack.URL), Client: w.Client, Now: w.Now})
 	case s.Teams != nil:
 		sink, err = teams.New(teams.Config{URL: r.value(&s.Teams.URL), Client: w.Client, Now: w.Now})
 	case s.DingTalk != nil:
-		sink, err = dingtalk.New(dingtalk.Config{URL: r.value(&s.DingTalk.URL), Key: r.value(s.DingTalk.SigningKey), Client: w.Client, Now: w.Now})
+		sink, err = dingtalk.New(dingtalk.Config{
+			URL: r.value(&s.DingTalk.URL), Key: r.value(s.DingTalk.SigningKey),
+			Client: w.Client, Now: w.Now,
+		})
 	case s.Lark != nil:
-		sink, err = lark.New(lark.Config{URL: r.value(&s.Lark.URL), Key: r.value(s.Lark.SigningKey), Client: w.Client, Now: w.Now})
+		sink, err = lark.New(lark.Config{
+			URL: r.value(&s.Lark.URL), Key: r.value(s.Lark.SigningKey), Client: w.Client,
+			Now: w.Now,
+		})
 	case s.WeCom != nil:
 		sink, err = wecom.New(wecom.Config{URL: r.value(&s.WeCom.URL), Client: w.Client, Now: w.Now})
 	case s.Email != nil:

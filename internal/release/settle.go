@@ -74,12 +74,15 @@ func (p *pass) seen(layer string) int {
 }
 
 // settledAt is when the layer may be taken to have followed; zero if it has nothing to follow.
-func (p *pass) settledAt(l *Layer) time.Time {
-	i := p.seen(l.Name)
+func (p *pass) settledAt(l *Layer) time.Time { return p.m.SettledAt(*l) }
+
+// SettledAt is when a layer may be taken to have followed what it has now; zero if it has nothing to follow.
+func (m Memory) SettledAt(l Layer) time.Time {
+	i := slices.IndexFunc(m.Layers, func(s LayerSeen) bool { return s.Layer == l.Name })
 	if i < 0 || l.Settle <= 0 {
 		return time.Time{}
 	}
-	return p.m.Layers[i].Since.Add(l.Settle)
+	return m.Layers[i].Since.Add(l.Settle)
 }
 
 // settling says what a layer is given time for.

@@ -101,7 +101,10 @@ func Digest(p v1alpha1.ReleasePlan, from, to v1alpha1.Revision) string {
 }
 
 func step(s v1alpha1.CanaryStep) release.Step {
-	out := release.Step{Name: s.Name, Matches: Matches(s.Match), Analysis: s.Analysis != nil, Approval: approval(s.Approval)}
+	out := release.Step{
+		Name: s.Name, Matches: Matches(s.Match), Analysis: s.Analysis != nil,
+		Approval: approval(s.Approval),
+	}
 	if s.Weight != nil {
 		out.Weight = int(*s.Weight)
 	}

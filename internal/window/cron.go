@@ -143,7 +143,10 @@ var fields = [5]field{
 	{name: "minute", max: 59},
 	{name: "hour", max: 23},
 	{name: "day of the month", min: 1, max: 31},
-	{name: "month", min: 1, max: 12, names: []string{"JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"}},
+	{name: "month", min: 1, max: 12, names: []string{
+		"JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT",
+		"NOV", "DEC",
+	}},
 	{name: "day of the week", max: 7, names: []string{"SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"}},
 }
 
@@ -175,7 +178,8 @@ func parseCron(text string) (cron, error) {
 	}
 	parts := strings.Fields(expanded)
 	if len(parts) != len(fields) {
-		return cron{}, fmt.Errorf("has %d fields; five are needed (minute, hour, day of the month, month, day of the week), as 0 9 * * MON-FRI", len(parts))
+		return cron{}, fmt.Errorf("has %d fields; five are needed (minute, hour, day of the month, month, day of the "+
+			"week), as 0 9 * * MON-FRI", len(parts))
 	}
 	sets := [5]*uint64{&c.minutes, &c.hours, &c.days, &c.months, &c.week}
 	for i, part := range parts {

@@ -99,8 +99,8 @@ func (v *view) worst(at int64) (worst verdict, shut int) {
 	return worst, shut
 }
 
-// opening is the first moment after now at which no window is shut. Where it finds none, it gives the moment up to which
-// it has looked.
+// opening is the first moment after now at which no window is shut. Where it finds none, it gives the moment up to
+// which it has looked.
 func (v *view) opening(first verdict) (at int64, ok bool) {
 	at = first.until
 	for at < v.limit && v.left > 0 {

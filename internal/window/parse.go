@@ -108,7 +108,8 @@ func cronPeriod(field string, p v1alpha1.CronPeriod) (rule, error) {
 		return nil, fmt.Errorf("%s.schedule: %w", field, err)
 	}
 	if d := p.Duration.Duration; d < minDuration || d > maxDuration {
-		return nil, fmt.Errorf("%s.duration: is %s; it must be between %s and %s", field, d, short(minDuration), short(maxDuration))
+		return nil, fmt.Errorf("%s.duration: is %s; it must be between %s and %s", field, d, short(minDuration),
+			short(maxDuration))
 	}
 	c.lasts = int64(p.Duration.Duration / time.Second)
 	return c, nil
@@ -131,7 +132,8 @@ func weeklyPeriod(field string, p v1alpha1.WeeklyPeriod) (rule, error) {
 		return nil, fmt.Errorf("%s.from: %q is no time of the day; write it as 09:00", field, p.From)
 	}
 	if w.to, ok = timeOfDay(p.To); !ok {
-		return nil, fmt.Errorf("%s.to: %q is no time of the day; write it as 17:30, or 24:00 for the end of the day", field, p.To)
+		return nil, fmt.Errorf("%s.to: %q is no time of the day; write it as 17:30, or 24:00 for the end of the day", field,
+			p.To)
 	}
 	if w.from == w.to {
 		return nil, fmt.Errorf("%s.to: must differ from from; a whole day is 00:00 to 24:00", field)

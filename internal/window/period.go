@@ -55,5 +55,6 @@ func (d dates) next(_ *time.Location, after, limit int64) (int64, bool) {
 }
 
 func (d dates) String() string {
-	return fmt.Sprintf("%s to %s", time.Unix(d.from, 0).UTC().Format(time.RFC3339), time.Unix(d.until, 0).UTC().Format(time.RFC3339))
+	return fmt.Sprintf("%s to %s", time.Unix(d.from, 0).UTC().Format(time.RFC3339),
+		time.Unix(d.until, 0).UTC().Format(time.RFC3339))
 }

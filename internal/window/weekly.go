@@ -23,8 +23,8 @@ func (w weekly) on(loc *time.Location, date int64) (start, end int64, ok bool) {
 	return start, end, start < end
 }
 
-// A period ends on its date or the next, by the clock. Where a clock is put back over midnight it may show the date after
-// that for a minute before the end; and tomorrow's date before today's is over.
+// A period ends on its date or the next, by the clock. Where a clock is put back over midnight it may show the date
+// after that for a minute before the end; and tomorrow's date before today's is over.
 func (w weekly) covers(loc *time.Location, at int64) (latest int64, ok bool) {
 	today := dateOf(loc, at)
 	for date := today - 2; date <= today+1; date++ {

@@ -99,8 +99,8 @@ func (p *Part) older(other *Part) bool {
 	return p.Object.GetCreationTimestamp().Time.Before(other.Object.GetCreationTimestamp().Time)
 }
 
-// Brought is the part of the revision that a release brings, or nil: the release's own, or one of the workload's history
-// with the same template. Of several of these it is the oldest, as Kubernetes has it.
+// Brought is the part of the revision that a release brings, or nil: the release's own, or one of the workload's
+// history with the same template. Of several of these it is the oldest, as Kubernetes has it.
 func Brought(parts []Part, rel *v1alpha1.Release) *Part {
 	if rel == nil {
 		return nil
@@ -144,8 +144,8 @@ func (w World) Owner() metav1.OwnerReference {
 	return *NewOwner(w.Release)
 }
 
-// NewOwner is a release as the controller of what it makes. Unlike metav1.NewControllerRef it does not block the removal
-// of the release.
+// NewOwner is a release as the controller of what it makes. Unlike metav1.NewControllerRef it does not block the
+// removal of the release.
 func NewOwner(rel *v1alpha1.Release) *metav1.OwnerReference {
 	yes := true
 	return &metav1.OwnerReference{

@@ -32,8 +32,8 @@ type Template struct {
 	Former bool `json:"former,omitempty"`
 }
 
-// Condense is an informer's transform: it replaces the pod template of a workload or one of its parts by what is needed of
-// it, and drops what nobody reads. With thousands of ReplicaSets that is most of the memory.
+// Condense is an informer's transform: it replaces the pod template of a workload or one of its parts by what is needed
+// of it, and drops what nobody reads. With thousands of ReplicaSets that is most of the memory.
 func Condense(in any) (any, error) {
 	obj, ok := in.(*unstructured.Unstructured)
 	if !ok {

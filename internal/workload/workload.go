@@ -1,6 +1,6 @@
-// Package workload is the room of the workload drivers: each folder below knows how the revisions of one kind of workload
-// run beside each other, and how the new one takes over. Drivers are pure: objects in, objects out. They call no API and
-// keep no state. The controller carries out what they return, and names no kind itself.
+// Package workload is the room of the workload drivers: each folder below knows how the revisions of one kind of
+// workload run beside each other, and how the new one takes over. Drivers are pure: objects in, objects out. They call
+// no API and keep no state. The controller carries out what they return, and names no kind itself.
 //
 // It may import api, release, naming, podtemplate and apimachinery. Drivers import this package and never each other.
 package workload
@@ -141,7 +141,8 @@ type Write struct {
 // ErrNoTemplate: the pod template of a revision is kept nowhere.
 var ErrNoTemplate = errors.New("its pod template is kept nowhere")
 
-// Action is what a driver is asked to do: a release.Action or release.RestAction about the workload, or one of those below.
+// Action is what a driver is asked to do: a release.Action or release.RestAction about the workload, or one of those
+// below.
 type Action any
 
 // Free takes the Rollout's marks off a workload that is not the Rollout's.

@@ -72,7 +72,8 @@ func (s *story) expectSame(point int, what string, before, after inventory, fres
 	before, seen := maps.Clone(before), after[fresh]
 	before[fresh] = seen
 	err := before.unlike(after)
-	s.expect(point, err == nil && seen != nil, what, "%s", orFine(err, "Service and Ingress are byte for byte as before; only "+fresh+" is new"))
+	s.expect(point, err == nil && seen != nil, what, "%s", orFine(err, "Service and Ingress are byte for byte as "+
+		"before; only "+fresh+" is new"))
 }
 
 // expectNothingLeft allows Kubernetes a moment to end what was deleted.
@@ -100,7 +101,8 @@ func (s *story) expectCanaryAfterPods() {
 			ok = false
 		}
 	}
-	s.expect(2, ok && before > 0, "a canary Ingress appeared only when the green pods were ready", "write %d, after %d green pods were ready", made, before)
+	s.expect(2, ok && before > 0, "a canary Ingress appeared only when the green pods were ready",
+		"write %d, after %d green pods were ready", made, before)
 }
 
 // expectShare counts the next requests.
@@ -110,7 +112,8 @@ func (s *story) expectShare(ctx context.Context, point int, colour string, perce
 		return err
 	}
 	off := t.deviations(colour, percent)
-	s.expect(point, off <= sigmas && t.failed == 0, fmt.Sprintf("of %d requests %g%% are answered %s", measured, percent, colour),
+	s.expect(point, off <= sigmas && t.failed == 0,
+		fmt.Sprintf("of %d requests %g%% are answered %s", measured, percent, colour),
 		"%s; %.1f standard deviations off", counts(t.counts), off)
 	return nil
 }

@@ -39,7 +39,8 @@ func (d *demo) playBad(ctx context.Context) error {
 	s.color.stop()
 	all := s.color.read(s.color.all)
 	share := 100 * float64(all.failed) / float64(max(all.total, 1))
-	s.expect(4, share < mostFailed, fmt.Sprintf("less than %d%% of all requests failed", mostFailed), "%d of %d, %.2f%%", all.failed, all.total, share)
+	s.expect(4, share < mostFailed, fmt.Sprintf("less than %d%% of all requests failed", mostFailed), "%d of %d, %.2f%%",
+		all.failed, all.total, share)
 	s.table()
 	return s.verdict()
 }
@@ -72,7 +73,8 @@ func (s *story) caught(ctx context.Context, point int, colour, name, why string)
 		return err
 	}
 	rel := s.journal.release(name)
-	s.expect(point, rel.Status.Memory != nil && rel.Status.Memory.End == "AnalysisFailed", colour+" is taken back by itself", "%s", rel.Status.Result)
+	s.expect(point, rel.Status.Memory != nil && rel.Status.Memory.End == "AnalysisFailed",
+		colour+" is taken back by itself", "%s", rel.Status.Result)
 	return s.awaitRollout(ctx, v1alpha1.RolloutRejected)
 }
 

@@ -54,7 +54,8 @@ func (r *report) leave() {
 	l.took = time.Since(l.from)
 	r.load.close(l.tally)
 	t := r.load.read(l.tally)
-	fmt.Fprintf(r.out, "  --    %s: %s, %d failed%s, in %.1fs\n", l.name, counts(t.counts), t.failed, t.why(), l.took.Seconds())
+	fmt.Fprintf(r.out, "  --    %s: %s, %d failed%s, in %.1fs\n", l.name, counts(t.counts), t.failed, t.why(),
+		l.took.Seconds())
 }
 
 func counts(of map[string]int) string {

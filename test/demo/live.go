@@ -58,7 +58,8 @@ func (d *demo) lines(ctx context.Context) error {
 
 // hints is what to type elsewhere.
 func (d *demo) hints() string {
-	return fmt.Sprintf("  export KUBECONFIG=%s PATH=%s:$PATH\n  sluice get shop -w     sluice promote shop     sluice abort shop\n"+
+	return fmt.Sprintf("  export KUBECONFIG=%s PATH=%s:$PATH\n  sluice get shop -w     sluice promote shop     sluice "+
+		"abort shop\n"+
 		"  kubectl set image deployment/shop web=argoproj/rollouts-demo:yellow", d.kubeconfig, d.tools())
 }
 

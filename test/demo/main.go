@@ -110,11 +110,13 @@ func (d *demo) openShop(ctx context.Context) error {
 	if err := d.show(ctx, "kubectl", "apply", "-f", d.example("shop.yaml"), "-f", d.example("assets.yaml")); err != nil {
 		return err
 	}
-	if _, err := d.command(ctx, "kubectl", "rollout", "status", "deployment/shop", "deployment/assets", "--timeout=2m"); err != nil {
+	if _, err := d.command(ctx, "kubectl", "rollout", "status", "deployment/shop", "deployment/assets",
+		"--timeout=2m"); err != nil {
 		return err
 	}
 	for _, path := range []string{"/color", "/static/logo.png"} {
-		if err := until(ctx, time.Minute, "the gateway serves "+path, func() error { return ask(ctx, d.gateway+path, nil).err() }); err != nil {
+		if err := until(ctx, time.Minute, "the gateway serves "+path,
+			func() error { return ask(ctx, d.gateway+path, nil).err() }); err != nil {
 			return err
 		}
 	}

@@ -22,7 +22,10 @@ type child struct {
 
 // startChild starts a process that ends with ours. When it ends by itself, failed is told why.
 func startChild(name, log string, failed context.CancelCauseFunc, args ...string) (*child, error) {
-	c := &child{name: name, log: log, cmd: exec.Command(args[0], args[1:]...), started: make(chan error, 1), exited: make(chan struct{})}
+	c := &child{
+		name: name, log: log, cmd: exec.Command(args[0], args[1:]...), started: make(chan error, 1),
+		exited: make(chan struct{}),
+	}
 	file, err := os.Create(log)
 	if err != nil {
 		return nil, err

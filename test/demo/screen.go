@@ -16,7 +16,8 @@ import (
 
 // ansi codes of the colours that the demo application has.
 var ansi = map[string]string{
-	"blue": "\x1b[34m", "green": "\x1b[32m", "yellow": "\x1b[33m", "orange": "\x1b[38;5;208m", "purple": "\x1b[35m", "red": "\x1b[31m",
+	"blue": "\x1b[34m", "green": "\x1b[32m", "yellow": "\x1b[33m", "orange": "\x1b[38;5;208m", "purple": "\x1b[35m",
+	"red": "\x1b[31m",
 }
 
 const (

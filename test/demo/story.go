@@ -57,9 +57,11 @@ func (d *demo) play(ctx context.Context) error {
 	s.static.stop()
 	s.color.stop()
 	all, static := s.color.read(s.color.all), s.static.read(s.static.all)
-	s.expect(4, all.failed == 0 && all.total > 0, "no failed request from first to last", "%d of %d failed%s", all.failed, all.total, all.why())
+	s.expect(4, all.failed == 0 && all.total > 0, "no failed request from first to last", "%d of %d failed%s", all.failed,
+		all.total, all.why())
 	s.expect(3, static.failed == 0 && static.total > 0 && static.counts["purple"] == static.total,
-		"/static never left assets (purple)", "%d requests: %s, %d failed%s", static.total, counts(static.counts), static.failed, static.why())
+		"/static never left assets (purple)", "%d requests: %s, %d failed%s", static.total, counts(static.counts),
+		static.failed, static.why())
 	s.table()
 	return s.verdict()
 }
@@ -112,7 +114,8 @@ func (s *story) straight(ctx context.Context) error {
 	s.say("Point 4. It waits for a person.")
 	rel := s.journal.release("shop-1")
 	waits := rel.Status.WaitingFor
-	s.expect(4, at(rel, 1) && waits != nil && waits.Reason == "PausedForPerson", "it waits until somebody promotes it", "%s", sentence(rel))
+	s.expect(4, at(rel, 1) && waits != nil && waits.Reason == "PausedForPerson", "it waits until somebody promotes it",
+		"%s", sentence(rel))
 	if err := s.show(ctx, "sluice", "promote", shop); err != nil {
 		return err
 	}
@@ -201,12 +204,14 @@ func (s *story) afterwards(ctx context.Context, serving map[types.UID]string) er
 			kept++
 		}
 	}
-	s.expect(5, kept == len(serving) && kept > 0, "the pods that served as canary are the shop's own", "%d of %d are still there", kept, len(serving))
+	s.expect(5, kept == len(serving) && kept > 0, "the pods that served as canary are the shop's own",
+		"%d of %d are still there", kept, len(serving))
 	restarts := int32(0)
 	for _, p := range green {
 		restarts += p.restarts
 	}
-	s.expect(5, len(green) == 4 && restarts == 0, "no pod was started twice", "%d green pods were ever made, for 4 replicas, with %d restarts", len(green), restarts)
+	s.expect(5, len(green) == 4 && restarts == 0, "no pod was started twice", "%d green pods were ever made, for 4 "+
+		"replicas, with %d restarts", len(green), restarts)
 	err := until(ctx, soon, "the old pods are gone", func() error {
 		if got := s.journal.readyByColour(); !maps.Equal(got, map[string]int{"green": 4}) {
 			return fmt.Errorf("ready are %s", counts(got))
@@ -215,7 +220,8 @@ func (s *story) afterwards(ctx context.Context, serving map[types.UID]string) er
 	})
 	s.expect(5, err == nil, "as many pods as before, all new", "ready: %s", counts(s.journal.readyByColour()))
 	out, err := s.command(ctx, "kubectl", "rollout", "history", "deployment/shop")
-	s.expect(5, err == nil && strings.Contains(out, "\n2 "), "kubectl rollout history has a new revision", "%s", strings.Join(strings.Fields(out), " "))
+	s.expect(5, err == nil && strings.Contains(out, "\n2 "), "kubectl rollout history has a new revision", "%s",
+		strings.Join(strings.Fields(out), " "))
 	d, err := s.deployment(ctx)
 	if err != nil {
 		return err
@@ -278,7 +284,8 @@ func (s *story) abort(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.expect(6, t.counts["blue"] == measured, "all blue again", "of %d requests %s, %d failed%s", t.total, counts(t.counts), t.failed, t.why())
+	s.expect(6, t.counts["blue"] == measured, "all blue again", "of %d requests %s, %d failed%s", t.total,
+		counts(t.counts), t.failed, t.why())
 	s.expectPods(6, "the old pods were left alone", "blue", s.blue)
 	s.expectNothingLeft(ctx, 6, "nothing is left")
 	if err := s.expectRejected(ctx); err != nil {
@@ -298,9 +305,11 @@ func (s *story) expectRejected(ctx context.Context) error {
 		}
 		return nil
 	})
-	s.expect(6, err == nil && colourOf(image(d)) == "green", "the shop still names green and does not run it", "it names %s; %s run", image(d), counts(s.journal.readyByColour()))
+	s.expect(6, err == nil && colourOf(image(d)) == "green", "the shop still names green and does not run it",
+		"it names %s; %s run", image(d), counts(s.journal.readyByColour()))
 	rejected := s.journal.state().Status.Rejected
-	s.expect(6, rejected != nil && rejected.Release == "shop-3", "the Rollout says that this revision was rejected", "%s", said(s.journal.state()))
+	s.expect(6, rejected != nil && rejected.Release == "shop-3", "the Rollout says that this revision was rejected", "%s",
+		said(s.journal.state()))
 	return nil
 }
 
@@ -312,7 +321,8 @@ func (s *story) nameBlueAgain(ctx context.Context) error {
 		return err
 	}
 	latest := s.journal.state().Status.CurrentRelease
-	s.expect(6, latest == "shop-3" && s.journal.release("shop-4") == nil, "naming blue again makes it healthy without a release", "healthy; the last release is %s", latest)
+	s.expect(6, latest == "shop-3" && s.journal.release("shop-4") == nil, "naming blue again makes it healthy without "+
+		"a release", "healthy; the last release is %s", latest)
 	s.expectPods(6, "and still no pod was replaced", "blue", s.blue)
 	return nil
 }
@@ -330,8 +340,10 @@ func (s *story) supersede(ctx context.Context) error {
 		return err
 	}
 	old := s.journal.release("shop-4")
-	s.expect(7, old.Status.Phase == v1alpha1.ReleaseSuperseded, "green's release is superseded", "%s: %s", old.Status.Phase, old.Status.Result)
-	s.expect(7, at(s.journal.release("shop-5"), 1), "yellow starts at its first step", "%s", sentence(s.journal.release("shop-5")))
+	s.expect(7, old.Status.Phase == v1alpha1.ReleaseSuperseded, "green's release is superseded", "%s: %s",
+		old.Status.Phase, old.Status.Result)
+	s.expect(7, at(s.journal.release("shop-5"), 1), "yellow starts at its first step", "%s",
+		sentence(s.journal.release("shop-5")))
 	t, err := s.color.next(ctx, measured)
 	if err != nil {
 		return err

@@ -13,7 +13,8 @@ import (
 // is its standard input.
 func (c *Cluster) Kubectl(t testing.TB, input string, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), c.binary, append([]string{"kubectl", "--kubeconfig", c.Kubeconfig}, args...)...)
+	cmd := exec.CommandContext(t.Context(), c.binary,
+		append([]string{"kubectl", "--kubeconfig", c.Kubeconfig}, args...)...)
 	cmd.Stdin = strings.NewReader(input)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output

@@ -167,7 +167,8 @@ func findBinary() (string, error) {
 		}
 	}
 	return "", fmt.Errorf("bin/sluice-playground not found in this or a parent directory: " +
-		"build it (in the directory playground: CGO_ENABLED=0 go build -o ../bin/sluice-playground ./cmd/sluice-playground), or name it by SLUICE_PLAYGROUND")
+		"build it (in the directory playground: CGO_ENABLED=0 go build -o ../bin/sluice-playground " +
+		"./cmd/sluice-playground), or name it by SLUICE_PLAYGROUND")
 }
 
 // Namespace makes a namespace for this test and deletes it at the test's end.

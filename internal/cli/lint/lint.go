@@ -109,7 +109,10 @@ func (r *Report) document(file string, node *yaml.Node) error {
 	if items, ok := d.object["items"].([]any); ok && strings.HasSuffix(d.kind(), "List") {
 		for i := range items {
 			if item := find(d.node.Content[0], fmt.Sprintf("items[%d]", i)); item != nil {
-				if err := r.document(file, &yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{item}, Line: item.Line}); err != nil {
+				if err := r.document(file, &yaml.Node{
+					Kind: yaml.DocumentNode, Content: []*yaml.Node{item},
+					Line: item.Line,
+				}); err != nil {
 					return err
 				}
 			}
@@ -201,7 +204,8 @@ func (r *Report) checkOurs(d *document, version string) error {
 	}
 	if s == nil {
 		r.Problems = append(r.Problems, d.problem("kind", fmt.Sprintf(
-			"Sluice has no kind %s in %s; it has %s in %s", d.kind(), d.apiVersion(), strings.Join(kinds(), ", "), v1alpha1.GroupVersion)))
+			"Sluice has no kind %s in %s; it has %s in %s", d.kind(), d.apiVersion(), strings.Join(kinds(), ", "),
+			v1alpha1.GroupVersion)))
 		return nil
 	}
 	problems := s.check(d)
@@ -288,9 +292,11 @@ func (r *Report) keepTemplate(d *document, template v1alpha1.AnalysisTemplate, s
 // checkTwice finds two Rollouts for one workload.
 func (r *Report) checkTwice(d *document, rollout *v1alpha1.Rollout) []Problem {
 	for _, other := range r.Rollouts {
-		if other.Namespace == rollout.Namespace && other.Name != rollout.Name && other.Spec.Workload.Name == rollout.Spec.Workload.Name {
+		if other.Namespace == rollout.Namespace && other.Name != rollout.Name &&
+			other.Spec.Workload.Name == rollout.Spec.Workload.Name {
 			return []Problem{d.problem("spec.workload.name", fmt.Sprintf(
-				"rollout/%s names deployment/%s too; one workload may be named by one Rollout only", other.Name, other.Spec.Workload.Name))}
+				"rollout/%s names deployment/%s too; one workload may be named by one Rollout only", other.Name,
+				other.Spec.Workload.Name))}
 		}
 	}
 	return nil

@@ -51,13 +51,15 @@ func (r *Report) Finish() {
 	}
 	for i := range r.Rollouts {
 		plan := translate.Plan(&r.Rollouts[i], r.Layers)
-		err := measure.Prepare(context.Background(), &r.Rollouts[i], &plan, r.orEmpty(r.Rollouts[i].Namespace), measure.AnyRequestMetrics())
+		err := measure.Prepare(context.Background(), &r.Rollouts[i], &plan, r.orEmpty(r.Rollouts[i].Namespace),
+			measure.AnyRequestMetrics())
 		if p, ok := errors.AsType[*measure.Problem](err); ok {
 			r.Problems = append(r.Problems, r.documents[i].problem(p.Field, p.Message))
 			continue
 		}
 		if field := measure.Jobs(plan); field != "" {
-			r.Notes = append(r.Notes, r.documents[i].problem(field, "it runs a Job; "+deploy.LetRunJobs(cmp.Or(r.Rollouts[i].Namespace, "NAMESPACE"))).String())
+			r.Notes = append(r.Notes, r.documents[i].problem(field,
+				"it runs a Job; "+deploy.LetRunJobs(cmp.Or(r.Rollouts[i].Namespace, "NAMESPACE"))).String())
 		}
 		r.checkStrategy(i)
 		r.checkLeft(i)
@@ -122,7 +124,8 @@ func together(o metav1.Object, ro *v1alpha1.Rollout) bool {
 func (r *Report) checkStrategy(i int) {
 	ro := &r.Rollouts[i]
 	for _, d := range r.Deployments {
-		if together(&d, ro) && d.Name == ro.Spec.Workload.Name && d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
+		if together(&d, ro) && d.Name == ro.Spec.Workload.Name &&
+			d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
 			r.Problems = append(r.Problems, r.documents[i].problem("spec.workload", preflight.TwoAtOnce(d.Name)))
 		}
 	}

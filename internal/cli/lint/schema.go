@@ -63,7 +63,8 @@ func kinds() []string {
 
 func newSchema(props *apiextensionsv1.JSONSchemaProps) (*objectSchema, error) {
 	var internal apiextensions.JSONSchemaProps
-	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(props, &internal, nil); err != nil {
+	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(props, &internal,
+		nil); err != nil {
 		return nil, fmt.Errorf("convert schema: %w", err)
 	}
 	structural, err := schema.NewStructural(&internal)
@@ -108,7 +109,8 @@ func (s *objectSchema) check(d *document) []Problem {
 
 // hint says what to write instead of a number or true where a text is wanted: "10s" for 10.
 func (s *objectSchema) hint(object map[string]any, e *field.Error) string {
-	if e.Type != field.ErrorTypeTypeInvalid && e.Type != field.ErrorTypeInvalid || !strings.Contains(e.Detail, "must be of type string") {
+	if e.Type != field.ErrorTypeTypeInvalid && e.Type != field.ErrorTypeInvalid ||
+		!strings.Contains(e.Detail, "must be of type string") {
 		return ""
 	}
 	var value any = object
@@ -131,7 +133,8 @@ func (s *objectSchema) hint(object map[string]any, e *field.Error) string {
 	default:
 		return ""
 	}
-	if at != nil && slices.ContainsFunc(at.XValidations, func(r apiextensionsv1.ValidationRule) bool { return strings.Contains(r.Rule, "duration(self)") }) {
+	if at != nil && slices.ContainsFunc(at.XValidations,
+		func(r apiextensionsv1.ValidationRule) bool { return strings.Contains(r.Rule, "duration(self)") }) {
 		return fmt.Sprintf("%v is a number; write a time with its unit, as %[1]vs or %[1]vm", value)
 	}
 	return fmt.Sprintf("%v is no text; write it in quotes: \"%[1]v\"", value)
@@ -165,7 +168,8 @@ func blocks(e *field.Error) bool {
 
 func (s *objectSchema) unknown(object map[string]any) []string {
 	clone := runtime.DeepCopyJSON(object)
-	return pruning.PruneWithOptions(clone, s.structural, true, schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
+	return pruning.PruneWithOptions(clone, s.structural, true,
+		schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
 }
 
 // checkName checks what every object's metadata has to have.

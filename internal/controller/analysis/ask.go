@@ -22,7 +22,9 @@ import (
 )
 
 // ask has one metric measured.
-func (r *Reconciler) ask(ctx context.Context, write *kube.Writer, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, jobs *jobs, now time.Time) error {
+func (r *Reconciler) ask(ctx context.Context, write *kube.Writer, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric,
+	jobs *jobs, now time.Time,
+) error {
 	if m == nil {
 		return nil
 	}
@@ -53,9 +55,11 @@ func survive(o *outcome, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, now time
 	if p == nil {
 		return
 	}
-	ctrl.Log.WithName("analysis").Error(fmt.Errorf("%v", p), "Observed a panic in a measurement", "run", key(run), "metric", m.Name, "stack", string(debug.Stack()))
+	ctrl.Log.WithName("analysis").Error(fmt.Errorf("%v", p), "Observed a panic in a measurement", "run", key(run),
+		"metric", m.Name, "stack", string(debug.Stack()))
 	*o = outcome{metric: m.Name, at: now, measurement: v1alpha1.Measurement{
-		At: metav1.NewTime(now), Phase: v1alpha1.AnalysisError, Message: "Sluice failed over what the source answered; please report this",
+		At: metav1.NewTime(now), Phase: v1alpha1.AnalysisError, Message: "Sluice failed over what the source answered; " +
+			"please report this",
 	}}
 }
 
@@ -90,7 +94,9 @@ func hostOf(kind, address string) string {
 }
 
 // measure asks once, and says what the answer means, and whether it had no data.
-func (r *Reconciler) measure(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, now time.Time) (out v1alpha1.Measurement, noData bool) {
+func (r *Reconciler) measure(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric,
+	now time.Time,
+) (out v1alpha1.Measurement, noData bool) {
 	out = v1alpha1.Measurement{At: metav1.NewTime(now), Phase: v1alpha1.AnalysisError}
 	condition, err := metric.Compile(metric.ShapeOf(m.Provider), m.SuccessCondition, m.FailureCondition)
 	if err != nil {
@@ -119,13 +125,16 @@ func isNoData(err error) bool {
 	return is
 }
 
-func (r *Reconciler) value(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, now time.Time) (metric.Result, error) {
+func (r *Reconciler) value(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric,
+	now time.Time,
+) (metric.Result, error) {
 	if m.Provider.Kubernetes != nil {
 		return r.pods(ctx, run, m.Provider.Kubernetes)
 	}
 	source, name := registry.Metric(m.Provider)
 	if source == nil {
-		return metric.Result{}, fmt.Errorf("provider %q is not known; name one of those in kubectl explain analysistemplate.spec.metrics.provider", name)
+		return metric.Result{}, fmt.Errorf("provider %q is not known; name one of those in kubectl explain "+
+			"analysistemplate.spec.metrics.provider", name)
 	}
 	return source.Measure(ctx, metric.Query{
 		Metric: m.Name, Provider: m.Provider, By: labelOf(m), Now: now, Egress: r.Egress, Prometheus: r.Prometheus,

@@ -36,8 +36,13 @@ type evidence struct {
 const evidenceLimit = 8192
 
 // compareOnce is a measurement of which the meaning is told when it is written down, beside the evidence so far.
-func (r *Reconciler) compareOnce(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, now time.Time) outcome {
-	o := outcome{metric: m.Name, at: now, measurement: v1alpha1.Measurement{At: metav1.NewTime(now), Phase: v1alpha1.AnalysisError}}
+func (r *Reconciler) compareOnce(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric,
+	now time.Time,
+) outcome {
+	o := outcome{metric: m.Name, at: now, measurement: v1alpha1.Measurement{
+		At:    metav1.NewTime(now),
+		Phase: v1alpha1.AnalysisError,
+	}}
 	read, err := r.readCounters(ctx, run, m, r.Calendar())
 	if err != nil {
 		o.measurement.Message, o.noData = metric.Bounded(err.Error(), messageLimit), isNoData(err)
@@ -60,7 +65,8 @@ func judge(result *v1alpha1.MetricResult, c *v1alpha1.Comparison, o *outcome) {
 		return
 	case len(raw) > evidenceLimit:
 		phase = v1alpha1.AnalysisError
-		message = fmt.Sprintf("the histogram has %d buckets, more than can be remembered: leave some out in provider.prometheus.query, as by le=~\"0.1|0.25|0.5|1|[+]Inf\"",
+		message = fmt.Sprintf("the histogram has %d buckets, more than can be remembered: leave some out in "+
+			"provider.prometheus.query, as by le=~\"0.1|0.25|0.5|1|[+]Inf\"",
 			len(o.read.Stable.Buckets))
 	default:
 		result.Evidence = string(raw)
@@ -81,7 +87,8 @@ func weigh(before evidence, c *v1alpha1.Comparison, read reading) (evidence, v1a
 	var j pure.Judgement
 	if c.Quantile == nil {
 		after.Rate, j = before.Rate.Look(bounds.Comparison, pure.RateSample{
-			Canary: read.Canary.counts().Since(before.Read.Canary.counts()), Stable: read.Stable.counts().Since(before.Read.Stable.counts()),
+			Canary: read.Canary.counts().Since(before.Read.Canary.counts()),
+			Stable: read.Stable.counts().Since(before.Read.Stable.counts()),
 		})
 	} else {
 		after, j = weighLatencies(after, bounds, *before.Read)
@@ -118,7 +125,10 @@ func weighLatencies(e evidence, c pure.QuantileComparison, before reading) (evid
 
 // bounds are those of a comparison in the judge's words; one of shares has no quantile.
 func bounds(c *v1alpha1.Comparison) (pure.QuantileComparison, error) {
-	out := pure.QuantileComparison{Comparison: pure.Comparison{Tolerance: defaultTolerance, MinSamples: defaultMinSamples}, Unit: c.Unit}
+	out := pure.QuantileComparison{Comparison: pure.Comparison{
+		Tolerance:  defaultTolerance,
+		MinSamples: defaultMinSamples,
+	}, Unit: c.Unit}
 	percent := float64(defaultErrorRate)
 	if c.Quantile != nil {
 		out.Tolerance = defaultSlower

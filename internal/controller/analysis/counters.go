@@ -43,7 +43,9 @@ func labelOf(m *v1alpha1.Metric) string {
 }
 
 // readCounters reads the counters of both versions, all at one moment.
-func (r *Reconciler) readCounters(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, now time.Time) (out reading, err error) {
+func (r *Reconciler) readCounters(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric,
+	now time.Time,
+) (out reading, err error) {
 	for _, q := range []struct {
 		version string
 		into    *counted
@@ -56,7 +58,9 @@ func (r *Reconciler) readCounters(ctx context.Context, run *v1alpha1.AnalysisRun
 }
 
 // requests reads the counters of one version.
-func (r *Reconciler) requests(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, version string, now time.Time) (out counted, err error) {
+func (r *Reconciler) requests(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, version string,
+	now time.Time,
+) (out counted, err error) {
 	if m.Compare.Quantile != nil {
 		out.Buckets, err = r.bucketsOf(ctx, run, m, version, now)
 		return out, err
@@ -76,7 +80,9 @@ func (r *Reconciler) requests(ctx context.Context, run *v1alpha1.AnalysisRun, m 
 	return out, nil
 }
 
-func (r *Reconciler) bucketsOf(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, version string, now time.Time) (pure.Histogram, error) {
+func (r *Reconciler) bucketsOf(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, version string,
+	now time.Time,
+) (pure.Histogram, error) {
 	value, err := r.valueOf(ctx, run, m, m.Provider.Prometheus.Query, version, now)
 	if err != nil {
 		return nil, err
@@ -94,7 +100,9 @@ func (r *Reconciler) bucketsOf(ctx context.Context, run *v1alpha1.AnalysisRun, m
 }
 
 // valueOf asks a query about one version.
-func (r *Reconciler) valueOf(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, query, version string, now time.Time) (any, error) {
+func (r *Reconciler) valueOf(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, query, version string,
+	now time.Time,
+) (any, error) {
 	one := m.DeepCopy()
 	one.Provider.Prometheus.Query = strings.ReplaceAll(query, versionName, version)
 	result, err := r.value(ctx, run, one, now)

@@ -77,7 +77,9 @@ func (f *flights) of(run *v1alpha1.AnalysisRun) *flight {
 }
 
 // start asks, unless that is under way. Then is called when the measurement has come in.
-func (f *flights) start(run *v1alpha1.AnalysisRun, metric, source string, ask func(context.Context) outcome, then func()) {
+func (f *flights) start(run *v1alpha1.AnalysisRun, metric, source string, ask func(context.Context) outcome,
+	then func(),
+) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fl := f.of(run)

@@ -53,7 +53,8 @@ func (r *Reconciler) jobs(ctx context.Context, run *v1alpha1.AnalysisRun) (*jobs
 		return out, nil
 	}
 	list := &batchv1.JobList{}
-	if err := r.Kube.List(ctx, list, client.InNamespace(run.Namespace), client.MatchingFields{indexRun: run.Name}); err != nil {
+	if err := r.Kube.List(ctx, list, client.InNamespace(run.Namespace),
+		client.MatchingFields{indexRun: run.Name}); err != nil {
 		return nil, fmt.Errorf("list Jobs: %w", err)
 	}
 	found := map[string]*batchv1.Job{}
@@ -92,7 +93,9 @@ func (r *Reconciler) jobs(ctx context.Context, run *v1alpha1.AnalysisRun) (*jobs
 }
 
 // jobOf is the Job of a metric, or nil if it is gone. What the cache does not show may only not be there yet.
-func (r *Reconciler) jobOf(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.MetricResult, cached *batchv1.Job) (*batchv1.Job, error) {
+func (r *Reconciler) jobOf(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.MetricResult,
+	cached *batchv1.Job,
+) (*batchv1.Job, error) {
 	if cached != nil {
 		return cached, nil
 	}
@@ -110,7 +113,8 @@ func (r *Reconciler) jobOf(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1
 // gone is the outcome of a Job that somebody has deleted.
 func gone(m *v1alpha1.MetricResult, now time.Time) outcome {
 	return outcome{metric: m.Name, at: now, measurement: v1alpha1.Measurement{
-		At: metav1.NewTime(now), Phase: v1alpha1.AnalysisError, Message: "Job " + m.Job + " was deleted before it was looked at",
+		At: metav1.NewTime(now), Phase: v1alpha1.AnalysisError, Message: "Job " + m.Job + " was deleted before it was " +
+			"looked at",
 	}}
 }
 
@@ -139,9 +143,11 @@ func ended(job *batchv1.Job) (done, good bool) {
 	return false, false
 }
 
-// jobOutcome is what an ended Job says: it was good if it completed. An image that could not be pulled has failed by its
-// deadline, and is bad.
-func (r *Reconciler) jobOutcome(ctx context.Context, run *v1alpha1.AnalysisRun, job *batchv1.Job, name string, good bool) outcome {
+// jobOutcome is what an ended Job says: it was good if it completed. An image that could not be pulled has failed by
+// its deadline, and is bad.
+func (r *Reconciler) jobOutcome(ctx context.Context, run *v1alpha1.AnalysisRun, job *batchv1.Job, name string,
+	good bool,
+) outcome {
 	m := v1alpha1.Measurement{At: job.CreationTimestamp, Phase: v1alpha1.AnalysisFailed, Value: "failed"}
 	if good {
 		m.Phase, m.Value = v1alpha1.AnalysisSuccessful, "completed"
@@ -208,9 +214,11 @@ func lastOf(text string, limit int) string {
 	return strings.ToValidUTF8(text, "")
 }
 
-// startJob makes the next Job of a metric, unless one is under way, and notes its UID. Should that note be lost, the Job is
-// deleted as a stray, and another one is made.
-func (r *Reconciler) startJob(ctx context.Context, write *kube.Writer, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, js *jobs) error {
+// startJob makes the next Job of a metric, unless one is under way, and notes its UID. Should that note be lost, the
+// Job is deleted as a stray, and another one is made.
+func (r *Reconciler) startJob(ctx context.Context, write *kube.Writer, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric,
+	js *jobs,
+) error {
 	if js.running[m.Name] {
 		return nil
 	}
@@ -246,7 +254,8 @@ func makeJob(run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, nth int, nonce strin
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: run.Namespace, GenerateName: naming.Job(run.Name, m.Name, nth), Labels: labels,
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(run, v1alpha1.GroupVersion.WithKind("AnalysisRun"))},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(run,
+				v1alpha1.GroupVersion.WithKind("AnalysisRun"))},
 		},
 		Spec: batchv1.JobSpec{
 			ActiveDeadlineSeconds: ptr.To(int64(max(deadline, time.Second) / time.Second)),
@@ -287,7 +296,8 @@ func (r *Reconciler) endJobs(ctx context.Context, write *kube.Writer, run *v1alp
 		return nil
 	}
 	list := &batchv1.JobList{}
-	if err := r.Kube.List(ctx, list, client.InNamespace(run.Namespace), client.MatchingFields{indexRun: run.Name}); err != nil {
+	if err := r.Kube.List(ctx, list, client.InNamespace(run.Namespace),
+		client.MatchingFields{indexRun: run.Name}); err != nil {
 		return fmt.Errorf("list Jobs: %w", err)
 	}
 	for i := range list.Items {
@@ -298,7 +308,8 @@ func (r *Reconciler) endJobs(ctx context.Context, write *kube.Writer, run *v1alp
 		err := write.Delete(ctx, job)
 		if apierrors.IsForbidden(err) {
 			// The right was taken away meanwhile. The Job ends by its deadline, and goes with the run.
-			ctrl.LoggerFrom(ctx).Info("a Job of an ended run may not be deleted", "job", job.Name, "remedy", deploy.LetRunJobs(run.Namespace))
+			ctrl.LoggerFrom(ctx).Info("a Job of an ended run may not be deleted", "job", job.Name, "remedy",
+				deploy.LetRunJobs(run.Namespace))
 			continue
 		}
 		if err != nil {

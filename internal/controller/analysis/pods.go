@@ -26,7 +26,9 @@ func (t tally) share() float64 {
 }
 
 // pods counts restarts, OOM kills and readiness of the new pods, and, beside them, of the stable ones.
-func (r *Reconciler) pods(ctx context.Context, run *v1alpha1.AnalysisRun, p *v1alpha1.KubernetesProvider) (metric.Result, error) {
+func (r *Reconciler) pods(ctx context.Context, run *v1alpha1.AnalysisRun,
+	p *v1alpha1.KubernetesProvider,
+) (metric.Result, error) {
 	canary, err := r.count(ctx, run.Namespace, run.Spec.CanaryHash, p.Container)
 	if err != nil {
 		return metric.Result{}, err
@@ -48,10 +50,12 @@ func (r *Reconciler) pods(ctx context.Context, run *v1alpha1.AnalysisRun, p *v1a
 
 func (r *Reconciler) count(ctx context.Context, namespace, hash, container string) (tally, error) {
 	if hash == "" {
-		return tally{}, errors.New("the revision's pods cannot be told apart: spec.canaryHash or spec.stableHash of the run is missing")
+		return tally{}, errors.New("the revision's pods cannot be told apart: spec.canaryHash or spec.stableHash of the " +
+			"run is missing")
 	}
 	list := &corev1.PodList{}
-	err := r.Kube.Live.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels{v1alpha1.LabelPodTemplateHash: hash}, client.Limit(podsLimit))
+	err := r.Kube.Live.List(ctx, list, client.InNamespace(namespace),
+		client.MatchingLabels{v1alpha1.LabelPodTemplateHash: hash}, client.Limit(podsLimit))
 	if err != nil {
 		return tally{}, fmt.Errorf("list pods: %s", reasonOf(err))
 	}

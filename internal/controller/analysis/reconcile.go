@@ -99,7 +99,9 @@ func (r *Reconciler) endOf(ctx context.Context, run *v1alpha1.AnalysisRun) (end,
 }
 
 // further writes down what has come in and asks what is due.
-func (r *Reconciler) further(ctx context.Context, write *kube.Writer, run *v1alpha1.AnalysisRun, e end) (ctrl.Result, error) {
+func (r *Reconciler) further(ctx context.Context, write *kube.Writer, run *v1alpha1.AnalysisRun, e end) (ctrl.Result,
+	error,
+) {
 	key, now := types.NamespacedName{Namespace: run.Namespace, Name: run.Name}, r.Now()
 	after := run.DeepCopy()
 	if after.Status.StartedAt == nil {

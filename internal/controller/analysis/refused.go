@@ -29,8 +29,8 @@ func refused(err error, namespace string) string {
 	return "the API server refuses the Job: " + status.Status().Message
 }
 
-// cannotAsk makes a measurement of the fact that a metric cannot be measured: it counts as an error, so that the run ends
-// by its consecutiveErrorLimit and says why.
+// cannotAsk makes a measurement of the fact that a metric cannot be measured: it counts as an error, so that the run
+// ends by its consecutiveErrorLimit and says why.
 func (r *Reconciler) cannotAsk(run *v1alpha1.AnalysisRun, name, why string, now time.Time) {
 	o := outcome{metric: name, at: now, measurement: v1alpha1.Measurement{
 		At: metav1.NewTime(now), Phase: v1alpha1.AnalysisError, Message: metric.Bounded(why, messageLimit),

@@ -31,7 +31,8 @@ const indexRelease = "release"
 // Setup wires the Reconciler to a manager.
 func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager) error {
 	ix := mgr.GetFieldIndexer()
-	if err := ix.IndexField(ctx, &batchv1.Job{}, indexRun, func(o client.Object) []string { return ownerOf(o) }); err != nil {
+	if err := ix.IndexField(ctx, &batchv1.Job{}, indexRun,
+		func(o client.Object) []string { return ownerOf(o) }); err != nil {
 		return fmt.Errorf("index Jobs: %w", err)
 	}
 	if err := ix.IndexField(ctx, &v1alpha1.AnalysisRun{}, indexRelease, func(o client.Object) []string {
@@ -41,16 +42,18 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager) error {
 	}
 	c, err := controller.New("analysis", mgr, controller.Options{
 		Reconciler: r, MaxConcurrentReconciles: workers,
-		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond, 30*time.Second),
+		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond,
+			30*time.Second),
 	})
 	if err != nil {
 		return fmt.Errorf("make controller: %w", err)
 	}
 	for _, s := range []source.Source{
 		source.Kind(mgr.GetCache(), &v1alpha1.AnalysisRun{}, &handler.TypedEnqueueRequestForObject[*v1alpha1.AnalysisRun]{}),
-		source.Kind(mgr.GetCache(), &batchv1.Job{}, handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, j *batchv1.Job) []reconcile.Request {
-			return named(j.Namespace, ownerOf(j)...)
-		})),
+		source.Kind(mgr.GetCache(), &batchv1.Job{},
+			handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, j *batchv1.Job) []reconcile.Request {
+				return named(j.Namespace, ownerOf(j)...)
+			})),
 		source.Kind(mgr.GetCache(), &v1alpha1.Release{}, handler.TypedEnqueueRequestsFromMapFunc(r.runsOf)),
 		r.landed.Source(),
 	} {
@@ -67,7 +70,8 @@ func (r *Reconciler) runsOf(ctx context.Context, rel *v1alpha1.Release) []reconc
 		return nil
 	}
 	list := &v1alpha1.AnalysisRunList{}
-	if err := r.Kube.List(ctx, list, client.InNamespace(rel.Namespace), client.MatchingFields{indexRelease: rel.Name}); err != nil {
+	if err := r.Kube.List(ctx, list, client.InNamespace(rel.Namespace),
+		client.MatchingFields{indexRelease: rel.Name}); err != nil {
 		return nil
 	}
 	var out []reconcile.Request

@@ -94,7 +94,8 @@ func readResult(m *v1alpha1.MetricResult) pure.Result {
 
 func writeResult(m *v1alpha1.MetricResult, r pure.Result) {
 	m.Phase, m.Message = v1alpha1.AnalysisPhase(r.Phase), metric.Bounded(r.Message, messageLimit)
-	m.Successful, m.Failed, m.Inconclusive, m.Errors = int32(r.Successful), int32(r.Failed), int32(r.Inconclusive), int32(r.Errors)
+	m.Successful, m.Failed, m.Inconclusive, m.Errors = int32(r.Successful), int32(r.Failed), int32(r.Inconclusive),
+		int32(r.Errors)
 	m.ConsecutiveErrors, m.ConsecutiveSuccesses = int32(r.ConsecutiveErrors), int32(r.ConsecutiveSuccesses)
 	if !r.LastAt.IsZero() {
 		m.LastAt = &metav1.MicroTime{Time: r.LastAt.Truncate(time.Microsecond)}
@@ -135,7 +136,8 @@ func record(run *v1alpha1.AnalysisRun, o outcome) {
 		said += ": "
 	}
 	writeResult(result, readResult(result).Take(ruleOf(m), pure.Measurement{
-		At: at, Phase: pure.Phase(o.measurement.Phase), Message: metric.Bounded(said+inShort(o.measurement.Message), messageLimit/2),
+		At: at, Phase: pure.Phase(o.measurement.Phase),
+		Message: metric.Bounded(said+inShort(o.measurement.Message), messageLimit/2),
 	}))
 	result.Job, result.JobUID = "", ""
 	result.Measurements = append(result.Measurements, o.measurement)
@@ -149,10 +151,12 @@ func withoutData(run *v1alpha1.AnalysisRun, m pure.Metric, o *outcome) {
 		return
 	}
 	o.measurement.Phase = v1alpha1.AnalysisPending
-	o.measurement.Message = metric.Bounded(fmt.Sprintf("%s; that is waited for until %s after the analysis began", o.measurement.Message, m.WaitForData), messageLimit)
+	o.measurement.Message = metric.Bounded(fmt.Sprintf("%s; that is waited for until %s after the analysis began",
+		o.measurement.Message, m.WaitForData), messageLimit)
 }
 
-// notAhead brings times to come back to now: the clock was set back, and nothing would be measured until it is there again.
+// notAhead brings times to come back to now: the clock was set back, and nothing would be measured until it is there
+// again.
 func notAhead(s *v1alpha1.AnalysisRunStatus, now time.Time) {
 	if s.StartedAt.Time.After(now) {
 		s.StartedAt = &metav1.Time{Time: now}
@@ -164,8 +168,8 @@ func notAhead(s *v1alpha1.AnalysisRunStatus, now time.Time) {
 	}
 }
 
-// inShort is the first line of a message and, of a log below it, the last, which mostly sums it up. The measurement has it
-// all.
+// inShort is the first line of a message and, of a log below it, the last, which mostly sums it up. The measurement has
+// it all.
 func inShort(message string) string {
 	first, log, found := strings.Cut(strings.TrimSpace(message), "\n")
 	if !found {
@@ -229,6 +233,7 @@ func cancelled(run *v1alpha1.AnalysisRun, now time.Time) {
 	}
 	s.FinishedAt = &metav1.Time{Time: now}
 	if !s.Phase.Ended() {
-		s.Phase, s.Message = v1alpha1.AnalysisCancelled, metric.Bounded("the release ended before there was a verdict: "+s.Message, messageLimit)
+		s.Phase, s.Message = v1alpha1.AnalysisCancelled,
+			metric.Bounded("the release ended before there was a verdict: "+s.Message, messageLimit)
 	}
 }

@@ -39,25 +39,34 @@ type checked struct {
 }
 
 var kinds = []checked{
-	{"releasewindow", func() client.Object { return &v1alpha1.ReleaseWindow{} }, func(o client.Object) ([]string, *v1alpha1.CheckStatus) {
-		w := o.(*v1alpha1.ReleaseWindow)
-		var problems []string
-		for _, err := range window.Check(w.Spec) {
-			problems = append(problems, err.Error())
-		}
-		if len(problems) > 0 {
-			problems = append(problems, "until that is mended, the releases of the Rollouts that this window selects wait")
-		}
-		return problems, &w.Status
-	}},
-	{"analysistemplate", func() client.Object { return &v1alpha1.AnalysisTemplate{} }, func(o client.Object) ([]string, *v1alpha1.CheckStatus) {
-		t := o.(*v1alpha1.AnalysisTemplate)
-		return template(t.Spec), &t.Status
-	}},
-	{"clusteranalysistemplate", func() client.Object { return &v1alpha1.ClusterAnalysisTemplate{} }, func(o client.Object) ([]string, *v1alpha1.CheckStatus) {
-		t := o.(*v1alpha1.ClusterAnalysisTemplate)
-		return template(t.Spec), &t.Status
-	}},
+	{
+		"releasewindow", func() client.Object { return &v1alpha1.ReleaseWindow{} },
+		func(o client.Object) ([]string, *v1alpha1.CheckStatus) {
+			w := o.(*v1alpha1.ReleaseWindow)
+			var problems []string
+			for _, err := range window.Check(w.Spec) {
+				problems = append(problems, err.Error())
+			}
+			if len(problems) > 0 {
+				problems = append(problems, "until that is mended, the releases of the Rollouts that this window selects wait")
+			}
+			return problems, &w.Status
+		},
+	},
+	{
+		"analysistemplate", func() client.Object { return &v1alpha1.AnalysisTemplate{} },
+		func(o client.Object) ([]string, *v1alpha1.CheckStatus) {
+			t := o.(*v1alpha1.AnalysisTemplate)
+			return template(t.Spec), &t.Status
+		},
+	},
+	{
+		"clusteranalysistemplate", func() client.Object { return &v1alpha1.ClusterAnalysisTemplate{} },
+		func(o client.Object) ([]string, *v1alpha1.CheckStatus) {
+			t := o.(*v1alpha1.ClusterAnalysisTemplate)
+			return template(t.Spec), &t.Status
+		},
+	},
 }
 
 func template(spec v1alpha1.AnalysisTemplateSpec) []string {
@@ -124,7 +133,8 @@ func note(s *v1alpha1.CheckStatus, problems []string, generation int64) bool {
 		Reason: v1alpha1.ReasonValid, Message: "the spec can be read",
 	}
 	if len(problems) > 0 {
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, v1alpha1.ReasonInvalid, sentence(problems)
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, v1alpha1.ReasonInvalid,
+			sentence(problems)
 	}
 	changed := meta.SetStatusCondition(&s.Conditions, condition)
 	if s.ObservedGeneration != generation {

@@ -1,5 +1,5 @@
-// Package loop has what every reconciler shares: it acts only upon a cache that shows its own writes, looks again at once
-// after a conflict, and is woken by what comes in beside the cache.
+// Package loop has what every reconciler shares: it acts only upon a cache that shows its own writes, looks again at
+// once after a conflict, and is woken by what comes in beside the cache.
 package loop
 
 import (

@@ -88,7 +88,8 @@ func (m *Meter) Start(ctx context.Context) error {
 func (m *Meter) learn(ctx context.Context) {
 	seconds, err := m.ask(ctx, builtin.Collection(m.Of))
 	if err != nil { // What was known before stays.
-		ctrl.LoggerFrom(ctx).V(1).Info("it is not known how often Prometheus collects the request metrics", "error", err.Error())
+		ctrl.LoggerFrom(ctx).V(1).Info("it is not known how often Prometheus collects the request metrics", "error",
+			err.Error())
 		return
 	}
 	m.learned.Store(int64(min(max(time.Duration(seconds*float64(time.Second)), least), most)))

@@ -59,7 +59,8 @@ type result struct {
 // is says whether a letter has this message.
 func (l letter) is(m notify.Message) bool {
 	o := l.message
-	return o.Event == m.Event && o.Release == m.Release && o.At.Equal(m.At) && o.Step == m.Step && o.Title == m.Title && o.Text == m.Text
+	return o.Event == m.Event && o.Release == m.Release && o.At.Equal(m.At) && o.Step == m.Step && o.Title == m.Title &&
+		o.Text == m.Text
 }
 
 // errDropped is why a message was not tried.
@@ -216,8 +217,8 @@ type couriers struct {
 	closed bool
 }
 
-// get is the courier of a Notifier, hired if need be; one of a former Notifier of that name is let go. After close there
-// is none.
+// get is the courier of a Notifier, hired if need be; one of a former Notifier of that name is let go. After close
+// there is none.
 func (s *couriers) get(key types.NamespacedName, uid types.UID, hire func() *courier) *courier {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -48,7 +48,10 @@ func factsOf(rel *v1alpha1.Release) []fact {
 
 // factOf fills in what all facts of a release share.
 func factOf(rel *v1alpha1.Release, e notify.Event, at metav1.Time, marks ...any) fact {
-	f := fact{event: e, at: at.Truncate(time.Second), release: rel.Name, rollout: rel.Spec.Rollout, fields: map[string]string{}}
+	f := fact{
+		event: e, at: at.Truncate(time.Second), release: rel.Name, rollout: rel.Spec.Rollout,
+		fields: map[string]string{},
+	}
 	f.key = fmt.Sprint(append([]any{rel.UID, " ", e, " "}, marks...)...)
 	if image := images(rel.Spec.To); image != "" {
 		f.fields[notify.FieldImage] = image

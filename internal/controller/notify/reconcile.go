@@ -149,7 +149,8 @@ func (r *Reconciler) selection(ctx context.Context, n *v1alpha1.Notifier) (func(
 		return func(string) bool { return true }, nil
 	}
 	list := &v1alpha1.RolloutList{}
-	if err := r.Kube.List(ctx, list, client.InNamespace(n.Namespace), client.MatchingLabelsSelector{Selector: selector}, client.UnsafeDisableDeepCopy); err != nil {
+	if err := r.Kube.List(ctx, list, client.InNamespace(n.Namespace), client.MatchingLabelsSelector{Selector: selector},
+		client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list Rollouts: %w", err)
 	}
 	picked := map[string]bool{}

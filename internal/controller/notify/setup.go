@@ -29,7 +29,8 @@ const lastWrites = 5 * time.Second
 func (r *Reconciler) Setup(mgr manager.Manager) error {
 	c, err := controller.New("notify", mgr, controller.Options{
 		Reconciler: r, MaxConcurrentReconciles: workers,
-		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond, 30*time.Second),
+		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond,
+			30*time.Second),
 	})
 	if err != nil {
 		return fmt.Errorf("make controller: %w", err)

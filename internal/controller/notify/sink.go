@@ -16,8 +16,8 @@ import (
 	"github.com/sluice-dev/sluice/internal/registry"
 )
 
-// sink is what a Notifier names, made when there is something to send. After a message that did not arrive, and when the
-// Notifier has changed, it is made anew, with its Secrets read again.
+// sink is what a Notifier names, made when there is something to send. After a message that did not arrive, and when
+// the Notifier has changed, it is made anew, with its Secrets read again.
 type sink struct {
 	make func(context.Context, v1alpha1.NotifierSink) (notify.Sink, error)
 	// tried is told what came of each attempt.

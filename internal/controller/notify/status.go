@@ -28,7 +28,9 @@ const (
 )
 
 // record writes down what came of messages.
-func (r *Reconciler) record(ctx context.Context, write *kube.Writer, n *v1alpha1.Notifier, c *courier, all []fact) (ctrl.Result, error) {
+func (r *Reconciler) record(ctx context.Context, write *kube.Writer, n *v1alpha1.Notifier, c *courier,
+	all []fact,
+) (ctrl.Result, error) {
 	results, trouble := c.state()
 	now, queued := r.Now(), c.queue.Stats().Queued
 	if len(results) > 0 && queued > 0 {
@@ -46,7 +48,9 @@ func (r *Reconciler) record(ctx context.Context, write *kube.Writer, n *v1alpha1
 	return ctrl.Result{RequeueAfter: recheck}, nil
 }
 
-func (r *Reconciler) write(ctx context.Context, write *kube.Writer, n *v1alpha1.Notifier, c *courier, results []result, trouble string, all []fact) error {
+func (r *Reconciler) write(ctx context.Context, write *kube.Writer, n *v1alpha1.Notifier, c *courier, results []result,
+	trouble string, all []fact,
+) error {
 	after := n.DeepCopy()
 	flaw := firstOf(selectorFlaw(n.Spec.Selector), c.flaw)
 	project(&after.Status, results, firstOf(flaw, trouble), all)
@@ -77,7 +81,8 @@ func project(s *v1alpha1.NotifierStatus, results []result, trouble string, all [
 			s.LastDelivered = &metav1.Time{Time: x.at}
 		default:
 			s.Failed++
-			s.LastError = sentence(fmt.Sprintf("%s, release %s %s: %s", x.at.UTC().Format(time.RFC3339), x.fact.release, x.event, x.err))
+			s.LastError = sentence(fmt.Sprintf("%s, release %s %s: %s", x.at.UTC().Format(time.RFC3339), x.fact.release,
+				x.event, x.err))
 		}
 	}
 	if len(results) > 0 {

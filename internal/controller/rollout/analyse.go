@@ -30,7 +30,8 @@ func (r *Reconciler) observeRuns(ctx context.Context, w *world) error {
 		return nil
 	}
 	list := &v1alpha1.AnalysisRunList{}
-	if err := r.Kube.List(ctx, list, client.InNamespace(rel.Namespace), client.MatchingFields{indexRollout: w.rollout.Name}); err != nil {
+	if err := r.Kube.List(ctx, list, client.InNamespace(rel.Namespace),
+		client.MatchingFields{indexRollout: w.rollout.Name}); err != nil {
 		return fmt.Errorf("list AnalysisRuns: %w", err)
 	}
 	for i := range list.Items {
@@ -78,7 +79,8 @@ func readID(s string) (release.AnalysisID, bool) {
 	}
 	step, err := strconv.Atoi(parts[1])
 	attempt, err2 := strconv.Atoi(parts[2])
-	return release.AnalysisID{Background: parts[0] == "background", Step: step, Attempt: attempt}, err == nil && err2 == nil
+	return release.AnalysisID{Background: parts[0] == "background", Step: step, Attempt: attempt}, err == nil &&
+		err2 == nil
 }
 
 // analyse begins an analysis, by making its AnalysisRun.
@@ -157,5 +159,6 @@ func (r *Reconciler) templates(namespace string) measure.Reader {
 
 // measures says whether a Rollout has anything measured, and so may depend on templates.
 func measures(ro *v1alpha1.Rollout) bool {
-	return ro.Spec.Canary.Analysis != nil || slices.ContainsFunc(ro.Spec.Canary.Steps, func(s v1alpha1.CanaryStep) bool { return s.Analysis != nil })
+	return ro.Spec.Canary.Analysis != nil || slices.ContainsFunc(ro.Spec.Canary.Steps,
+		func(s v1alpha1.CanaryStep) bool { return s.Analysis != nil })
 }

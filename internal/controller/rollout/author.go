@@ -8,8 +8,8 @@ import (
 	"github.com/sluice-dev/sluice/internal/workload"
 )
 
-// This file reads who changed the workload's template. The admission policy writes down each author, and lets nobody else
-// write there. Where no policy is in force anybody could, so then nobody is known.
+// This file reads who changed the workload's template. The admission policy writes down each author, and lets nobody
+// else write there. Where no policy is in force anybody could, so then nobody is known.
 
 // unknownAuthor among the authors stands for one who is not known: his name was too long to be written down, or there
 // were too many.

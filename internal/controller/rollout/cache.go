@@ -25,8 +25,8 @@ func Cache() cache.Options {
 	return cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: kept}
 }
 
-// condenseRelease leaves the templates of a release that has ended out: it measures nothing any more, and its record may be
-// kept for long. Its spec is never written.
+// condenseRelease leaves the templates of a release that has ended out: it measures nothing any more, and its record
+// may be kept for long. Its spec is never written.
 func condenseRelease(in any) (any, error) {
 	rel, ok := in.(*v1alpha1.Release)
 	if !ok {

@@ -63,7 +63,8 @@ func (c *carrier) work(ctx context.Context, a release.Action) error {
 	_, err := c.r.do(ctx, c.write, c.w, a)
 	if errors.Is(err, workload.ErrNoTemplate) {
 		kind, name := c.w.kind(), c.w.rollout.Spec.Workload.Name
-		return &obstacle{fmt.Sprintf("the pod template of the stable revision %[1]s is not to be found: no %[2]s of %[3]s %[4]q has it, and no record; write the template that you want to the %[3]s",
+		return &obstacle{fmt.Sprintf("the pod template of the stable revision %[1]s is not to be found: no %[2]s of %[3]s "+
+			"%[4]q has it, and no record; write the template that you want to the %[3]s",
 			workload.Describe(c.rel.Spec.From), c.w.driver.Kinds().Part.Kind, kind, name)}
 	}
 	return err
@@ -90,8 +91,8 @@ func (c *carrier) selectService(ctx context.Context, a release.SelectService) er
 	return c.point(ctx, s, of.narrow(s.original))
 }
 
-// point gives a Service of the team's another selector. Every such write passes here, in a release, at rest and when things
-// are given back; the guard has the last word.
+// point gives a Service of the team's another selector. Every such write passes here, in a release, at rest and when
+// things are given back; the guard has the last word.
 func (c *carrier) point(ctx context.Context, s *service, selector map[string]string) error {
 	if v := c.w.breaks(s, selector); v != nil {
 		return &obstacle{release.GuardMessage(*v)}
@@ -107,14 +108,17 @@ func (w *world) breaks(s *service, selector map[string]string) *release.Violatio
 }
 
 // hold records an object's original before it is changed.
-func (c *carrier) hold(ctx context.Context, existing *v1alpha1.Hold, target v1alpha1.HoldTarget, original map[string]any) error {
+func (c *carrier) hold(ctx context.Context, existing *v1alpha1.Hold, target v1alpha1.HoldTarget,
+	original map[string]any,
+) error {
 	raw, err := json.Marshal(original)
 	if err != nil {
 		return fmt.Errorf("record the original of %s %s: %w", target.Kind, target.Name, err)
 	}
 	if existing != nil {
 		after := existing.DeepCopy()
-		after.Labels, after.OwnerReferences = c.labels(), []metav1.OwnerReference{c.owner()} // It may be left of an earlier release.
+		// It may be left of an earlier release.
+		after.Labels, after.OwnerReferences = c.labels(), []metav1.OwnerReference{c.owner()}
 		after.Spec.Release = c.releaseName()
 		if existing.Spec.Original == nil || !sameJSON(existing.Spec.Original.Raw, raw) {
 			after.Spec.Original = &runtime.RawExtension{Raw: raw}
@@ -137,7 +141,8 @@ func (c *carrier) hold(ctx context.Context, existing *v1alpha1.Hold, target v1al
 		return fmt.Errorf("read Hold %s: %w", made.Name, err)
 	}
 	if owner := metav1.GetControllerOf(there); owner == nil || owner.UID != c.owner().UID {
-		return &obstacle{fmt.Sprintf("the Hold %q exists already and is not %s's; it may come from a backup: remove it", made.Name, c.owner().Name)}
+		return &obstacle{fmt.Sprintf("the Hold %q exists already and is not %s's; it may come from a backup: remove it",
+			made.Name, c.owner().Name)}
 	}
 	return nil // The cache will show it.
 }
@@ -173,8 +178,8 @@ func (c *carrier) ensureTwin(ctx context.Context, name string) error {
 	return ignoreExists(c.write.Create(ctx, made))
 }
 
-// dress gives a twin the labels and annotations of the team's Service, so that it is found and treated like it. Annotations
-// that others have added to the twin stay. Whose the twin is does not follow from any of them.
+// dress gives a twin the labels and annotations of the team's Service, so that it is found and treated like it.
+// Annotations that others have added to the twin stay. Whose the twin is does not follow from any of them.
 func (c *carrier) dress(twin, team *corev1.Service) {
 	twin.Labels = beside.Labels(team.Labels)
 	maps.Copy(twin.Labels, c.labels())

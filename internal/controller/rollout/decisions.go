@@ -32,8 +32,8 @@ const (
 	wordsPerLook = 16
 	// mostAnswers is the number of answers that a release's status has room for (status.memory.answers).
 	mostAnswers = 32
-	// mostWaiting is the number of unanswered Decisions on a release that are heard. Those beyond are refused, but for those
-	// that take the release back.
+	// mostWaiting is the number of unanswered Decisions on a release that are heard. Those beyond are refused, but for
+	// those that take the release back.
 	mostWaiting = 64
 	// mostKept is the number of answered Decisions of a Rollout that are kept.
 	mostKept = 300
@@ -62,8 +62,8 @@ func takesBack(d *v1alpha1.Decision) bool {
 	return d.Spec.Verb == v1alpha1.VerbAbort || d.Spec.Verb == v1alpha1.VerbReject
 }
 
-// waiting are the unanswered Decisions on a release, in the order in which they are heard: by urgency, and then in turns,
-// each user's oldest first. So whoever writes thousands does not keep others waiting.
+// waiting are the unanswered Decisions on a release, in the order in which they are heard: by urgency, and then in
+// turns, each user's oldest first. So whoever writes thousands does not keep others waiting.
 func (w *world) waiting(rel *v1alpha1.Release) []*v1alpha1.Decision {
 	type turn struct {
 		user    string
@@ -111,7 +111,8 @@ func (r *Reconciler) refuseFlood(ctx context.Context, write *kube.Writer, w *wor
 		}
 		a := v1alpha1.DecisionAnswer{
 			Decision: d.Name, Outcome: v1alpha1.DecisionRefused, Reason: ReasonTooManyDecisions,
-			Message: fmt.Sprintf("%d decisions on %s wait for an answer, and %d are heard; decide again", len(all), rel.Name, mostWaiting),
+			Message: fmt.Sprintf("%d decisions on %s wait for an answer, and %d are heard; decide again", len(all), rel.Name,
+				mostWaiting),
 		}
 		if err := r.answerOne(ctx, write, d, a); err != nil {
 			return err
@@ -154,11 +155,14 @@ func stray(d *v1alpha1.Decision, now time.Time) bool {
 	return d.Status.At != nil && now.Sub(d.Status.At.Time) > strayFor
 }
 
-// answerStrays answers Decisions on releases of a Rollout that does not exist, and removes them an hour later. Those on a
-// Release that is kept after its Rollout has gone are part of its record.
-func (r *Reconciler) answerStrays(ctx context.Context, write *kube.Writer, key types.NamespacedName) (ctrl.Result, error) {
+// answerStrays answers Decisions on releases of a Rollout that does not exist, and removes them an hour later. Those on
+// a Release that is kept after its Rollout has gone are part of its record.
+func (r *Reconciler) answerStrays(ctx context.Context, write *kube.Writer, key types.NamespacedName) (ctrl.Result,
+	error,
+) {
 	list := &v1alpha1.DecisionList{}
-	if err := r.Kube.List(ctx, list, client.InNamespace(key.Namespace), client.MatchingFields{indexRollout: key.Name}); err != nil {
+	if err := r.Kube.List(ctx, list, client.InNamespace(key.Namespace),
+		client.MatchingFields{indexRollout: key.Name}); err != nil {
 		return ctrl.Result{}, fmt.Errorf("list Decisions: %w", err)
 	}
 	now, done, again := r.Now(), 0, time.Duration(0)
@@ -167,7 +171,8 @@ func (r *Reconciler) answerStrays(ctx context.Context, write *kube.Writer, key t
 		if done == wordsPerLook {
 			return ctrl.Result{RequeueAfter: soon}, nil
 		}
-		switch err := r.Kube.Get(ctx, types.NamespacedName{Namespace: d.Namespace, Name: d.Spec.Release}, &v1alpha1.Release{}); {
+		switch err := r.Kube.Get(ctx, types.NamespacedName{Namespace: d.Namespace, Name: d.Spec.Release},
+			&v1alpha1.Release{}); {
 		case err == nil && d.Status.Outcome != "":
 			continue
 		case err != nil && !apierrors.IsNotFound(err):
@@ -193,12 +198,13 @@ func (r *Reconciler) endStray(ctx context.Context, write *kube.Writer, d *v1alph
 	}
 	return r.answerOne(ctx, write, d, v1alpha1.DecisionAnswer{
 		Decision: d.Name, Outcome: v1alpha1.DecisionRefused, Reason: release.ReasonUnknownDecision,
-		Message: fmt.Sprintf("there is no release %s under way in namespace %s, and no Rollout that it could be of; see sluice list", d.Spec.Release, d.Namespace),
+		Message: fmt.Sprintf("there is no release %s under way in namespace %s, and no Rollout that it could be of; see "+
+			"sluice list", d.Spec.Release, d.Namespace),
 	})
 }
 
-// keyOfDecision is the Rollout that a Decision is looked at with: the one that its release is named after, or one of the
-// release's own name, where that is no name of a release. So each is answered, whatever it names.
+// keyOfDecision is the Rollout that a Decision is looked at with: the one that its release is named after, or one of
+// the release's own name, where that is no name of a release. So each is answered, whatever it names.
 func keyOfDecision(d *v1alpha1.Decision) string {
 	if name := rolloutOf(d.Spec.Release); name != "" {
 		return name
@@ -216,24 +222,29 @@ func ofDecision(_ context.Context, o client.Object) []string {
 
 // ofAnswered brings answered Decisions back when the controller starts, so that strays are removed in the end.
 func ofAnswered() handler.EventHandler {
-	return handler.Funcs{CreateFunc: func(_ context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	return handler.Funcs{CreateFunc: func(_ context.Context, e event.CreateEvent,
+		q workqueue.TypedRateLimitingInterface[reconcile.Request],
+	) {
 		if d := e.Object.(*v1alpha1.Decision); d.Status.Outcome != "" {
-			q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: d.Namespace, Name: keyOfDecision(d)}}, time.Minute)
+			q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: d.Namespace, Name: keyOfDecision(d)}},
+				time.Minute)
 		}
 	}}
 }
 
 // tooMuch says whether the API server does not store an object as it is: it is invalid, or too large.
 func tooMuch(err error) bool {
-	return apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err) || err != nil && strings.Contains(err.Error(), "request is too large")
+	return apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err) || err != nil &&
+		strings.Contains(err.Error(), "request is too large")
 }
 
-// degraded is a status that says the least: where the release stands and what it has to remember. It is written where the
-// full one is not stored, so that nothing that people wrote can stop a release, above all not an abort.
+// degraded is a status that says the least: where the release stands and what it has to remember. It is written where
+// the full one is not stored, so that nothing that people wrote can stop a release, above all not an abort.
 func degraded(rel *v1alpha1.Release, full v1alpha1.ReleaseStatus) v1alpha1.ReleaseStatus {
 	s := *rel.Status.DeepCopy()
 	s.Phase, s.Memory, s.StartedAt, s.FinishedAt = full.Phase, full.Memory.DeepCopy(), full.StartedAt, full.FinishedAt
 	s.Weight, s.Replicas, s.StepSummary, s.WaitingFor = full.Weight, full.Replicas, full.StepSummary, nil
+	s.Layers = nil
 	s.Timeline = s.Timeline[max(0, len(s.Timeline)-timelineLimit/4):]
 	if full.Result != "" {
 		s.Result = string(full.Phase)

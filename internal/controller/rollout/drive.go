@@ -23,7 +23,9 @@ import (
 
 // drive takes the running release one decision further: ask the core, store what must be remembered, carry out
 // one barrier of actions, answer the people.
-func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release) (ctrl.Result, error) {
+func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release) (ctrl.Result,
+	error,
+) {
 	if err := r.observeTraffic(ctx, w); err != nil {
 		return loop.Retry(err)
 	}
@@ -108,12 +110,15 @@ func (c *carrier) carryOut(ctx context.Context, out release.Outcome, guard func(
 // storeStatus writes the release's status and returns the release as it is then. If the API server finds the status too
 // large or not valid, a shorter one is written. If that fails, too, an abort goes on without: taking a release back is
 // more urgent than remembering it.
-func storeStatus(ctx context.Context, write *kube.Writer, rel *v1alpha1.Release, status v1alpha1.ReleaseStatus, out release.Outcome) (*v1alpha1.Release, error) {
+func storeStatus(ctx context.Context, write *kube.Writer, rel *v1alpha1.Release, status v1alpha1.ReleaseStatus,
+	out release.Outcome,
+) (*v1alpha1.Release, error) {
 	after := rel.DeepCopy()
 	after.Status = status
 	err := write.PatchStatus(ctx, rel, after)
 	if tooMuch(err) {
-		log.FromContext(ctx).Error(err, "the status is not stored as it is; one that says less is written", "release", rel.Name)
+		log.FromContext(ctx).Error(err, "the status is not stored as it is; one that says less is written", "release",
+			rel.Name)
 		after = rel.DeepCopy()
 		after.Status = degraded(rel, status)
 		err = write.PatchStatus(ctx, rel, after)
@@ -126,7 +131,9 @@ func storeStatus(ctx context.Context, write *kube.Writer, rel *v1alpha1.Release,
 
 // failed sorts a write's error: a conflict or a busy API server passes; a refusal is for a person to mend and is
 // said in the release's status, and from the second time on in the Rollout's.
-func (r *Reconciler) failed(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release, out release.Outcome, err error) (ctrl.Result, error) {
+func (r *Reconciler) failed(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release,
+	out release.Outcome, err error,
+) (ctrl.Result, error) {
 	switch p, ok := errors.AsType[*measure.Problem](err); {
 	case ok:
 		r.troubles.set(rel.UID, p.Error())
@@ -146,7 +153,8 @@ func (r *Reconciler) failed(ctx context.Context, write *kube.Writer, w *world, r
 // refusal is the sentence about a write that the API server refused, with the remedy.
 func refusal(err error) string {
 	if apierrors.IsForbidden(err) {
-		return fmt.Sprintf("the API server refused a write: %v; give the controller's ServiceAccount this right (sluice install sets them), or change the admission policy that says no", err)
+		return fmt.Sprintf("the API server refused a write: %v; give the controller's ServiceAccount this right (sluice "+
+			"install sets them), or change the admission policy that says no", err)
 	}
 	return fmt.Sprintf("the API server refused a write: %v", err)
 }
@@ -160,7 +168,8 @@ const (
 	passing = 4 * time.Second
 )
 
-// wake is when the release has to be looked at again though nothing happens, and whether that is only to tell of a wait.
+// wake is when the release has to be looked at again though nothing happens, and whether that is only to tell of a
+// wait.
 func (r *Reconciler) wake(w *world, rel *v1alpha1.Release, out release.Outcome) (after time.Duration, tells bool) {
 	if out.Memory.Phase.Terminal() {
 		r.waits.forget(rel.UID)
@@ -186,7 +195,10 @@ func (r *Reconciler) wake(w *world, rel *v1alpha1.Release, out release.Outcome) 
 
 // answerAll tells people what became of their Decisions, and removes old ones.
 func (r *Reconciler) answerAll(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release) error {
-	for _, words := range []func(context.Context, *kube.Writer, *world, *v1alpha1.Release) error{r.answer, r.answerOthers, r.refuseFlood} {
+	for _, words := range []func(context.Context, *kube.Writer, *world, *v1alpha1.Release) error{
+		r.answer, r.answerOthers,
+		r.refuseFlood,
+	} {
 		if err := words(ctx, write, w, rel); err != nil {
 			return err
 		}
@@ -212,7 +224,9 @@ func (r *Reconciler) answer(ctx context.Context, write *kube.Writer, w *world, r
 	return nil
 }
 
-func (r *Reconciler) answerOne(ctx context.Context, write *kube.Writer, d *v1alpha1.Decision, a v1alpha1.DecisionAnswer) error {
+func (r *Reconciler) answerOne(ctx context.Context, write *kube.Writer, d *v1alpha1.Decision,
+	a v1alpha1.DecisionAnswer,
+) error {
 	after := d.DeepCopy()
 	now := metav1.NewTime(r.Now())
 	after.Status = v1alpha1.DecisionStatus{Outcome: a.Outcome, Reason: a.Reason, Message: a.Message, At: &now}

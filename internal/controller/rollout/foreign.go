@@ -36,7 +36,8 @@ const (
 	podsLooked, toldOf = 500, 5
 )
 
-// looks remembers when each Rollout's pods were read, and what their endpoints were then. A restart reads them once more.
+// looks remembers when each Rollout's pods were read, and what their endpoints were then. A restart reads them once
+// more.
 type looks struct {
 	mu   sync.Mutex
 	seen map[types.UID]lookedAt
@@ -101,7 +102,8 @@ func (l *looks) behind(service types.NamespacedName) []string {
 	return out
 }
 
-// observeForeign looks for pods that serve and that no release brought. It says when to look again, if at a certain time.
+// observeForeign looks for pods that serve and that no release brought. It says when to look again, if at a certain
+// time.
 func (r *Reconciler) observeForeign(ctx context.Context, w *world) time.Time {
 	if w.object == nil || w.rollout.UID == "" || w.abandoned {
 		return time.Time{}
@@ -149,7 +151,8 @@ func (r *Reconciler) serving(ctx context.Context, w *world) (map[string]bool, st
 		for _, name := range []string{s.object.Name, w.twinName(s.object.Name)} {
 			r.looks.front(types.NamespacedName{Namespace: w.rollout.Namespace, Name: name}, w.rollout.Name)
 			list := &discoveryv1.EndpointSliceList{}
-			if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingFields{indexService: name}); err != nil {
+			if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace),
+				client.MatchingFields{indexService: name}); err != nil {
 				continue
 			}
 			for i := range list.Items {
@@ -180,7 +183,8 @@ func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[stri
 	seen := map[types.UID]bool{}
 	for _, s := range w.services {
 		list := &corev1.PodList{}
-		err := r.Kube.Live.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingLabels(s.original), client.Limit(podsLooked))
+		err := r.Kube.Live.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingLabels(s.original),
+			client.Limit(podsLooked))
 		if err != nil {
 			log.FromContext(ctx).V(1).Info("read the pods that serve", "error", err.Error())
 			return "", ""
@@ -201,10 +205,13 @@ func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[stri
 	}
 	switch {
 	case len(foreign) > 0:
-		return v1alpha1.ReasonForeignPods, fmt.Sprintf("requests go to pods that no release of this Rollout brought: %s; take the Service's labels off them, or delete them",
+		return v1alpha1.ReasonForeignPods, fmt.Sprintf("requests go to pods that no release of this Rollout brought: %s; "+
+			"take the Service's labels off them, or delete them",
 			strings.Join(preflight.FirstOf(sorted(foreign), toldOf), ", "))
 	case len(changed) > 0:
-		return v1alpha1.ReasonImageChanged, fmt.Sprintf("requests go to pods whose images are not those of their %[2]s: %[1]s; somebody has changed them, or made them by hand with its labels: delete them, and their %[2]s makes them anew",
+		return v1alpha1.ReasonImageChanged, fmt.Sprintf("requests go to pods whose images are not those of their %[2]s: "+
+			"%[1]s; somebody has changed them, or made them by hand with its labels: delete them, and their %[2]s makes them "+
+			"anew",
 			strings.Join(preflight.FirstOf(sorted(changed), toldOf), ", "), w.driver.Kinds().Part.Kind)
 	}
 	return "", ""
@@ -225,9 +232,9 @@ func sorted(list []string) []string {
 	return list
 }
 
-// edited says whether a pod runs other images than its template says: somebody has changed them since it was made, or has
-// made it himself and had the part adopt it by its labels. What an admission webhook rewrites in the create, as to name
-// a mirror or a digest, is the same image.
+// edited says whether a pod runs other images than its template says: somebody has changed them since it was made, or
+// has made it himself and had the part adopt it by its labels. What an admission webhook rewrites in the create, as to
+// name a mirror or a digest, is the same image.
 func edited(p *corev1.Pod, t workload.Template) bool {
 	for _, want := range t.Images {
 		for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
@@ -239,8 +246,8 @@ func edited(p *corev1.Pod, t workload.Template) bool {
 	return false
 }
 
-// sameImage says whether two references name one image as far as can be told without asking a registry: the last part of
-// the repository is the same, and the tag, unless one of them is pinned by its digest.
+// sameImage says whether two references name one image as far as can be told without asking a registry: the last part
+// of the repository is the same, and the tag, unless one of them is pinned by its digest.
 func sameImage(a, b string) bool {
 	nameA, tagA, pinnedA := parseImage(a)
 	nameB, tagB, pinnedB := parseImage(b)
@@ -263,8 +270,8 @@ func imagesOf(p *corev1.Pod) string {
 	return strings.Join(preflight.FirstOf(out, 3), " ")
 }
 
-// foreignServices finds Services of others that lead to the pods of the release under way, and not to the stable ones: what
-// is sent there is no share of any step.
+// foreignServices finds Services of others that lead to the pods of the release under way, and not to the stable ones:
+// what is sent there is no share of any step.
 func (r *Reconciler) foreignServices(ctx context.Context, w *world) (reason, says string) {
 	canary, stable := w.seen.Canary, w.seen.Stable
 	if w.active() == nil || canary == nil || len(w.traffic()) == 0 {
@@ -286,7 +293,8 @@ func (r *Reconciler) foreignServices(ctx context.Context, w *world) (reason, say
 			})
 		}
 		if leads(canary) && !leads(stable) {
-			return v1alpha1.ReasonForeignRoute, fmt.Sprintf("Service %s leads to pods of the new revision, so requests to it get that revision past the weight of the step: give it a selector that both revisions match, or delete it", name)
+			return v1alpha1.ReasonForeignRoute, fmt.Sprintf("Service %s leads to pods of the new revision, so requests to it "+
+				"get that revision past the weight of the step: give it a selector that both revisions match, or delete it", name)
 		}
 	}
 	return "", ""
@@ -299,8 +307,8 @@ func (w *world) knows(name string) bool {
 	})
 }
 
-// foreignRoutes finds routes of others that lead to the Service of the new pods, past every weight: objects of each kind
-// that Sluice has a layer for, wherever the cluster serves it.
+// foreignRoutes finds routes of others that lead to the Service of the new pods, past every weight: objects of each
+// kind that Sluice has a layer for, wherever the cluster serves it.
 func (r *Reconciler) foreignRoutes(ctx context.Context, w *world) (reason, says string) {
 	rel := w.active()
 	if rel == nil || !slices.ContainsFunc(w.services, func(s *service) bool { return s.twin != nil }) {

@@ -10,8 +10,8 @@ import (
 )
 
 // fronts keeps which Services were last seen in front of which Rollout's workload, so that an edit of one is looked at
-// at once also while no release is under way, and also when it selects the workload's pods no more. Nothing else depends
-// on it: after a restart it is known again with the first look.
+// at once also while no release is under way, and also when it selects the workload's pods no more. Nothing else
+// depends on it: after a restart it is known again with the first look.
 type fronts struct {
 	mu   sync.Mutex
 	seen map[types.NamespacedName]map[string]bool
@@ -19,8 +19,8 @@ type fronts struct {
 
 func newFronts() *fronts { return &fronts{seen: map[types.NamespacedName]map[string]bool{}} }
 
-// note adds the Services that are seen in front of a Rollout's workload now. Those seen before stay: one that has lost its
-// pods is not seen any more.
+// note adds the Services that are seen in front of a Rollout's workload now. Those seen before stay: one that has lost
+// its pods is not seen any more.
 func (f *fronts) note(rollout types.NamespacedName, services []*service, leaving []*corev1.Service) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -80,7 +80,8 @@ func (r *Reconciler) next(ctx context.Context, w *world) (v1alpha1.Revision, err
 		}
 	}
 	kinds := w.driver.Kinds()
-	return rev, fmt.Errorf("name the %[1]s of %[2]s %[3]s: %[4]d names are taken; remove each %[1]s that is not the %[2]s's",
+	return rev, fmt.Errorf("name the %[1]s of %[2]s %[3]s: %[4]d names are taken; remove each %[1]s that is not the "+
+		"%[2]s's",
 		kinds.Part.Kind, kinds.Workload.Kind, w.object.GetName(), mostSalts)
 }
 
@@ -101,8 +102,8 @@ func (r *Reconciler) free(ctx context.Context, w *world, mark string, at workloa
 	return err != nil, nil
 }
 
-// modernise gives the releases that an earlier Sluice recorded by short hashes the whole ones, so that an upgrade neither
-// begins a release nor forgets a rejection.
+// modernise gives the releases that an earlier Sluice recorded by short hashes the whole ones, so that an upgrade
+// neither begins a release nor forgets a rejection.
 func (w *world) modernise() {
 	for _, rel := range w.releases {
 		w.modern(&rel.Spec.From, "")

@@ -54,7 +54,8 @@ func index(
 			return namesOfTraffic(layers, o.(*v1alpha1.Rollout))
 		}),
 		add(&v1alpha1.Hold{}, indexTarget, func(o client.Object) []string { return one(targetKey(o.(*v1alpha1.Hold).Spec.Target)) }),
-		add(&discoveryv1.EndpointSlice{}, indexService, func(o client.Object) []string { return one(o.GetLabels()[discoveryv1.LabelServiceName]) }),
+		add(&discoveryv1.EndpointSlice{}, indexService,
+			func(o client.Object) []string { return one(o.GetLabels()[discoveryv1.LabelServiceName]) }),
 	}
 	for _, driver := range drivers {
 		kinds := driver.Kinds()
@@ -73,8 +74,8 @@ func byOwner(o client.Object) []string {
 	return nil
 }
 
-// namesOfTraffic are the team's objects that a Rollout names. Those that are named in others are only read, and are seen
-// with the next look.
+// namesOfTraffic are the team's objects that a Rollout names. Those that are named in others are only read, and are
+// seen with the next look.
 func namesOfTraffic(layers translate.LayerKinds, ro *v1alpha1.Rollout) []string {
 	var out []string
 	for _, t := range ro.Spec.Traffic {

@@ -178,6 +178,25 @@ func TestFaultB1GoesBack(t *testing.T) {
 	}
 }
 
+// TestFaultB1KeptAndGone: a Service that is kept on the pods that run is given back when their workload is gone for good.
+func TestFaultB1KeptAndGone(t *testing.T) {
+	c := newLabelled(t)
+	c.setImage("shop:v2")
+	c.settle()
+	c.point(versioned("2"))
+	c.settle()
+	c.decide(v1alpha1.VerbPromote, "shop-1")
+	c.settle()
+	c.says(release.ReasonServiceKept, "app=shop,version=2")
+	c.delete(c.deployment())
+	c.settle()
+	c.now = c.now.Add(goneFor)
+	c.settle()
+	if got := c.service().Spec.Selector; !maps.Equal(got, versioned("2")) || len(c.holds()) > 0 {
+		t.Errorf("the Service is left with %v, and %d Holds: %s", got, len(c.holds()), c.tells())
+	}
+}
+
 // TestFaultB1Merged has kubectl merge the team's edit into the selector that a release has written: what comes out selects
 // nobody, and is mended at the next look.
 func TestFaultB1Merged(t *testing.T) {

@@ -81,7 +81,8 @@ func itself(_ context.Context, o client.Object) []string { return []string{o.Get
 func label(_ context.Context, o client.Object) []string { return byLabel(o) }
 
 func (m *mapper) ofWorkload(ctx context.Context, o client.Object) []string {
-	return append(byLabel(o), m.rollouts(ctx, o.GetNamespace(), indexWorkload, o.GetObjectKind().GroupVersionKind().Kind+"/"+o.GetName())...)
+	return append(byLabel(o), m.rollouts(ctx, o.GetNamespace(), indexWorkload,
+		o.GetObjectKind().GroupVersionKind().Kind+"/"+o.GetName())...)
 }
 
 func (m *mapper) ofPart(ctx context.Context, o client.Object) []string {
@@ -131,7 +132,8 @@ func (m *mapper) rollouts(ctx context.Context, namespace, ix, value string) []st
 
 func (m *mapper) holders(ctx context.Context, namespace, target string) []string {
 	list := &v1alpha1.HoldList{}
-	if err := m.reader.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{indexTarget: target}); err != nil {
+	if err := m.reader.List(ctx, list, client.InNamespace(namespace),
+		client.MatchingFields{indexTarget: target}); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "find Holds", "target", target)
 		return nil
 	}

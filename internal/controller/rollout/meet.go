@@ -87,7 +87,9 @@ func (r *Reconciler) busy(ctx context.Context, w *world) (*traffic.Busy, error) 
 
 // others are the releases that work on a layer of the same kind: those that the Holds of its objects name, and those
 // that may have their part in them yet.
-func (r *Reconciler) others(ctx context.Context, w *world, l *layer, running []*v1alpha1.Release) ([]traffic.Party, error) {
+func (r *Reconciler) others(ctx context.Context, w *world, l *layer, running []*v1alpha1.Release) ([]traffic.Party,
+	error,
+) {
 	out := slices.Clone(l.world.Parties)
 	for _, rel := range running {
 		if slices.ContainsFunc(out, func(p traffic.Party) bool { return p.Release == rel.Name }) {
@@ -164,5 +166,6 @@ func (m *mapper) ofRelease(ctx context.Context, o client.Object) []string {
 }
 
 func waitsForLayer(ro *v1alpha1.Rollout) bool {
-	return slices.ContainsFunc(ro.Status.Conditions, func(c metav1.Condition) bool { return c.Reason == release.ReasonLayerBusy })
+	return slices.ContainsFunc(ro.Status.Conditions,
+		func(c metav1.Condition) bool { return c.Reason == release.ReasonLayerBusy })
 }

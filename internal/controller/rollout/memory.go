@@ -33,11 +33,14 @@ func readMemory(rel *v1alpha1.Release, now time.Time) release.Memory {
 		StartedAt: began, StepStartedAt: microOf(m.StepStartedAt), StepReachedAt: microOf(m.StepReachedAt),
 		Stood: durationOf(m.Stood), Losses: int(m.Losses),
 		Promoted: m.Promoted, Full: m.Full, PausedBy: m.PausedBy, PausedAt: microOf(m.PausedAt),
-		Layers: readLayers(m.Layers), DrainFrom: microOf(m.DrainFrom), DownSince: microOf(m.DownSince), StoodIn: m.StoodIn, HandedOver: m.HandedOver, Overdue: m.Overdue,
-		Measured: int(m.Measured), MeasuredBackground: int(m.MeasuredBackground), Waived: m.Waived, WaivedBackground: m.WaivedBackground,
-		Told: release.Verdict(m.Told), ToldBackground: release.Verdict(m.ToldBackground),
-		AskedAt: microOf(m.AskedAt), Reminded: m.Reminded, Approvals: readApprovals(m.Approvals), OverriddenBy: m.OverriddenBy,
-		End: release.EndReason(m.End), EndMessage: m.EndMessage,
+		Layers: readLayers(m.Layers), DrainFrom: microOf(m.DrainFrom), DownSince: microOf(m.DownSince), StoodIn: m.StoodIn,
+		HandedOver: m.HandedOver, Overdue: m.Overdue,
+		Measured: int(m.Measured), MeasuredBackground: int(m.MeasuredBackground), Waived: m.Waived,
+		WaivedBackground: m.WaivedBackground,
+		Told:             release.Verdict(m.Told), ToldBackground: release.Verdict(m.ToldBackground),
+		AskedAt: microOf(m.AskedAt), Reminded: m.Reminded, Approvals: readApprovals(m.Approvals),
+		OverriddenBy: m.OverriddenBy,
+		End:          release.EndReason(m.End), EndMessage: m.EndMessage,
 	}
 }
 
@@ -66,8 +69,8 @@ type layersSeen struct {
 
 func newLayersSeen() *layersSeen { return &layersSeen{seen: map[types.UID][]release.LayerSeen{}} }
 
-// of is what this process has seen of a release's layers, or what was stored; that there is another layer counts only once
-// it is stored.
+// of is what this process has seen of a release's layers, or what was stored; that there is another layer counts only
+// once it is stored.
 func (l *layersSeen) of(id types.UID, stored []release.LayerSeen) []release.LayerSeen {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -106,12 +109,15 @@ func writeLayers(list []release.LayerSeen) []v1alpha1.LayerMemory {
 // writeMemory is the same in the API's words, to the microsecond.
 func writeMemory(m release.Memory, answers []v1alpha1.DecisionAnswer) *v1alpha1.ReleaseMemory {
 	return &v1alpha1.ReleaseMemory{
-		Step: int32(m.Step), Reached: int32(m.Reached), StepStartedAt: micro(m.StepStartedAt), StepReachedAt: micro(m.StepReachedAt),
-		Stood: duration(m.Stood), Losses: int32(m.Losses),
+		Step: int32(m.Step), Reached: int32(m.Reached), StepStartedAt: micro(m.StepStartedAt),
+		StepReachedAt: micro(m.StepReachedAt),
+		Stood:         duration(m.Stood), Losses: int32(m.Losses),
 		Promoted: m.Promoted, Full: m.Full, PausedBy: m.PausedBy, PausedAt: micro(m.PausedAt),
-		Layers: writeLayers(m.Layers), DrainFrom: micro(m.DrainFrom), DownSince: micro(m.DownSince), StoodIn: m.StoodIn, HandedOver: m.HandedOver, Overdue: m.Overdue,
-		Measured: int32(m.Measured), MeasuredBackground: int32(m.MeasuredBackground), Waived: m.Waived, WaivedBackground: m.WaivedBackground,
-		Told: string(m.Told), ToldBackground: string(m.ToldBackground),
+		Layers: writeLayers(m.Layers), DrainFrom: micro(m.DrainFrom), DownSince: micro(m.DownSince), StoodIn: m.StoodIn,
+		HandedOver: m.HandedOver, Overdue: m.Overdue,
+		Measured: int32(m.Measured), MeasuredBackground: int32(m.MeasuredBackground), Waived: m.Waived,
+		WaivedBackground: m.WaivedBackground,
+		Told:             string(m.Told), ToldBackground: string(m.ToldBackground),
 		AskedAt: micro(m.AskedAt), Reminded: m.Reminded, Approvals: writeApprovals(m.Approvals), OverriddenBy: m.OverriddenBy,
 		End: string(m.End), EndMessage: clip(m.EndMessage), Answers: answers,
 	}

@@ -85,7 +85,10 @@ func (w *world) latest() *v1alpha1.Release {
 
 // observe reads everything that concerns one Rollout. It returns nil when the Rollout is gone.
 func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*world, error) {
-	w := &world{now: r.Now(), keptPaused: r.keepsPaused(), rollout: &v1alpha1.Rollout{}, holds: map[v1alpha1.HoldTarget]*v1alpha1.Hold{}}
+	w := &world{
+		now: r.Now(), keptPaused: r.keepsPaused(), rollout: &v1alpha1.Rollout{},
+		holds: map[v1alpha1.HoldTarget]*v1alpha1.Hold{},
+	}
 	switch err := r.Kube.Get(ctx, key, w.rollout); {
 	case apierrors.IsNotFound(err):
 		if w.rollout, err = r.standIn(ctx, key, w.now); w.rollout == nil || err != nil {
@@ -95,7 +98,10 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*wo
 	case err != nil:
 		return nil, fmt.Errorf("read Rollout %s: %w", key, err)
 	}
-	steps := []func(context.Context, *world) error{r.observeReleases, r.observeWorkload, r.observeDecisions, r.observeHolds, r.observeRuns, r.observeWindows}
+	steps := []func(context.Context, *world) error{
+		r.observeReleases, r.observeWorkload, r.observeDecisions,
+		r.observeHolds, r.observeRuns, r.observeWindows,
+	}
 	for _, step := range steps {
 		if err := step(ctx, w); err != nil {
 			return nil, err
@@ -112,7 +118,8 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*wo
 // is then taken back as if the Rollout were being removed properly. It is nil where there is no such release.
 func (r *Reconciler) standIn(ctx context.Context, key types.NamespacedName, now time.Time) (*v1alpha1.Rollout, error) {
 	list := &v1alpha1.ReleaseList{}
-	if err := r.Kube.List(ctx, list, client.InNamespace(key.Namespace), client.MatchingFields{indexRollout: key.Name}); err != nil {
+	if err := r.Kube.List(ctx, list, client.InNamespace(key.Namespace),
+		client.MatchingFields{indexRollout: key.Name}); err != nil {
 		return nil, fmt.Errorf("list Releases: %w", err)
 	}
 	for i := range list.Items {
@@ -122,7 +129,10 @@ func (r *Reconciler) standIn(ctx context.Context, key types.NamespacedName, now 
 		}
 		ro := &v1alpha1.Rollout{
 			ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, DeletionTimestamp: &metav1.Time{Time: now}},
-			Spec:       v1alpha1.RolloutSpec{Workload: rel.Spec.Plan.Workload, Traffic: rel.Spec.Plan.Traffic, Services: rel.Spec.Plan.Services},
+			Spec: v1alpha1.RolloutSpec{
+				Workload: rel.Spec.Plan.Workload, Traffic: rel.Spec.Plan.Traffic,
+				Services: rel.Spec.Plan.Services,
+			},
 		}
 		if owner := metav1.GetControllerOf(rel); owner != nil {
 			ro.UID = owner.UID
@@ -184,7 +194,8 @@ func (w *world) rules() []v1alpha1.ServiceRule {
 
 func (r *Reconciler) observeReleases(ctx context.Context, w *world) error {
 	list := &v1alpha1.ReleaseList{}
-	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingFields{indexRollout: w.rollout.Name}); err != nil {
+	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace),
+		client.MatchingFields{indexRollout: w.rollout.Name}); err != nil {
 		return fmt.Errorf("list Releases: %w", err)
 	}
 	for i := range list.Items {
@@ -208,7 +219,8 @@ func (r *Reconciler) observeReleases(ctx context.Context, w *world) error {
 
 func (r *Reconciler) observeDecisions(ctx context.Context, w *world) error {
 	list := &v1alpha1.DecisionList{}
-	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingFields{indexRollout: w.rollout.Name}); err != nil {
+	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace),
+		client.MatchingFields{indexRollout: w.rollout.Name}); err != nil {
 		return fmt.Errorf("list Decisions: %w", err)
 	}
 	for i := range list.Items {
@@ -232,7 +244,8 @@ func older(a, b *v1alpha1.Decision) int {
 
 func (r *Reconciler) observeHolds(ctx context.Context, w *world) error {
 	list := &v1alpha1.HoldList{}
-	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingFields{indexRollout: w.rollout.Name}); err != nil {
+	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace),
+		client.MatchingFields{indexRollout: w.rollout.Name}); err != nil {
 		return fmt.Errorf("list Holds: %w", err)
 	}
 	for i := range list.Items {

@@ -38,7 +38,8 @@ func planFor(of v1alpha1.ReleasePlan, cause v1alpha1.ReleaseCause) v1alpha1.Rele
 // template that goes is no change of the plan.
 func (r *Reconciler) planChanged(ctx context.Context, w *world, rel *v1alpha1.Release, m release.Memory) (bool, error) {
 	begun := m.Step > 0 || !m.StepReachedAt.IsZero() || m.Phase != release.Progressing && m.Phase != release.Paused
-	if begun || w.abandoned || w.rollout.DeletionTimestamp != nil || w.renewals(rel) >= min(mostRenewals, historyLimit(w.rollout)) {
+	if begun || w.abandoned || w.rollout.DeletionTimestamp != nil ||
+		w.renewals(rel) >= min(mostRenewals, historyLimit(w.rollout)) {
 		return false, nil
 	}
 	now := translate.Plan(w.rollout, r.Layers)
@@ -60,7 +61,8 @@ func (w *world) renewals(rel *v1alpha1.Release) int {
 		if r.Spec.Number >= rel.Spec.Number {
 			continue
 		}
-		if r.Spec.To.Hash != rel.Spec.To.Hash || r.Status.Memory == nil || release.EndReason(r.Status.Memory.End) != release.PlanChanged {
+		if r.Spec.To.Hash != rel.Spec.To.Hash || r.Status.Memory == nil ||
+			release.EndReason(r.Status.Memory.End) != release.PlanChanged {
 			break
 		}
 		n++

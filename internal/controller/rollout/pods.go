@@ -64,7 +64,8 @@ func whyNotReady(p *corev1.Pod) string {
 			return said("pod "+p.Name, c.Reason, c.Message)
 		}
 	}
-	statuses := append(append([]corev1.ContainerStatus{}, p.Status.InitContainerStatuses...), p.Status.ContainerStatuses...)
+	statuses := append(append([]corev1.ContainerStatus{}, p.Status.InitContainerStatuses...),
+		p.Status.ContainerStatuses...)
 	for _, s := range statuses {
 		who := fmt.Sprintf("pod %s, container %s", p.Name, s.Name)
 		if state := s.State.Waiting; state != nil && state.Reason != "" {

@@ -55,7 +55,8 @@ func classOf(cause v1alpha1.ReleaseCause, phase release.Phase) class {
 	return resting
 }
 
-// classes of the Rollouts, as the last look at each left it. After a restart all are the same, until they were looked at.
+// classes of the Rollouts, as the last look at each left it. After a restart all are the same, until they were looked
+// at.
 type queueClasses struct {
 	mu    sync.Mutex
 	known map[types.NamespacedName]class
@@ -119,13 +120,19 @@ func (r *Reconciler) atLeast(of names, least func(client.Object) class) handler.
 		}
 	}
 	return handler.Funcs{
-		CreateFunc: func(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		CreateFunc: func(ctx context.Context, e event.CreateEvent,
+			q workqueue.TypedRateLimitingInterface[reconcile.Request],
+		) {
 			add(ctx, e.Object, q)
 		},
-		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent,
+			q workqueue.TypedRateLimitingInterface[reconcile.Request],
+		) {
 			add(ctx, e.ObjectNew, q)
 		},
-		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent,
+			q workqueue.TypedRateLimitingInterface[reconcile.Request],
+		) {
 			add(ctx, e.Object, q)
 		},
 	}

@@ -87,13 +87,14 @@ func divides(phase v1alpha1.ReleasePhase) bool {
 	switch phase {
 	case "", v1alpha1.ReleasePending, v1alpha1.ReleaseProgressing, v1alpha1.ReleasePaused:
 		return true
-	case v1alpha1.ReleaseCompleting, v1alpha1.ReleaseSucceeded, v1alpha1.ReleaseAborting, v1alpha1.ReleaseAborted, v1alpha1.ReleaseSuperseded:
+	case v1alpha1.ReleaseCompleting, v1alpha1.ReleaseSucceeded, v1alpha1.ReleaseAborting, v1alpha1.ReleaseAborted,
+		v1alpha1.ReleaseSuperseded:
 	}
 	return false
 }
 
-// classLife is how long it is remembered what an IngressClass says: its controller cannot be changed, but it can be made,
-// or removed, and the right to look can be given.
+// classLife is how long it is remembered what an IngressClass says: its controller cannot be changed, but it can be
+// made, or removed, and the right to look can be given.
 const classLife = 30 * time.Second
 
 // classes remembers what IngressClasses say. They are in no cache: there are few, and a controller with rights in some

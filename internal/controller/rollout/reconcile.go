@@ -111,7 +111,10 @@ func (r *Reconciler) look(ctx context.Context, write *kube.Writer, key types.Nam
 // wakeUp has a Rollout looked at again.
 func (r *Reconciler) wakeUp(key types.NamespacedName) {
 	if r.woken != nil {
-		r.woken.Wake(context.Background(), &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}})
+		r.woken.Wake(context.Background(), &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{
+			Namespace: key.Namespace,
+			Name:      key.Name,
+		}})
 	}
 }
 

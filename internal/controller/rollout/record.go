@@ -27,14 +27,17 @@ func recordKey(ro *v1alpha1.Rollout, hash string) types.NamespacedName {
 }
 
 // keepTemplate records a template under its hash. One that is recorded already stays.
-func (r *Reconciler) keepTemplate(ctx context.Context, write *kube.Writer, w *world, hash string, template map[string]any) error {
+func (r *Reconciler) keepTemplate(ctx context.Context, write *kube.Writer, w *world, hash string,
+	template map[string]any,
+) error {
 	key, yes := recordKey(w.rollout, hash), true
 	record := untyped(workload.RecordKind)
 	record.SetNamespace(key.Namespace)
 	record.SetName(key.Name)
 	record.SetLabels(map[string]string{v1alpha1.LabelRollout: w.rollout.Name})
 	record.SetOwnerReferences([]metav1.OwnerReference{{
-		APIVersion: v1alpha1.GroupVersion.String(), Kind: "Rollout", Name: w.rollout.Name, UID: w.rollout.UID, Controller: &yes,
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: "Rollout", Name: w.rollout.Name, UID: w.rollout.UID,
+		Controller: &yes,
 	}})
 	record.Object["revision"] = w.rollout.Status.LastNumber
 	record.Object["data"] = map[string]any{"spec": map[string]any{"template": template}}
@@ -42,7 +45,9 @@ func (r *Reconciler) keepTemplate(ctx context.Context, write *kube.Writer, w *wo
 }
 
 // forgetTemplate removes the record of a revision that no release speaks of any more.
-func (r *Reconciler) forgetTemplate(ctx context.Context, write *kube.Writer, w *world, hash string, left []*v1alpha1.Release) error {
+func (r *Reconciler) forgetTemplate(ctx context.Context, write *kube.Writer, w *world, hash string,
+	left []*v1alpha1.Release,
+) error {
 	for _, rel := range left {
 		if rel.Spec.From.Hash == hash {
 			return nil
@@ -62,7 +67,8 @@ func (r *Reconciler) forgetTemplate(ctx context.Context, write *kube.Writer, w *
 	return write.DeleteUncached(ctx, record)
 }
 
-// template is the whole pod template of a revision, read afresh; the error is workload.ErrNoTemplate where it is kept nowhere.
+// template is the whole pod template of a revision, read afresh; the error is workload.ErrNoTemplate where it is kept
+// nowhere.
 func (r *Reconciler) template(ctx context.Context, w *world, rev *v1alpha1.Revision) (map[string]any, error) {
 	shown := w.shown()
 	shown.Whole = map[workload.Ref]*unstructured.Unstructured{}

@@ -14,8 +14,8 @@ import (
 // annotationFormer on a Release says of which Rollout, by its UID, it is a record. That Rollout has been deleted.
 const annotationFormer = "sluice.dev/former-rollout"
 
-// keepRecords lets the Releases go from the Rollout that is being deleted: otherwise the garbage collector would take the
-// record of who released what with it. All have ended by now, and nothing acts on them any more.
+// keepRecords lets the Releases go from the Rollout that is being deleted: otherwise the garbage collector would take
+// the record of who released what with it. All have ended by now, and nothing acts on them any more.
 func (r *Reconciler) keepRecords(ctx context.Context, write *kube.Writer, w *world) error {
 	for _, rel := range w.releases {
 		if !bound(rel) {
@@ -39,8 +39,9 @@ func bound(rel *v1alpha1.Release) bool {
 	return rel.DeletionTimestamp == nil && rel.Status.Phase.Terminal() && len(rel.OwnerReferences) > 0
 }
 
-// isFormer says whether a Release is the record of an earlier Rollout of this name. The workload was the team's alone in
-// between, so the record says nothing of what runs now: it only counts in the numbers, and among the records that are kept.
+// isFormer says whether a Release is the record of an earlier Rollout of this name. The workload was the team's alone
+// in between, so the record says nothing of what runs now: it only counts in the numbers, and among the records that
+// are kept.
 func isFormer(rel *v1alpha1.Release, ro *v1alpha1.Rollout) bool {
 	uid := rel.Annotations[annotationFormer]
 	return uid != "" && uid != string(ro.UID)

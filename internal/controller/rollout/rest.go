@@ -27,8 +27,8 @@ import (
 	"github.com/sluice-dev/sluice/internal/workload"
 )
 
-// This file looks after a Rollout that has no release under way, as drive.go does with one that has: ask the core, carry
-// out what it says, answer the people, and tell where the Rollout stands.
+// This file looks after a Rollout that has no release under way, as drive.go does with one that has: ask the core,
+// carry out what it says, answer the people, and tell where the Rollout stands.
 
 // atRest takes such a Rollout one decision further.
 func (r *Reconciler) atRest(ctx context.Context, write *kube.Writer, w *world) (ctrl.Result, error) {
@@ -89,7 +89,9 @@ func (w *world) whenAtRest(out release.RestOutcome, further time.Time) ctrl.Resu
 
 // carryRest carries out what the core says, in its order, and answers the people. Where the stable part cannot be made
 // anew it goes on without.
-func (r *Reconciler) carryRest(ctx context.Context, write *kube.Writer, w *world, seen release.RestSeen, out *release.RestOutcome) error {
+func (r *Reconciler) carryRest(ctx context.Context, write *kube.Writer, w *world, seen release.RestSeen,
+	out *release.RestOutcome,
+) error {
 	c := &carrier{r: r, write: write, w: w}
 	for _, a := range out.Actions {
 		err := c.rest(ctx, a, out)
@@ -190,7 +192,9 @@ func (c *carrier) removeRecord(ctx context.Context, name string) error {
 }
 
 // tellRest writes the status. It returns when the pods that serve are to be looked at again, zero for never.
-func (r *Reconciler) tellRest(ctx context.Context, write *kube.Writer, w *world, out release.RestOutcome) (time.Time, error) {
+func (r *Reconciler) tellRest(ctx context.Context, write *kube.Writer, w *world, out release.RestOutcome) (time.Time,
+	error,
+) {
 	if out.Phase == "" {
 		return time.Time{}, nil
 	}
@@ -221,7 +225,10 @@ func (w *world) rejectedOf(of *release.Rejected) *v1alpha1.RejectedRevision {
 	case of == nil:
 		return nil
 	case rel != nil && rel.Name == of.Release:
-		return &v1alpha1.RejectedRevision{Revision: rel.Spec.To, Release: of.Release, Message: of.Message, Changes: of.Changes}
+		return &v1alpha1.RejectedRevision{
+			Revision: rel.Spec.To, Release: of.Release, Message: of.Message,
+			Changes: of.Changes,
+		}
 	}
 	return w.rollout.Status.Rejected
 }

@@ -207,8 +207,8 @@ func recordOf(rel *v1alpha1.Release) *release.Record {
 	return out
 }
 
-// problem is what is wrong with the plan in this world beside what the core sees, in a sentence that names the field and
-// the remedy; empty if nothing is. It freezes the templates of the next release's plan.
+// problem is what is wrong with the plan in this world beside what the core sees, in a sentence that names the field
+// and the remedy; empty if nothing is. It freezes the templates of the next release's plan.
 func (r *Reconciler) problem(ctx context.Context, w *world) (string, error) {
 	w.plan = translate.Plan(w.rollout, r.Layers)
 	if w.object == nil {

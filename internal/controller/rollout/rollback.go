@@ -12,8 +12,8 @@ import (
 )
 
 // This file goes back to earlier revisions. A release without steps and approvals follows only from a Decision that was
-// applied to a release that succeeded, as the Rollout's status records it, which nobody but Sluice writes. No annotation
-// on the workload says so: whoever may edit the workload could.
+// applied to a release that succeeded, as the Rollout's status records it, which nobody but Sluice writes. No
+// annotation on the workload says so: whoever may edit the workload could.
 
 // writeRevision records what was decided, and then writes the earlier template to the workload, held, so that it gets a
 // release of its own. Whatever happens in between, the Decision has no answer yet, so both are done once more.
@@ -63,7 +63,8 @@ func (w *world) cause() v1alpha1.ReleaseCause {
 	if w.rollsBack() {
 		return v1alpha1.CauseRollback
 	}
-	if rel := w.latest(); rel != nil && rel.Status.Phase == v1alpha1.ReleaseAborted && rel.Spec.To.Hash == w.seen.Template.Hash {
+	if rel := w.latest(); rel != nil && rel.Status.Phase == v1alpha1.ReleaseAborted &&
+		rel.Spec.To.Hash == w.seen.Template.Hash {
 		return v1alpha1.CauseRetry
 	}
 	return v1alpha1.CauseTemplateChanged

@@ -19,8 +19,8 @@ import (
 // This file has the selectors of the Services in front of the workload: what the team wrote, and what a release makes
 // of it so that one version's pods are selected and no others.
 
-// track is what tells one version's pods apart: their labels, and the hash that only they bear. The labels are nil where
-// nothing runs the version.
+// track is what tells one version's pods apart: their labels, and the hash that only they bear. The labels are nil
+// where nothing runs the version.
 type track struct {
 	// mark is the label whose value is hash.
 	mark, hash string
@@ -38,9 +38,9 @@ func (w *world) track(p *workload.Part) track {
 	return track{mark: w.driver.Kinds().Mark, hash: p.Mark, labels: own}
 }
 
-// narrow is the team's selector for this version alone: each of its keys with the value that the version's pods bear, and
-// their hash. A key that they do not bear is left out. So a version goes on being selected when the team's Service is
-// changed together with a label of the pods.
+// narrow is the team's selector for this version alone: each of its keys with the value that the version's pods bear,
+// and their hash. A key that they do not bear is left out. So a version goes on being selected when the team's Service
+// is changed together with a label of the pods.
 func (t track) narrow(selector map[string]string) map[string]string {
 	out := t.fitted(selector)
 	if t.hash != "" {
@@ -126,12 +126,15 @@ func (w *world) originalSelector(h *v1alpha1.Hold, s *corev1.Service) map[string
 			return w.reapplied(s, original, t)
 		}
 	}
+	if w.seen.Stable == nil && w.settled != nil && mark == w.settled.PodTemplateHash {
+		return original // The pods are gone, so nothing tells any more which of their labels were selected.
+	}
 	return unhashed(current, w.mark())
 }
 
 // reapplied is the selector that the team has applied since the original was kept, where ours hides it: kubectl writes
-// only what differs from the object as it is, and so nothing where the team has gone back to the labels of the pods that
-// we selected for it. What it applied stands in its annotation.
+// only what differs from the object as it is, and so nothing where the team has gone back to the labels of the pods
+// that we selected for it. What it applied stands in its annotation.
 func (w *world) reapplied(s *corev1.Service, original map[string]string, t track) map[string]string {
 	if !t.misses(original) {
 		return original
@@ -207,8 +210,8 @@ func (w *world) portsAsked(s *service) []string {
 	return out
 }
 
-// missingPort is a port that requests are sent to and that does not lead to a pod; empty if there is none. Where no layer
-// names a port, one that leads there is enough.
+// missingPort is a port that requests are sent to and that does not lead to a pod; empty if there is none. Where no
+// layer names a port, one that leads there is enough.
 func missingPort(asked, has []string) string {
 	for _, p := range asked {
 		if !slices.Contains(has, p) {
@@ -237,5 +240,6 @@ func (s *service) problem(w *world) string {
 			target = p.TargetPort.String()
 		}
 	}
-	return fmt.Sprintf("the targetPort %q of its port %s is none of the stable pods' ports; use a port that both versions have", target, port)
+	return fmt.Sprintf("the targetPort %q of its port %s is none of the stable pods' ports; use a port that both "+
+		"versions have", target, port)
 }

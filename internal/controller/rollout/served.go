@@ -121,7 +121,9 @@ func (s *shares) of(id types.UID) release.Served {
 }
 
 // ask begins to count, unless that question is asked already. Tell is called when there is a word.
-func (s *shares) ask(id types.UID, q release.ShareQuestion, collection time.Duration, count counter, now func() time.Time, tell func()) {
+func (s *shares) ask(id types.UID, q release.ShareQuestion, collection time.Duration, count counter,
+	now func() time.Time, tell func(),
+) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w := s.seen[id]; w != nil {
@@ -187,8 +189,8 @@ type counting struct {
 	failed  error
 }
 
-// run counts until there is a good word, or none is waited for any more. What has been seen to differ is watched until it
-// does not.
+// run counts until there is a good word, or none is waited for any more. What has been seen to differ is watched until
+// it does not.
 func (c *counting) run(ctx context.Context, say func(release.ServedVerdict, string)) {
 	for {
 		verdict, message := c.look(ctx)

@@ -48,7 +48,7 @@ type service struct {
 
 // observeTraffic reads Services, endpoints and routes. Only a release, and the check before one, needs them.
 func (r *Reconciler) observeTraffic(ctx context.Context, w *world) error {
-	if w.object == nil && w.active() == nil {
+	if w.object == nil && w.active() == nil && len(w.holds) == 0 {
 		return nil
 	}
 	if err := r.observeServices(ctx, w); err != nil {
@@ -74,7 +74,8 @@ func (r *Reconciler) observeTraffic(ctx context.Context, w *world) error {
 	return nil
 }
 
-// checkUntouched refuses to leave a Service as it is that a layer leads to: its requests would be divided by number of pods.
+// checkUntouched refuses to leave a Service as it is that a layer leads to: its requests would be divided by number of
+// pods.
 func (w *world) checkUntouched() {
 	if w.ending() {
 		return
@@ -131,8 +132,8 @@ func (w *world) leaves(s *service, all []corev1.Service) bool {
 		s.hold == nil && maps.Equal(s.object.Spec.Selector, s.original) && !slices.ContainsFunc(all, twinned)
 }
 
-// observeLost sees Services that select none of the workload's template's pods: those that select the stable ones still,
-// and those that were in front of the workload before and lead to nobody now.
+// observeLost sees Services that select none of the workload's template's pods: those that select the stable ones
+// still, and those that were in front of the workload before and lead to nobody now.
 func (r *Reconciler) observeLost(ctx context.Context, w *world, s *corev1.Service) error {
 	if selects(s.Spec.Selector, w.track(w.seen.Stable).labels) {
 		w.leaving = append(w.leaving, s.DeepCopy())
@@ -209,7 +210,9 @@ func (r *Reconciler) countEndpoints(w *world, s *service) {
 	s.readySince = r.firstReady.since(s.twin.UID, len(s.twinReady) > 0, w.now)
 }
 
-func (w *world) countPods(pods map[string][]string, asked []string) (ready map[string]int, portless map[string]string, foreign []string) {
+func (w *world) countPods(pods map[string][]string, asked []string) (ready map[string]int, portless map[string]string,
+	foreign []string,
+) {
 	ready, portless = map[string]int{}, map[string]string{}
 	for pod, ports := range pods {
 		i := slices.IndexFunc(w.seen.Parts, func(p workload.Part) bool { return p.Runs(pod) })
@@ -239,14 +242,16 @@ func (s *service) observed(w *world) release.Service {
 	out := release.Service{
 		Name: s.object.Name, Held: s.hold != nil && w.holdsNow(s.hold), Routed: s.routed, Selects: s.selects(w),
 		ReadyStable: s.ready[w.seen.Stable.Name()], ReadyCanary: s.ready[w.seen.Canary.Name()],
-		MissesStable: stable.misses(s.original), MissesCanary: canary.misses(s.original), Own: labels.FormatLabels(s.original),
+		MissesStable: stable.misses(s.original), MissesCanary: canary.misses(s.original),
+		Own:     labels.FormatLabels(s.original),
 		Problem: s.problem(w),
 	}
 	// One that is to go and is kept by somebody's finalizer harms nobody: no layer leads to it.
 	kept := s.twin != nil && s.twin.DeletionTimestamp != nil && w.ending()
 	if s.twin != nil && canary.hash != "" && w.madeTwin(s.twin) && !kept {
 		of := s.twin.Spec.Selector
-		out.CanaryExists = of[canary.mark] == canary.hash && (canary.labels == nil || maps.Equal(of, canary.narrow(s.original)))
+		out.CanaryExists = of[canary.mark] == canary.hash &&
+			(canary.labels == nil || maps.Equal(of, canary.narrow(s.original)))
 		out.CanaryReady = s.twinReady[w.seen.Canary.Name()]
 	}
 	return out

@@ -36,7 +36,8 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 	}
 	c, err := controller.New("rollout", mgr, controller.Options{
 		Reconciler: r, MaxConcurrentReconciles: workers, UsePriorityQueue: ptr.To(true),
-		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond, 30*time.Second),
+		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond,
+			30*time.Second),
 	})
 	if err != nil {
 		return fmt.Errorf("make controller: %w", err)
@@ -49,7 +50,8 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Hold{}, r.by(ofHold)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.AnalysisRun{}, r.atLeast(label, classOfResult)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.AnalysisTemplate{}, r.by(m.ofTemplate)),
-		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.ClusterAnalysisTemplate{}, handler.EnqueueRequestsFromMapFunc(m.ofClusterTemplate)),
+		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.ClusterAnalysisTemplate{},
+			handler.EnqueueRequestsFromMapFunc(m.ofClusterTemplate)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.ReleaseWindow{}, r.by(m.ofWindow)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Decision{}, r.atLeast(ofDecision, classOfDecision)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Decision{}, ofAnswered()),
@@ -74,7 +76,9 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 }
 
 // watcher has kinds of traffic objects watched from when the first Rollout names one.
-func (r *Reconciler) watcher(mgr manager.Manager, c controller.Controller, m *mapper) func(schema.GroupVersionKind) error {
+func (r *Reconciler) watcher(mgr manager.Manager, c controller.Controller,
+	m *mapper,
+) func(schema.GroupVersionKind) error {
 	var mu sync.Mutex
 	watched := map[schema.GroupVersionKind]bool{}
 	return func(gvk schema.GroupVersionKind) error {

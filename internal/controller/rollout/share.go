@@ -74,7 +74,9 @@ func (r *Reconciler) observeHold(ctx context.Context, w *world, l *layer, of tra
 }
 
 // sharedHold finds the Hold of an object, or nil.
-func (r *Reconciler) sharedHold(ctx context.Context, namespace string, target v1alpha1.HoldTarget) (*v1alpha1.Hold, error) {
+func (r *Reconciler) sharedHold(ctx context.Context, namespace string, target v1alpha1.HoldTarget) (*v1alpha1.Hold,
+	error,
+) {
 	list := &v1alpha1.HoldList{}
 	err := r.Kube.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{indexTarget: targetKey(target)})
 	if err != nil {
@@ -109,7 +111,9 @@ func (r *Reconciler) party(
 	return p, nil
 }
 
-func (r *Reconciler) releaseOf(ctx context.Context, from client.Reader, namespace string, s v1alpha1.HoldShare) (*v1alpha1.Release, error) {
+func (r *Reconciler) releaseOf(ctx context.Context, from client.Reader, namespace string,
+	s v1alpha1.HoldShare,
+) (*v1alpha1.Release, error) {
 	rel := &v1alpha1.Release{}
 	err := from.Get(ctx, types.NamespacedName{Namespace: namespace, Name: s.Release}, rel)
 	switch {

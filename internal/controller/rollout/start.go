@@ -18,8 +18,8 @@ import (
 	"github.com/sluice-dev/sluice/internal/workload"
 )
 
-// startInTurn begins the release of the workload's template, unless one of another Rollout is in its way: then the error is
-// that, a *traffic.Busy.
+// startInTurn begins the release of the workload's template, unless one of another Rollout is in its way: then the
+// error is that, a *traffic.Busy.
 func (c *carrier) startInTurn(ctx context.Context, out *release.RestOutcome) error {
 	c.r.beginnings.mu.Lock()
 	defer c.r.beginnings.mu.Unlock()
@@ -74,7 +74,8 @@ func (r *Reconciler) newRelease(w *world, to v1alpha1.Revision) *v1alpha1.Releas
 			Namespace: w.rollout.Namespace, Name: naming.Release(w.rollout.Name, number),
 			Labels: map[string]string{v1alpha1.LabelRollout: w.rollout.Name},
 			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: v1alpha1.GroupVersion.String(), Kind: "Rollout", Name: w.rollout.Name, UID: w.rollout.UID, Controller: &yes,
+				APIVersion: v1alpha1.GroupVersion.String(), Kind: "Rollout", Name: w.rollout.Name, UID: w.rollout.UID,
+				Controller: &yes,
 			}},
 		},
 		Spec: v1alpha1.ReleaseSpec{
@@ -93,7 +94,8 @@ const mostShared = 64
 func (r *Reconciler) answerOthers(ctx context.Context, write *kube.Writer, w *world, running *v1alpha1.Release) error {
 	done := 0
 	seen := release.RestSeen{
-		Told: statusTold(w.rollout.Status), Workload: release.RestWorkload{Exists: w.object != nil}, Stable: inCore(w.settled),
+		Told: statusTold(w.rollout.Status), Workload: release.RestWorkload{Exists: w.object != nil},
+		Stable: inCore(w.settled),
 	}
 	for _, d := range w.decisions {
 		if speaksOf(d, running) {
@@ -186,7 +188,8 @@ func (r *Reconciler) exists(ctx context.Context, namespace, rollout string) bool
 // olderRollout names another Rollout of the same workload that came first.
 func (r *Reconciler) olderRollout(ctx context.Context, ro *v1alpha1.Rollout) string {
 	list := &v1alpha1.RolloutList{}
-	if err := r.Kube.List(ctx, list, client.InNamespace(ro.Namespace), client.MatchingFields{indexWorkload: workloadKey(ro.Spec.Workload)}); err != nil {
+	if err := r.Kube.List(ctx, list, client.InNamespace(ro.Namespace),
+		client.MatchingFields{indexWorkload: workloadKey(ro.Spec.Workload)}); err != nil {
 		return ""
 	}
 	for i := range list.Items {

@@ -19,12 +19,15 @@ import (
 const timelineLimit = 100
 
 // project is a release's status after a decision.
-func (r *Reconciler) project(w *world, rel *v1alpha1.Release, spec release.Spec, out release.Outcome) v1alpha1.ReleaseStatus {
+func (r *Reconciler) project(w *world, rel *v1alpha1.Release, spec release.Spec,
+	out release.Outcome,
+) v1alpha1.ReleaseStatus {
 	s := *rel.Status.DeepCopy()
 	s.Phase = v1alpha1.ReleasePhase(out.Memory.Phase)
 	s.StepSummary = stepSummary(spec, out.Memory)
 	s.Weight = ptr.To(int32(w.weight()))
 	s.Replicas = w.replicas()
+	s.Layers = w.layerStatus(out.Memory)
 	s.WaitingFor = steady(rel.Status.WaitingFor, waiting(out.Reason, w.now))
 	s.Memory = writeMemory(out.Memory, answers(w, rel, out.Answers))
 	s.StartedAt = &metav1.Time{Time: out.Memory.StartedAt}
@@ -37,14 +40,14 @@ func (r *Reconciler) project(w *world, rel *v1alpha1.Release, spec release.Spec,
 	if out.Memory.Phase.Terminal() {
 		s.Result, s.WaitingFor = clip(out.Reason.Message), nil
 		s.FinishedAt = ptr.To(metav1.NewTime(w.now))
-		s.Weight = nil
+		s.Weight, s.Layers = nil, nil
 	}
 	releaseConditions(&s, rel, out)
 	return s
 }
 
-// timelineBytes bounds what the record takes: the API server stores no object of more than 1.5 MiB, of which a plan may be
-// half.
+// timelineBytes bounds what the record takes: the API server stores no object of more than 1.5 MiB, of which a plan may
+// be half.
 const timelineBytes = 256 << 10
 
 // recent are the last entries of a record, as many as there is room for.
@@ -62,7 +65,9 @@ func recent(all []v1alpha1.TimelineEntry) []v1alpha1.TimelineEntry {
 
 // due says whether the status has to be written now: at once when there is something to remember or to record,
 // after a while when only the words or the numbers have changed.
-func (r *Reconciler) due(rel *v1alpha1.Release, status v1alpha1.ReleaseStatus, before release.Memory, out release.Outcome, now time.Time) bool {
+func (r *Reconciler) due(rel *v1alpha1.Release, status v1alpha1.ReleaseStatus, before release.Memory,
+	out release.Outcome, now time.Time,
+) bool {
 	state := out.Reason.Code + status.StepSummary
 	switch {
 	case begins(rel, before, out):
@@ -85,7 +90,10 @@ func begins(rel *v1alpha1.Release, before release.Memory, out release.Outcome) b
 
 // tellable is what of a status is worth a write of its own.
 func tellable(s v1alpha1.ReleaseStatus) v1alpha1.ReleaseStatus {
-	out := v1alpha1.ReleaseStatus{Phase: s.Phase, StepSummary: s.StepSummary, Weight: s.Weight, Replicas: s.Replicas, Result: s.Result}
+	out := v1alpha1.ReleaseStatus{
+		Phase: s.Phase, StepSummary: s.StepSummary, Weight: s.Weight, Replicas: s.Replicas,
+		Result: s.Result,
+	}
 	out.WaitingFor = told(s.WaitingFor)
 	return out
 }
@@ -116,14 +124,20 @@ func releaseConditions(s *v1alpha1.ReleaseStatus, rel *v1alpha1.Release, out rel
 	conditions(&s.Conditions, rel.Generation, out.Reason.Code, out.Reason.Message, ready, reconciling, stalled)
 }
 
-func conditions(list *[]metav1.Condition, generation int64, reason, message string, ready, reconciling, stalled metav1.ConditionStatus) {
+func conditions(list *[]metav1.Condition, generation int64, reason, message string, ready, reconciling,
+	stalled metav1.ConditionStatus,
+) {
 	if reason == "" {
 		reason = "Progressing"
 	}
 	for _, c := range []struct {
 		kind   string
 		status metav1.ConditionStatus
-	}{{v1alpha1.ConditionReady, ready}, {v1alpha1.ConditionReconciling, reconciling}, {v1alpha1.ConditionStalled, stalled}} {
+	}{
+		{v1alpha1.ConditionReady, ready},
+		{v1alpha1.ConditionReconciling, reconciling},
+		{v1alpha1.ConditionStalled, stalled},
+	} {
 		meta.SetStatusCondition(list, metav1.Condition{
 			Type: c.kind, Status: c.status, Reason: reason, Message: clip(message), ObservedGeneration: generation,
 		})
@@ -140,7 +154,8 @@ func stepSummary(spec release.Spec, m release.Memory) string {
 	return fmt.Sprintf("%d/%d %s", m.Step+1, len(spec.Steps), spec.Steps[m.Step].Name)
 }
 
-// waiting is a reason in the API's words. A time to which something was awaited and that has passed is no bound any more.
+// waiting is a reason in the API's words. A time to which something was awaited and that has passed is no bound any
+// more.
 func waiting(reason release.Reason, now time.Time) *v1alpha1.WaitingFor {
 	if reason.Code == "" {
 		return nil
@@ -184,7 +199,36 @@ func (w *world) weight() int {
 
 func (w *world) replicas() *v1alpha1.VersionReplicas {
 	stable, canary := w.seen.Stable.Now(), w.seen.Canary.Now()
-	return &v1alpha1.VersionReplicas{Stable: int32(stable.Ready), Canary: int32(canary.Ready), CanaryDesired: int32(canary.Desired)}
+	return &v1alpha1.VersionReplicas{
+		Stable: int32(stable.Ready), Canary: int32(canary.Ready),
+		CanaryDesired: int32(canary.Desired),
+	}
+}
+
+// layerStatus is what the layers do, as they were seen before the decision that left this memory.
+func (w *world) layerStatus(m release.Memory) []v1alpha1.LayerStatus {
+	var out []v1alpha1.LayerStatus
+	for _, l := range w.layers {
+		seen := l.observed()
+		settled := m.SettledAt(seen)
+		s := v1alpha1.LayerStatus{
+			Name: l.name, Matches: int32(len(seen.Matches)), InForce: seen.Settled && !w.now.Before(settled),
+			Problem: clip(seen.Problem),
+		}
+		if seen.Routed {
+			s.Weight = ptr.To(int32(seen.Weight))
+		}
+		if settled.After(w.now) {
+			s.Until = &metav1.Time{Time: settled}
+		}
+		for _, sv := range w.services {
+			if l.leadsTo(sv.object.Name) {
+				s.Services = append(s.Services, sv.object.Name)
+			}
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // phases of a Rollout while a release is in one of its own.
@@ -196,7 +240,9 @@ var phases = map[release.Phase]v1alpha1.RolloutPhase{
 }
 
 // mirror shows the running release in its Rollout's status. States that pass at once are not shown there.
-func (r *Reconciler) mirror(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release, out release.Outcome) error {
+func (r *Reconciler) mirror(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release,
+	out release.Outcome,
+) error {
 	phase, running := phases[out.Memory.Phase]
 	if !running || w.abandoned {
 		return nil // The end is told from the record, see idle.go.
@@ -215,7 +261,8 @@ func (r *Reconciler) mirror(ctx context.Context, write *kube.Writer, w *world, r
 	if out.Reason.Code == release.ReasonTrouble {
 		stalled = metav1.ConditionTrue
 	}
-	conditions(&s.Conditions, after.Generation, out.Reason.Code, out.Reason.Message, metav1.ConditionFalse, metav1.ConditionTrue, stalled)
+	conditions(&s.Conditions, after.Generation, out.Reason.Code, out.Reason.Message, metav1.ConditionFalse,
+		metav1.ConditionTrue, stalled)
 	meta.SetStatusCondition(&s.Conditions, w.heldCondition(out.Reason))
 	r.observeForeign(ctx, w)
 	if w.unreleased != nil {
@@ -250,7 +297,8 @@ func observedAt(s *v1alpha1.RolloutStatus, generation int64) {
 func mirrored(s v1alpha1.RolloutStatus) v1alpha1.RolloutStatus {
 	out := v1alpha1.RolloutStatus{Phase: s.Phase, CurrentRelease: s.CurrentRelease, Step: s.Step, Weight: s.Weight}
 	for _, kind := range []string{v1alpha1.ConditionHeld, v1alpha1.ConditionUnreleasedPods} {
-		if c := meta.FindStatusCondition(s.Conditions, kind); c != nil && (kind == v1alpha1.ConditionHeld || c.Status == metav1.ConditionTrue) {
+		if c := meta.FindStatusCondition(s.Conditions, kind); c != nil &&
+			(kind == v1alpha1.ConditionHeld || c.Status == metav1.ConditionTrue) {
 			out.Conditions = append(out.Conditions, metav1.Condition{Type: c.Type, Status: c.Status, Reason: c.Reason})
 		}
 	}
@@ -259,7 +307,9 @@ func mirrored(s v1alpha1.RolloutStatus) v1alpha1.RolloutStatus {
 }
 
 // report writes the status of a Rollout that has no release under way.
-func (r *Reconciler) report(ctx context.Context, write *kube.Writer, w *world, change func(*v1alpha1.RolloutStatus), phase v1alpha1.RolloutPhase, reason release.Reason) error {
+func (r *Reconciler) report(ctx context.Context, write *kube.Writer, w *world, change func(*v1alpha1.RolloutStatus),
+	phase v1alpha1.RolloutPhase, reason release.Reason,
+) error {
 	after := w.rollout.DeepCopy()
 	s := &after.Status
 	observedAt(s, after.Generation)
@@ -269,7 +319,8 @@ func (r *Reconciler) report(ctx context.Context, write *kube.Writer, w *world, c
 		change(s)
 	}
 	if latest := w.latest(); latest != nil {
-		s.CurrentRelease, s.CurrentReleaseUID, s.LastNumber = latest.Name, string(latest.UID), max(s.LastNumber, latest.Spec.Number)
+		s.CurrentRelease, s.CurrentReleaseUID, s.LastNumber = latest.Name, string(latest.UID),
+			max(s.LastNumber, latest.Spec.Number)
 	}
 	if s.Rollback != nil && !w.rollsBack() {
 		s.Rollback = nil // It has become a release, or something else was written.

@@ -12,8 +12,8 @@ import (
 )
 
 // This file looks after the Services while no release is under way. Mostly there is nothing to do. But a Service whose
-// selector was changed together with the labels of pods that are held, or were rejected, would lead to nobody: it is kept
-// on the pods that run.
+// selector was changed together with the labels of pods that are held, or were rejected, would lead to nobody: it is
+// kept on the pods that run.
 
 // settleService gives a Service back as the team wrote it, or keeps it where that selector matches no pod that runs.
 func (c *carrier) settleService(ctx context.Context, s *service) error {
@@ -49,12 +49,13 @@ func (c *carrier) keep(ctx context.Context, s *service) error {
 	return c.point(ctx, s, c.w.runsNow().narrow(s.original))
 }
 
-// renewHolds keeps the original anew of each Service that the team has edited while it is narrowed, and that the decision
-// is content with: what is applied again is known by it.
+// renewHolds keeps the original anew of each Service that the team has edited while it is narrowed, and that the
+// decision is content with: what is applied again is known by it.
 func (c *carrier) renewHolds(ctx context.Context, actions []release.Action) error {
 	for _, s := range c.w.services {
 		narrowed := s.object.Spec.Selector[c.w.mark()] != ""
-		if s.hold == nil || !narrowed || !c.w.holdsNow(s.hold) || turns(actions, s.object.Name) || maps.Equal(originalOf(s.hold), s.original) {
+		if s.hold == nil || !narrowed || !c.w.holdsNow(s.hold) || turns(actions, s.object.Name) ||
+			maps.Equal(originalOf(s.hold), s.original) {
 			continue
 		}
 		if err := c.hold(ctx, s.hold, serviceTarget(s.object.Name), map[string]any{"selector": s.original}); err != nil {
@@ -88,7 +89,8 @@ func (w *world) runsNow() track {
 // before: until it has them, they can still be taken back.
 func (w *world) newRuns() bool {
 	rel, canary := w.active(), w.seen.Canary
-	completing := rel != nil && rel.Status.Phase == v1alpha1.ReleaseCompleting && rel.Status.Memory != nil && rel.Status.Memory.HandedOver
+	completing := rel != nil && rel.Status.Phase == v1alpha1.ReleaseCompleting && rel.Status.Memory != nil &&
+		rel.Status.Memory.HandedOver
 	return completing && w.object != nil && canary.Now().Adopted
 }
 
@@ -129,14 +131,15 @@ func (c *carrier) keepTurned(ctx context.Context) error {
 	return nil
 }
 
-// undivided says which Service leads to one of the two versions only. Without traffic layers the two share by number what
-// a Service gets, so it has to lead to both.
+// undivided says which Service leads to one of the two versions only. Without traffic layers the two share by number
+// what a Service gets, so it has to lead to both.
 func (w *world) undivided() string {
 	for _, s := range w.services {
 		if !w.track(w.seen.Stable).misses(s.original) {
 			continue
 		}
-		return release.Undivided(s.object.Name, labels.FormatLabels(s.original), labels.FormatLabels(w.track(w.seen.Stable).labels))
+		return release.Undivided(s.object.Name, labels.FormatLabels(s.original),
+			labels.FormatLabels(w.track(w.seen.Stable).labels))
 	}
 	return ""
 }

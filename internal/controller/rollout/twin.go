@@ -28,16 +28,16 @@ func canaryServiceOf(rel *v1alpha1.Release, service string) string {
 	return naming.CanaryService(service, rel.Spec.CanarySuffix)
 }
 
-// madeTwin says whether a release of this Rollout made a Service: it controls it, or somebody has taken that off one that
-// still bears the release's name and selects its new pods.
+// madeTwin says whether a release of this Rollout made a Service: it controls it, or somebody has taken that off one
+// that still bears the release's name and selects its new pods.
 func (w *world) madeTwin(s *corev1.Service) bool {
 	rel := w.active()
 	return w.ours(s) || rel != nil && rel.Spec.To.PodTemplateHash != "" && metav1.GetControllerOf(s) == nil &&
 		s.Labels[v1alpha1.LabelRelease] == rel.Name && s.Spec.Selector[w.mark()] == rel.Spec.To.PodTemplateHash
 }
 
-// isTwin says whether a Service is one that a release has made beside another: by its owner, and by the end of its name,
-// since whoever may edit Services can set an owner. The team's own Service may be gone, as after helm uninstall.
+// isTwin says whether a Service is one that a release has made beside another: by its owner, and by the end of its
+// name, since whoever may edit Services can set an owner. The team's own Service may be gone, as after helm uninstall.
 func (w *world) isTwin(s *corev1.Service) bool {
 	if !w.madeTwin(s) {
 		return false
@@ -52,9 +52,11 @@ func (w *world) isTwin(s *corev1.Service) bool {
 	return strings.HasSuffix(s.Name, suffix)
 }
 
-// orphans are the twins and the Holds of Services that are gone. While a release is under way they stay: the team may make
-// its Service anew.
-func (r *Reconciler) orphans(ctx context.Context, w *world) (twins []*corev1.Service, holds []*v1alpha1.Hold, err error) {
+// orphans are the twins and the Holds of Services that are gone. While a release is under way they stay: the team may
+// make its Service anew.
+func (r *Reconciler) orphans(ctx context.Context, w *world) (twins []*corev1.Service, holds []*v1alpha1.Hold,
+	err error,
+) {
 	list := &corev1.ServiceList{}
 	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, nil, fmt.Errorf("list Services: %w", err)
@@ -64,12 +66,14 @@ func (r *Reconciler) orphans(ctx context.Context, w *world) (twins []*corev1.Ser
 	}
 	for i := range list.Items {
 		s := &list.Items[i]
-		if w.isTwin(s) && s.DeletionTimestamp == nil && !exists(func(name string) bool { return w.twinName(name) == s.Name }) {
+		if w.isTwin(s) && s.DeletionTimestamp == nil &&
+			!exists(func(name string) bool { return w.twinName(name) == s.Name }) {
 			twins = append(twins, s.DeepCopy())
 		}
 	}
 	for target, h := range w.holds {
-		if target.Kind == "Service" && h.DeletionTimestamp == nil && !exists(func(name string) bool { return name == target.Name }) {
+		if target.Kind == "Service" && h.DeletionTimestamp == nil &&
+			!exists(func(name string) bool { return name == target.Name }) {
 			holds = append(holds, h)
 		}
 	}
@@ -97,8 +101,8 @@ func (c *carrier) removeOrphans(ctx context.Context) error {
 }
 
 // suffixOf is the suffix for a release of this number. Where sessions stay where they are by a cookie that names the
-// Service, each release has a Service of its own: else whoever was sent to the new version of an earlier release would go
-// straight to this one's, whatever its weight.
+// Service, each release has a Service of its own: else whoever was sent to the new version of an earlier release would
+// go straight to this one's, whatever its weight.
 func (w *world) suffixOf(number int64) string {
 	byLayer := slices.ContainsFunc(w.layers, func(l *layer) bool { return l.state.Sticky })
 	if byLayer || slices.ContainsFunc(w.services, (*service).sticky) {

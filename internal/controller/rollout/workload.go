@@ -68,7 +68,9 @@ func (r *Reconciler) driver(kind string) workload.Driver {
 }
 
 // parts lists those with this owner.
-func (r *Reconciler) parts(ctx context.Context, w *world, index string, owner types.UID) ([]*unstructured.Unstructured, error) {
+func (r *Reconciler) parts(ctx context.Context, w *world, index string, owner types.UID) ([]*unstructured.Unstructured,
+	error,
+) {
 	kind := w.driver.Kinds().Part
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(kind)
@@ -183,7 +185,8 @@ func (r *Reconciler) create(ctx context.Context, write *kube.Writer, w *world, p
 	if workload.OwnedBy(there, rel.UID) && workload.TemplateOf(there).Hash == wanted {
 		return nil // The cache will show it.
 	}
-	return &obstacle{fmt.Sprintf("the %s %q, which release %s needs for its pods, exists already and is not this release's, or somebody has edited it: remove it", part.GetKind(), part.GetName(), rel.Name)}
+	return &obstacle{fmt.Sprintf("the %s %q, which release %s needs for its pods, exists already and is not this "+
+		"release's, or somebody has edited it: remove it", part.GetKind(), part.GetName(), rel.Name)}
 }
 
 // stableRevision is the revision that is to be gone back to.
@@ -194,8 +197,9 @@ func (w *world) stableRevision() *v1alpha1.Revision {
 	return w.settled
 }
 
-// remakeStable has the driver make the part of the stable revision anew where somebody has deleted or edited it. It says
-// whether anything was written. What cannot be written is no reason to stop: a release has to go on, and above all back.
+// remakeStable has the driver make the part of the stable revision anew where somebody has deleted or edited it. It
+// says whether anything was written. What cannot be written is no reason to stop: a release has to go on, and above all
+// back.
 func (r *Reconciler) remakeStable(ctx context.Context, write *kube.Writer, w *world) bool {
 	writes, err := r.do(ctx, write, w, release.RemakeStable{})
 	if err != nil && !errors.Is(err, workload.ErrNoTemplate) {
@@ -212,14 +216,16 @@ func (r *Reconciler) wouldWrite(w *world, a workload.Action) bool {
 	})
 }
 
-// freeStrays takes our mark off workloads that bear a Rollout's name and are not its workload: copies of its manifest, or
-// what is left after a Rollout was removed by force. People cannot, since the admission policy keeps the mark where it is.
+// freeStrays takes our mark off workloads that bear a Rollout's name and are not its workload: copies of its manifest,
+// or what is left after a Rollout was removed by force. People cannot, since the admission policy keeps the mark where
+// it is.
 func (r *Reconciler) freeStrays(ctx context.Context, write *kube.Writer, key types.NamespacedName, w *world) error {
 	for _, driver := range r.Workloads {
 		kind := driver.Kinds().Workload
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(kind)
-		if err := r.Kube.List(ctx, list, client.InNamespace(key.Namespace), client.MatchingFields{indexRollout: key.Name}); err != nil {
+		if err := r.Kube.List(ctx, list, client.InNamespace(key.Namespace),
+			client.MatchingFields{indexRollout: key.Name}); err != nil {
 			return fmt.Errorf("list %ss of Rollout %s: %w", kind.Kind, key, err)
 		}
 		for i := range list.Items {

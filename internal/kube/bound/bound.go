@@ -1,7 +1,7 @@
-// Package bound keeps what Sluice writes within the schemas of its own kinds. What people wrote elsewhere (names, comments,
-// images, lists of approvers) goes into statuses, and a status that the API server finds invalid is lost as a whole: it
-// would stop a release, an abort too. So every status passes here on its way to the API server. It may be imported by
-// internal/kube alone.
+// Package bound keeps what Sluice writes within the schemas of its own kinds. What people wrote elsewhere (names,
+// comments, images, lists of approvers) goes into statuses, and a status that the API server finds invalid is lost as a
+// whole: it would stop a release, an abort too. So every status passes here on its way to the API server. It may be
+// imported by internal/kube alone.
 package bound
 
 import (
@@ -21,7 +21,8 @@ import (
 // schema is one node of an OpenAPI schema, as a CRD has it.
 type schema map[string]any
 
-// schemas of Sluice's kinds, by kind. The CRDs are compiled in, and a test reads them: they cannot be wrong at run time.
+// schemas of Sluice's kinds, by kind. The CRDs are compiled in, and a test reads them: they cannot be wrong at run
+// time.
 var schemas = sync.OnceValue(func() map[string]schema {
 	crds, err := deploy.CRDs()
 	if err != nil {
@@ -65,9 +66,9 @@ func (s schema) number(name string) (int64, bool) {
 	return 0, false
 }
 
-// Status cuts the status of one of Sluice's objects to its schema, in place: long texts end in an ellipsis, long lists lose
-// their end, keys that are no longer unique their later entries, numbers are set to the nearest bound. Other objects are
-// left as they are.
+// Status cuts the status of one of Sluice's objects to its schema, in place: long texts end in an ellipsis, long lists
+// lose their end, keys that are no longer unique their later entries, numbers are set to the nearest bound. Other
+// objects are left as they are.
 func Status(o any) { fit(o, "Status", "status") }
 
 // Spec does the same for the spec of an object that Sluice makes.
@@ -75,7 +76,8 @@ func Spec(o any) { fit(o, "Spec", "spec") }
 
 func fit(o any, field, property string) {
 	v := reflect.ValueOf(o)
-	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct || v.Elem().Type().PkgPath() != reflect.TypeFor[v1alpha1.Release]().PkgPath() {
+	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct ||
+		v.Elem().Type().PkgPath() != reflect.TypeFor[v1alpha1.Release]().PkgPath() {
 		return
 	}
 	s, known := schemas()[v.Elem().Type().Name()]
@@ -165,8 +167,8 @@ func items(v reflect.Value, s schema) {
 	}
 }
 
-// keysOf are the JSON names by which the entries of a list must differ: none for a set of plain values, nil where they need
-// not differ.
+// keysOf are the JSON names by which the entries of a list must differ: none for a set of plain values, nil where they
+// need not differ.
 func keysOf(s schema) []string {
 	switch s["x-kubernetes-list-type"] {
 	case "set":

@@ -1,7 +1,8 @@
-// Package clock is the time by which the controller acts: the API server's, told by a watch of our own that nobody sets.
+// Package clock is the time by which the controller acts: the API server's, told by a watch of our own that nobody
+// sets.
 //
-// It may import the standard library alone, so that the simulation can run on it. The controllers, and the simulation, may
-// import it.
+// It may import the standard library alone, so that the simulation can run on it. The controllers, and the simulation,
+// may import it.
 package clock
 
 import (
@@ -25,21 +26,21 @@ const (
 	notable = 5 * time.Second
 )
 
-// Clock tells the time by which the controller acts. The API server's clock is the one that counts, since it puts the time
-// on what people say, and since it is one for all controllers that come after each other. Each of its responses tells it, in
-// the header Date; between them the time is counted by the monotonic clock, which nobody sets.
+// Clock tells the time by which the controller acts. The API server's clock is the one that counts, since it puts the
+// time on what people say, and since it is one for all controllers that come after each other. Each of its responses
+// tells it, in the header Date; between them the time is counted by the monotonic clock, which nobody sets.
 //
-// The clock of this machine serves until the first response, and afterwards if it agrees with that; else the API server's
-// does. From then on, however this machine's clock is set does not matter. Where the Dates disagree with Now, by more than
-// they can tell, Now follows them by one part in eleven of the time that passes, and never goes backwards:
+// The clock of this machine serves until the first response, and afterwards if it agrees with that; else the API
+// server's does. From then on, however this machine's clock is set does not matter. Where the Dates disagree with Now,
+// by more than they can tell, Now follows them by one part in eleven of the time that passes, and never goes backwards:
 //
 //	a wait of an hour lasts between 55 and 66 minutes, whatever either clock is set to.
 //
-// With several API servers Now so tends to what most Dates say; a connection that is kept hears one of them alone, and goes
-// by that. The bound has two exceptions. When for a minute every Date has been more than two hours off, all to the same side, the last one is taken as
-// it is, forwards or backwards: what is remembered from before may then look older than it is, or be still to come, and the
-// core begins a wait anew whose beginning is still to come. And a new process begins with the API server's clock as it is
-// then, so that what is left of a step of that clock counts at once.
+// With several API servers Now so tends to what most Dates say; a connection that is kept hears one of them alone, and
+// goes by that. The bound has two exceptions. When for a minute every Date has been more than two hours off, all to the
+// same side, the last one is taken as it is, forwards or backwards: what is remembered from before may then look older
+// than it is, or be still to come, and the core begins a wait anew whose beginning is still to come. And a new process
+// begins with the API server's clock as it is then, so that what is left of a step of that clock counts at once.
 type Clock struct {
 	wall    func() time.Time
 	elapsed func() time.Duration
@@ -77,7 +78,8 @@ func Machine(tell func(what string, by time.Duration)) *Clock {
 	return New(time.Now, func() time.Duration { return time.Since(start) }, tell)
 }
 
-// Now is the time by which the controller acts. It has no monotonic reading: it is compared with times that were stored.
+// Now is the time by which the controller acts. It has no monotonic reading: it is compared with times that were
+// stored.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,8 +106,8 @@ func (c *Clock) read(elapsed time.Duration) time.Time {
 	return c.base.Add(passed + min(max(c.behind, -most), most))
 }
 
-// Observe hears what the API server's clock showed at some time between when the request was sent, by the monotonic clock,
-// and now.
+// Observe hears what the API server's clock showed at some time between when the request was sent, by the monotonic
+// clock, and now.
 func (c *Clock) Observe(date time.Time, sent time.Duration) {
 	for _, n := range c.observe(date, sent) {
 		if c.tell != nil {
@@ -186,8 +188,8 @@ func (s *streak) lasts(elapsed time.Duration, what int) bool {
 	return what != 0 && elapsed-s.since >= sure
 }
 
-// state is whether a clock is off. It changes only when every Date says so for a while: one server among several that says
-// otherwise is not worth a line for each of its responses.
+// state is whether a clock is off. It changes only when every Date says so for a while: one server among several that
+// says otherwise is not worth a line for each of its responses.
 type state struct {
 	off      bool
 	contrary streak

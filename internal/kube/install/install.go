@@ -68,7 +68,11 @@ func Install(ctx context.Context, cfg *rest.Config, o Options) error {
 	if err := c.installKinds(ctx); err != nil {
 		return err
 	}
-	if err := c.applySet(ctx, func() ([]*unstructured.Unstructured, error) { return deploy.Access(o.Namespace, o.Namespaces...) }); err != nil {
+	if err := c.applySet(ctx, func() ([]*unstructured.Unstructured,
+		error,
+	) {
+		return deploy.Access(o.Namespace, o.Namespaces...)
+	}); err != nil {
 		return err
 	}
 	if err := c.installPolicies(ctx, o); err != nil {
@@ -113,7 +117,8 @@ func (c *cluster) installController(ctx context.Context, o Options) error {
 
 // apiServerPorts are the ports at which the API server listens itself, behind its Service.
 func (c *cluster) apiServerPorts(ctx context.Context) ([]int64, error) {
-	found, err := c.dynamic.Resource(endpointSlices).Namespace(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=kubernetes"})
+	found, err := c.dynamic.Resource(endpointSlices).Namespace(metav1.NamespaceDefault).List(ctx,
+		metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=kubernetes"})
 	if err != nil {
 		return nil, fmt.Errorf("read the API server's addresses: %w", explain(err))
 	}

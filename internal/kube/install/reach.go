@@ -17,11 +17,20 @@ import (
 )
 
 var (
-	namespaces          = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
-	roles               = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"}
-	roleBindings        = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"}
-	clusterRoles        = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"}
-	clusterRoleBindings = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"}
+	namespaces   = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+	roles        = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"}
+	roleBindings = schema.GroupVersionResource{
+		Group: "rbac.authorization.k8s.io", Version: "v1",
+		Resource: "rolebindings",
+	}
+	clusterRoles = schema.GroupVersionResource{
+		Group: "rbac.authorization.k8s.io", Version: "v1",
+		Resource: "clusterroles",
+	}
+	clusterRoleBindings = schema.GroupVersionResource{
+		Group: "rbac.authorization.k8s.io", Version: "v1",
+		Resource: "clusterrolebindings",
+	}
 )
 
 // ours are the labels of everything that an installation makes.
@@ -66,14 +75,16 @@ func (r reach) has(namespace string) bool {
 	return r.everywhere || slices.Contains(r.namespaces, namespace)
 }
 
-// checkReach refuses, before anything is changed, what would leave releases behind, and what somebody may not have meant.
+// checkReach refuses, before anything is changed, what would leave releases behind, and what somebody may not have
+// meant.
 func (c *cluster) checkReach(ctx context.Context, before reach, o Options) error {
 	if len(o.Namespaces) > 0 && o.AllNamespaces {
 		return errors.New("--namespaces and --all-namespaces contradict each other; give one of them")
 	}
 	if len(o.Namespaces) == 0 {
 		if len(before.namespaces) > 0 && !before.everywhere && !o.AllNamespaces {
-			return fmt.Errorf("this Sluice is installed for some namespaces only: repeat --namespaces %s, or give it rights in all by --all-namespaces",
+			return fmt.Errorf("this Sluice is installed for some namespaces only: repeat --namespaces %s, or give it rights "+
+				"in all by --all-namespaces",
 				strings.Join(before.namespaces, ","))
 		}
 		return nil
@@ -84,7 +95,8 @@ func (c *cluster) checkReach(ctx context.Context, before reach, o Options) error
 		}
 		_, err := c.dynamic.Resource(namespaces).Get(ctx, namespace, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			return fmt.Errorf("--namespaces: there is no namespace %q; create it first (kubectl create namespace %[1]s)", namespace)
+			return fmt.Errorf("--namespaces: there is no namespace %q; create it first (kubectl create namespace %[1]s)",
+				namespace)
 		}
 		if err != nil {
 			return fmt.Errorf("read namespace %s: %w", namespace, explain(err))
@@ -112,7 +124,8 @@ func (c *cluster) checkLeftBehind(ctx context.Context, before reach, only []stri
 	if len(left) > most {
 		left = append(left[:most], fmt.Sprintf("and %d more", len(left)-most))
 	}
-	return fmt.Errorf("--namespaces: nobody would look after these Rollouts any more, and put back what their releases have changed: %s; "+
+	return fmt.Errorf("--namespaces: nobody would look after these Rollouts any more, and put back what their releases "+
+		"have changed: %s; "+
 		"delete them first and wait until they are gone, or name their namespaces too", strings.Join(left, ", "))
 }
 

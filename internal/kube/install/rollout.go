@@ -33,7 +33,8 @@ func (c *cluster) removeRollouts(ctx context.Context, o UninstallOptions) error 
 		return err
 	}
 	for _, rollout := range all {
-		err := c.dynamic.Resource(rollouts).Namespace(rollout.GetNamespace()).Delete(ctx, rollout.GetName(), metav1.DeleteOptions{})
+		err := c.dynamic.Resource(rollouts).Namespace(rollout.GetNamespace()).Delete(ctx, rollout.GetName(),
+			metav1.DeleteOptions{})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("delete rollout %s: %w", full(&rollout), explain(err))
 		}
@@ -93,7 +94,8 @@ func (c *cluster) waitPutBack(ctx context.Context, o UninstallOptions) error {
 		return alongside(ctx, func(ctx context.Context) error { return o.PutBack(ctx, served.namespaces) }, untilBack)
 	}
 	remedy = "no controller runs in namespace " + o.Namespace + ", and only a controller can put things back: start one " +
-		"(kubectl -n " + o.Namespace + " scale deploy/" + deploy.Controller + " --replicas=1, or sluice controller) and repeat; " +
+		"(kubectl -n " + o.Namespace + " scale deploy/" + deploy.Controller + " --replicas=1, or sluice controller) and " +
+		"repeat; " +
 		"to leave things as they are, use --force"
 	fmt.Fprintf(c.out, "note: %s\n", remedy)
 	return untilBack(ctx)
@@ -168,7 +170,10 @@ func (c *cluster) controllerRuns(ctx context.Context, namespace string) (bool, e
 	if err != nil {
 		return false, fmt.Errorf("read the leader's lease: %w", explain(err))
 	}
-	return slices.ContainsFunc(held.Items, func(lease unstructured.Unstructured) bool { return fresh(&lease, time.Now()) }), nil
+	return slices.ContainsFunc(held.Items, func(lease unstructured.Unstructured) bool {
+		return fresh(&lease,
+			time.Now())
+	}), nil
 }
 
 // fresh says whether a lease has a holder who renews it.
@@ -189,7 +194,8 @@ func (c *cluster) abandon(ctx context.Context, cause error) error {
 	}
 	for _, rollout := range left {
 		patch := []byte(`{"metadata":{"finalizers":null}}`)
-		_, err := c.dynamic.Resource(rollouts).Namespace(rollout.GetNamespace()).Patch(ctx, rollout.GetName(), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
+		_, err := c.dynamic.Resource(rollouts).Namespace(rollout.GetNamespace()).Patch(ctx, rollout.GetName(),
+			types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("remove finalizers of rollout %s: %w", full(&rollout), explain(err))
 		}
@@ -219,7 +225,8 @@ func (c *cluster) refuseHolds(ctx context.Context, o UninstallOptions) error {
 		fmt.Fprintf(c.out, "left changed: %s\n", strings.Join(names, "; "))
 		return nil
 	}
-	return fmt.Errorf("these are still changed by a release: %s; put them back and delete their Holds (kubectl get holds -A), or use --force", strings.Join(names, "; "))
+	return fmt.Errorf("these are still changed by a release: %s; put them back and delete their Holds (kubectl get "+
+		"holds -A), or use --force", strings.Join(names, "; "))
 }
 
 // heldObject names what a Hold holds, and what it was.
@@ -249,7 +256,9 @@ func (c *cluster) labelledWorkloads(ctx context.Context) ([]unstructured.Unstruc
 }
 
 // list reads the objects of all namespaces. A kind that the cluster does not have has no objects.
-func (c *cluster) list(ctx context.Context, resource schema.GroupVersionResource, o metav1.ListOptions) ([]unstructured.Unstructured, error) {
+func (c *cluster) list(ctx context.Context, resource schema.GroupVersionResource,
+	o metav1.ListOptions,
+) ([]unstructured.Unstructured, error) {
 	found, err := c.dynamic.Resource(resource).List(ctx, o)
 	if apierrors.IsNotFound(err) {
 		return nil, nil

@@ -182,7 +182,8 @@ func (c *cluster) verifyWorkloads(ctx context.Context) error {
 	var errs []error
 	for _, workload := range left {
 		errs = append(errs, fmt.Errorf("deployment %s/%s still bears Sluice's label or hold: nothing binds it any more; "+
-			"remove them by kubectl -n %[1]s label deployment %[2]s sluice.dev/rollout-, kubectl -n %[1]s annotate deployment %[2]s sluice.dev/held-change-by-, "+
+			"remove them by kubectl -n %[1]s label deployment %[2]s sluice.dev/rollout-, kubectl -n %[1]s annotate "+
+			"deployment %[2]s sluice.dev/held-change-by-, "+
 			"and resume it by kubectl -n %[1]s rollout resume deployment %[2]s when its new revision may run",
 			workload.GetNamespace(), workload.GetName()))
 	}

@@ -19,7 +19,9 @@ const interval = 250 * time.Millisecond
 
 // until looks until done, or until the context ends; then the error says what was waited for, what was seen
 // last and what can be done.
-func until(ctx context.Context, what, remedy string, look func(context.Context) (done bool, seen string, err error)) error {
+func until(ctx context.Context, what, remedy string,
+	look func(context.Context) (done bool, seen string, err error),
+) error {
 	seen := "nothing yet"
 	err := wait.PollUntilContextCancel(ctx, interval, true, func(ctx context.Context) (bool, error) {
 		done, now, err := look(ctx)
@@ -111,7 +113,8 @@ func refusedByPolicy(err error) bool {
 // probeError keeps the errors that no waiting will mend. A kind that was established a moment ago may still
 // be unknown to the handler that serves it.
 func probeError(err error) error {
-	if err == nil || refusedByPolicy(err) || apierrors.IsNotFound(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsTooManyRequests(err) {
+	if err == nil || refusedByPolicy(err) || apierrors.IsNotFound(err) || apierrors.IsServiceUnavailable(err) ||
+		apierrors.IsTooManyRequests(err) {
 		return nil
 	}
 	return explain(err)

@@ -21,8 +21,8 @@ import (
 // dialect is how one layer's metrics name the requests to one Service. The names in braces are filled in as those of a
 // template are.
 type dialect struct {
-	// requests is the counter of requests, and labels are those of one Service's; failed tells the ones that it is to blame
-	// for.
+	// requests is the counter of requests, and labels are those of one Service's; failed tells the ones that it is to
+	// blame for.
 	requests, labels, failed string
 	// stable are the labels of the stable version's requests, in each form that they may have, where they are other ones.
 	stable []string
@@ -49,8 +49,8 @@ var dialects = map[string]dialect{
 		buckets: `nginx_ingress_controller_request_duration_seconds_bucket`,
 		unit:    1000, counts: []string{"ingress"},
 	},
-	// Istio's standard metrics, for its VirtualServices and for its implementation of the Gateway API. A request is reported
-	// at both ends; who sends it, or a waypoint, knows to which Service.
+	// Istio's standard metrics, for its VirtualServices and for its implementation of the Gateway API. A request is
+	// reported at both ends; who sends it, or a waypoint, knows to which Service.
 	"istio": {
 		requests: `istio_requests_total`, failed: `response_code=~"5.."`,
 		labels:  `reporter=~"source|waypoint",destination_service_namespace="{{namespace}}",destination_service_name="{{version}}"`,
@@ -107,8 +107,8 @@ func with(name string, labels ...string) string {
 // Dialects are the names that --request-metrics takes.
 func Dialects() []string { return slices.Sorted(maps.Keys(dialects)) }
 
-// The times that follow from how often Prometheus collects: it has a new series at the second collection after the first
-// request, and a rate over less than four of them is at times of nothing.
+// The times that follow from how often Prometheus collects: it has a new series at the second collection after the
+// first request, and a rate over less than four of them is at times of nothing.
 const (
 	collectionsOfRate  = 4
 	collectionsAtFirst = 2
@@ -128,10 +128,13 @@ const (
 
 // Metric is the measurement that a builtin stands for. Pause is the step's timed pause, or 0; an open measurement goes
 // on until it is concluded. Collection is how often Prometheus collects the metrics, 0 where that is not known.
-func Metric(name string, a *v1alpha1.StepAnalysis, open bool, pause, collection time.Duration) (v1alpha1.Metric, error) {
+func Metric(name string, a *v1alpha1.StepAnalysis, open bool, pause, collection time.Duration) (v1alpha1.Metric,
+	error,
+) {
 	d, known := dialects[name]
 	if !known {
-		return v1alpha1.Metric{}, fmt.Errorf("builtin: the controller does not know whose metrics to ask for: start it with --request-metrics (%s) and --prometheus-address, or name templates instead",
+		return v1alpha1.Metric{}, fmt.Errorf("builtin: the controller does not know whose metrics to ask for: start it "+
+			"with --request-metrics (%s) and --prometheus-address, or name templates instead",
 			strings.Join(Dialects(), ", "))
 	}
 	interval := defaultInterval
@@ -194,7 +197,8 @@ func (d dialect) compare(m *v1alpha1.Metric, a *v1alpha1.StepAnalysis, open bool
 func (d dialect) question(a *v1alpha1.StepAnalysis, window time.Duration) (query, condition string) {
 	over := fmt.Sprintf("[%ds]", int(math.Ceil(window.Seconds())))
 	if a.Builtin == v1alpha1.BuiltinLatency {
-		query = fmt.Sprintf("histogram_quantile(%s, sum by (le) (rate(%s%s))) * %g", quantile(a), with(d.buckets, d.labels), over, d.unit)
+		query = fmt.Sprintf("histogram_quantile(%s, sum by (le) (rate(%s%s))) * %g", quantile(a), with(d.buckets, d.labels),
+			over, d.unit)
 		return query, fmt.Sprintf("value <= double(%s)", bound(a.Max))
 	}
 	// Without a failed request there is no series of them, and that is 0.

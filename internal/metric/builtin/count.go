@@ -18,8 +18,8 @@ func Requests(name, namespace, service string) string {
 // collectionWindow is the time in which collections are looked at, and how closely.
 const collectionWindow = "[2m:2s]"
 
-// Collection asks how often the counter of requests is collected, in seconds: for each target that has it, the time from
-// the first to the last collection of two minutes, by their number. It has no answer before the second collection.
+// Collection asks how often the counter of requests is collected, in seconds: for each target that has it, the time
+// from the first to the last collection of two minutes, by their number. It has no answer before the second collection.
 func Collection(name string) string {
 	at := "max by (instance) (timestamp(" + dialects[name].requests + "))" + collectionWindow
 	return "max((max_over_time(" + at + ") - min_over_time(" + at + ")) / (changes(" + at + ") > 0))"

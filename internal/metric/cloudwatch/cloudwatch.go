@@ -104,7 +104,8 @@ func keys(conn *metric.Conn, secret string) (credentials, error) {
 	}
 	for _, s := range []string{id, token} {
 		if !printable(s) {
-			return credentials{}, fmt.Errorf("%s: access-key-id or session-token of Secret %s has characters that no header may have", field, secret)
+			return credentials{}, fmt.Errorf("%s: access-key-id or session-token of Secret %s has characters that no header "+
+				"may have", field, secret)
 		}
 	}
 	return credentials{id: id, key: key, token: token}, nil
@@ -153,7 +154,8 @@ func refusal(a metric.Answer) error {
 		return err
 	}
 	return fmt.Errorf("%w (%s)", err, metric.Known(f.Code,
-		"AccessDenied", "AccessDeniedException", "ExpiredToken", "IncompleteSignature", "InternalFailure", "InvalidClientTokenId",
+		"AccessDenied", "AccessDeniedException", "ExpiredToken", "IncompleteSignature", "InternalFailure",
+		"InvalidClientTokenId",
 		"InvalidNextToken", "InvalidParameterCombination", "InvalidParameterValue", "MissingAuthenticationToken",
 		"MissingParameter", "OptInRequired", "RequestExpired", "ServiceUnavailable", "SignatureDoesNotMatch", "Throttling",
 		"ThrottlingException", "ValidationError"))
@@ -176,7 +178,8 @@ func read(body []byte) (float64, error) {
 	case len(r.Results) == 0:
 		return 0, metric.NoData{Why: "cloudWatch.expression finds no metric"}
 	case len(r.Results) > 1:
-		return 0, fmt.Errorf("cloudWatch.expression gives %d series, and one is measured; aggregate them, as by SUM()", len(r.Results))
+		return 0, fmt.Errorf("cloudWatch.expression gives %d series, and one is measured; aggregate them, as by SUM()",
+			len(r.Results))
 	}
 	switch first := r.Results[0]; {
 	case first.Status == "Forbidden":

@@ -43,7 +43,10 @@ func (source) Measure(ctx context.Context, q metric.Query) (metric.Result, error
 			return metric.Result{}, err
 		}
 	}
-	answer, err := conn.Ask(ctx, metric.Request{Method: http.MethodGet, URL: u, Header: http.Header{"Accept": {"application/json"}}})
+	answer, err := conn.Ask(ctx, metric.Request{
+		Method: http.MethodGet, URL: u,
+		Header: http.Header{"Accept": {"application/json"}},
+	})
 	if err != nil {
 		return metric.Result{}, err
 	}
@@ -111,7 +114,8 @@ func read(body []byte) (float64, error) {
 	case len(r.Series) == 0:
 		return 0, metric.NoData{Why: "datadog.query finds no series in the window"}
 	case len(r.Series) > 1:
-		return 0, fmt.Errorf("datadog.query finds %d series, and one is measured; add an aggregation to it, as sum:METRIC{*}", len(r.Series))
+		return 0, fmt.Errorf("datadog.query finds %d series, and one is measured; add an aggregation to it, as "+
+			"sum:METRIC{*}", len(r.Series))
 	}
 	points := r.Series[0].Points
 	for i := len(points) - 1; i >= 0; i-- {

@@ -31,7 +31,10 @@ func (source) Measure(ctx context.Context, q metric.Query) (metric.Result, error
 	if err != nil {
 		return metric.Result{}, err
 	}
-	r := metric.Request{Method: p.Method, URL: u, Body: []byte(p.Body), Header: http.Header{"Accept": {"application/json"}}}
+	r := metric.Request{
+		Method: p.Method, URL: u, Body: []byte(p.Body),
+		Header: http.Header{"Accept": {"application/json"}},
+	}
 	if r.Method == "" {
 		r.Method = http.MethodGet
 	}

@@ -14,14 +14,16 @@ import (
 const (
 	// maxSteps bounds the work on a document, which [0,0][0,0]... and the like would let grow without end.
 	maxSteps = 1_000_000
-	// maxSize bounds what is found: a part that is found many times is there once, but a condition goes through it each time.
+	// maxSize bounds what is found: a part that is found many times is there once, but a condition goes through it each
+	// time.
 	maxSize = 2 * metric.MaxBody
 )
 
 // path takes a part of a document. The zero path takes all of it.
 //
-// It is the JSONPath of kubectl, as far as that takes one thing or a list of things: the parser is Kubernetes' own. What
-// is parsed is followed here, since Kubernetes' way knows no bound, panics on some nulls, and cannot compare 1 with 2.5.
+// It is the JSONPath of kubectl, as far as that takes one thing or a list of things: the parser is Kubernetes' own.
+// What is parsed is followed here, since Kubernetes' way knows no bound, panics on some nulls, and cannot compare 1
+// with 2.5.
 type path struct {
 	nodes []jsonpath.Node
 	many  bool // gives a list, whatever it finds

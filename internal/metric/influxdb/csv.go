@@ -33,7 +33,8 @@ type reader struct {
 	kind      string
 }
 
-// read gives the last _value of the one table that is not null. The aggregateWindow of a time that is not over gives null.
+// read gives the last _value of the one table that is not null. The aggregateWindow of a time that is not over gives
+// null.
 func read(body []byte) (any, error) {
 	c := csv.NewReader(bytes.NewReader(body))
 	c.FieldsPerRecord = -1

@@ -42,8 +42,8 @@ func allCredentials(k Kit) (*v1alpha1.Connection, Secrets) {
 	return c, more
 }
 
-// connection goes over TLS with a CA and a client certificate of its own, and with credentials; and without each it does
-// not.
+// connection goes over TLS with a CA and a client certificate of its own, and with credentials; and without each it
+// does not.
 func connection(t *testing.T, k Kit) {
 	t.Helper()
 	if !k.Connection {
@@ -161,7 +161,8 @@ func authority(t *testing.T) (ca string, client map[string]string, server tls.Ce
 	template := func(n int64) *x509.Certificate {
 		return &x509.Certificate{
 			SerialNumber: big.NewInt(n), Subject: pkix.Name{CommonName: "sluice"},
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), //nolint:forbidigo // TLS has no other clock
+			// TLS has no other clock
+			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), //nolint:forbidigo
 			IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		}
 	}

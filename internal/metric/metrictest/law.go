@@ -128,7 +128,10 @@ func brokenOff(t *testing.T, k Kit) {
 // notHTTP sends back what it was sent, in those places that errors of net/http repeat.
 func notHTTP(t *testing.T, k Kit) {
 	t.Helper()
-	for _, start := range []string{words + "\r\n", "HTTP/1.1 " + words + "\r\n\r\n", "HTTP/1.1 200 OK\r\n" + words + "\r\n\r\n"} {
+	for _, start := range []string{
+		words + "\r\n", "HTTP/1.1 " + words + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n" + words + "\r\n\r\n",
+	} {
 		address := raw(t, start)
 		_, err := k.ask(t, k.Query(t, address, nil, nil))
 		if err == nil || !strings.Contains(err.Error(), "is not HTTP") {
@@ -242,7 +245,10 @@ func nobody(t *testing.T, k Kit) {
 
 func redirectToMetadata(t *testing.T, k Kit) {
 	t.Helper()
-	for _, to := range []string{"http://169.254.169.254/latest/", "http://[fd00:ec2::254]/", "http://[::ffff:169.254.169.254]/", "http://0.0.0.0:80/"} {
+	for _, to := range []string{
+		"http://169.254.169.254/latest/", "http://[fd00:ec2::254]/",
+		"http://[::ffff:169.254.169.254]/", "http://0.0.0.0:80/",
+	} {
 		s := httptest.NewServer(http.RedirectHandler(to, http.StatusTemporaryRedirect))
 		q := k.Query(t, s.URL, nil, nil)
 		q.Egress = Egress(t, "*", "127.0.0.1", "169.254.169.254", "fd00:ec2::254", "0.0.0.0")
@@ -344,7 +350,10 @@ func missing(t *testing.T, k Kit) {
 
 func badAddress(t *testing.T, k Kit) {
 	t.Helper()
-	for _, a := range []string{"no url", "ftp://127.0.0.1", "http://", "//127.0.0.1", "127.0.0.1:80", "http://[::1", "http://127.0.0.1:port"} {
+	for _, a := range []string{
+		"no url", "ftp://127.0.0.1", "http://", "//127.0.0.1", "127.0.0.1:80", "http://[::1",
+		"http://127.0.0.1:port",
+	} {
 		_, err := k.ask(t, k.Query(t, a, nil, nil))
 		if err == nil {
 			t.Errorf("%q is taken for an address", a)

@@ -73,7 +73,8 @@ func question(p *v1alpha1.PrometheusProvider, now time.Time) (path string, form 
 		return "", nil, errors.New("prometheus.range: set duration and step")
 	}
 	if d/step >= maxPoints {
-		return "", nil, fmt.Errorf("prometheus.range: %s in steps of %s is more than the %d values that Prometheus gives; make step longer", d, step, maxPoints)
+		return "", nil, fmt.Errorf("prometheus.range: %s in steps of %s is more than the %d values that Prometheus gives; "+
+			"make step longer", d, step, maxPoints)
 	}
 	form.Set("start", instant(now.Add(-d)))
 	form.Set("end", instant(now))
@@ -138,11 +139,13 @@ func read(answer metric.Answer, by string, ranged bool) (metric.Result, error) {
 
 // kind explains an error's type. Its text is not shown: it has parts of what was asked, and of what others store.
 func kind(errorType string) string {
-	switch k := metric.Known(errorType, "bad_data", "timeout", "canceled", "execution", "internal", "unavailable", "not_found", "not_acceptable"); k {
+	switch k := metric.Known(errorType, "bad_data", "timeout", "canceled", "execution", "internal", "unavailable",
+		"not_found", "not_acceptable"); k {
 	case "bad_data":
 		return "bad_data: prometheus.query is not valid PromQL, or a parameter is wrong"
 	case "execution":
-		return "execution: prometheus.query is valid, but could not be evaluated, as when one side of a join has several series"
+		return "execution: prometheus.query is valid, but could not be evaluated, as when one side of a join has several " +
+			"series"
 	default:
 		return k
 	}
@@ -153,7 +156,8 @@ var errShape = errors.New("the answer has not the form of Prometheus' query API"
 // value is always a list of numbers; with by it is a map of them.
 func value(r response, by string, ranged bool) (any, error) {
 	if by != "" && r.Data.ResultType != "vector" {
-		return nil, fmt.Errorf("prometheus.query gives no series of now with the label %[1]s; group by it, as sum by (%[1]s) (...), and set no range", by)
+		return nil, fmt.Errorf("prometheus.query gives no series of now with the label %[1]s; group by it, as sum by "+
+			"(%[1]s) (...), and set no range", by)
 	}
 	switch r.Data.ResultType {
 	case "scalar":
@@ -177,7 +181,8 @@ func value(r response, by string, ranged bool) (any, error) {
 		return vector(all)
 	case "matrix":
 		if !ranged {
-			return nil, errors.New("prometheus.query gives the values of a time, as up[5m] does; set prometheus.range, or take one number of them, as by avg_over_time()")
+			return nil, errors.New("prometheus.query gives the values of a time, as up[5m] does; set prometheus.range, or " +
+				"take one number of them, as by avg_over_time()")
 		}
 		var all []series
 		if json.Unmarshal(r.Data.Result, &all) != nil {
@@ -233,12 +238,15 @@ func labelled(all []series, by string) (any, error) {
 		label, ok := s.Metric[by]
 		switch {
 		case s.Histogram != nil:
-			return nil, fmt.Errorf("prometheus.query gives a native histogram, which has no series by %s; ask for a classic one", by)
+			return nil, fmt.Errorf("prometheus.query gives a native histogram, which has no series by %s; ask for a classic "+
+				"one", by)
 		case !ok:
-			return nil, fmt.Errorf("prometheus.query gives a series without the label %[1]s; group by it, as sum by (%[1]s) (...)", by)
+			return nil, fmt.Errorf("prometheus.query gives a series without the label %[1]s; group by it, as sum by (%[1]s) "+
+				"(...)", by)
 		}
 		if _, twice := out[label]; twice {
-			return nil, fmt.Errorf("prometheus.query gives several series with the same label %[1]s; sum them up, as sum by (%[1]s) (...)", by)
+			return nil, fmt.Errorf("prometheus.query gives several series with the same label %[1]s; sum them up, as sum by "+
+				"(%[1]s) (...)", by)
 		}
 		f, err := s.number()
 		if err != nil {
@@ -269,7 +277,8 @@ func matrix(all []series) (any, error) {
 	case len(all) == 0:
 		return nil, errNone
 	case len(all) > 1:
-		return nil, fmt.Errorf("prometheus.query finds %d series, and over a time one is measured; aggregate them, as by sum()", len(all))
+		return nil, fmt.Errorf("prometheus.query finds %d series, and over a time one is measured; aggregate them, as by "+
+			"sum()", len(all))
 	case all[0].Histograms != nil:
 		return nil, errHistogram
 	case len(all[0].Values) == 0:

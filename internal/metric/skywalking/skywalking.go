@@ -130,7 +130,8 @@ func (s server) ask(ctx context.Context, query string, variables map[string]any,
 		return 0, errShape
 	}
 	if len(r.Errors) > 0 {
-		return 0, errors.New("skyWalking.expression: SkyWalking could not answer; is it version 9.5 or later, and the expression valid MQE?")
+		return 0, errors.New("skyWalking.expression: SkyWalking could not answer; is it version 9.5 or later, and the " +
+			"expression valid MQE?")
 	}
 	if r.Data == nil || json.Unmarshal(r.Data, into) != nil {
 		return 0, errShape
@@ -157,7 +158,8 @@ func (r expressionResult) newest() (float64, error) {
 	case r.Type != "SINGLE_VALUE" && r.Type != "TIME_SERIES_VALUES":
 		return 0, errors.New("skyWalking.expression is not understood by SkyWalking")
 	case len(r.Results) > 1:
-		return 0, fmt.Errorf("skyWalking.expression gives %d series, and one is measured; choose a label or aggregate_labels()", len(r.Results))
+		return 0, fmt.Errorf("skyWalking.expression gives %d series, and one is measured; choose a label or "+
+			"aggregate_labels()", len(r.Results))
 	case len(r.Results) == 0:
 		return 0, metric.NoData{Why: "skyWalking.expression gives nothing for this service"}
 	}

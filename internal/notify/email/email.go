@@ -124,8 +124,10 @@ func refuse(format string, args ...any) error {
 // address takes ASCII addresses only: others need a server that speaks SMTPUTF8. Names may be in any script.
 func address(field, text string) (*mail.Address, error) {
 	a, err := mail.ParseAddress(text)
-	if err != nil || len(a.Address) > 254 || strings.ContainsFunc(a.Address, func(r rune) bool { return r <= ' ' || r > '~' || r == '<' || r == '>' }) {
-		return nil, refuse("%s: %q is no address; write it as a@example.com or A <a@example.com>", field, notify.Truncate(text, 100))
+	if err != nil || len(a.Address) > 254 || strings.ContainsFunc(a.Address,
+		func(r rune) bool { return r <= ' ' || r > '~' || r == '<' || r == '>' }) {
+		return nil, refuse("%s: %q is no address; write it as a@example.com or A <a@example.com>", field,
+			notify.Truncate(text, 100))
 	}
 	a.Name = notify.Line(a.Name)
 	return a, nil
@@ -205,7 +207,8 @@ func (s *Sink) write(m notify.Message) ([]byte, error) {
 
 // id is the same for each attempt at one message, so that a mailbox can tell that it has it.
 func (s *Sink) id(m notify.Message) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %q %q", m.Event, m.Namespace, m.Rollout, m.Release, m.Step, m.Text, m.At.UTC().Format(time.RFC3339Nano)))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %q %q", m.Event, m.Namespace, m.Rollout, m.Release, m.Step,
+		m.Text, m.At.UTC().Format(time.RFC3339Nano)))
 	_, domain, _ := strings.Cut(s.from.Address, "@")
 	return hex.EncodeToString(sum[:16]) + "@" + domain
 }

@@ -93,5 +93,6 @@ func partly(refused []error, all int) error {
 	for _, err := range refused {
 		why = append(why, err.Error())
 	}
-	return refuse("%d of %d recipients have the mail; of the others: %s", all-len(refused), all, notify.Truncate(strings.Join(why, "; "), 600))
+	return refuse("%d of %d recipients have the mail; of the others: %s", all-len(refused), all,
+		notify.Truncate(strings.Join(why, "; "), 600))
 }

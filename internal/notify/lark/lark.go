@@ -172,7 +172,10 @@ func cardOf(m notify.Message, words string) card {
 		c.Elements = append(c.Elements, e)
 	}
 	if link := notify.Link(m.Link); link != "" {
-		c.Elements = append(c.Elements, element{Tag: "action", Actions: []action{{"button", plain("Look at the release"), link, "default"}}})
+		c.Elements = append(c.Elements, element{
+			Tag:     "action",
+			Actions: []action{{"button", plain("Look at the release"), link, "default"}},
+		})
 	}
 	return c
 }

@@ -54,7 +54,8 @@ type Law struct {
 func Waiting() notify.Message {
 	return notify.Message{
 		Event: notify.Waiting, Namespace: "shop", Rollout: "web", Release: "web-7", Step: "half",
-		Title: "shop/web: release web-7 waits", Text: "The release waits in step half: to be promoted\nSecond line, with <b> & \"quotes\"",
+		Title: "shop/web: release web-7 waits", Text: "The release waits in step half: to be promoted\nSecond line, with " +
+			"<b> & \"quotes\"",
 		Who: "anyone who may promote", Until: Now.Add(time.Hour), At: Now,
 		Fields: map[string]string{"image": "web:2", "weight": "50"}, Link: "https://sluice.example.com/shop/web?a=1&b=2",
 	}
@@ -113,7 +114,8 @@ func Hostile() map[string]notify.Message {
 		"control": "\x00\x1b[31m\u202e", "broken": "\xff\xfe",
 	} {
 		m := Waiting()
-		m.Title, m.Text, m.Who, m.Step = strings.Repeat(unit, 3000), strings.Repeat(unit, 30000), strings.Repeat(unit, 3000), strings.Repeat(unit, 300)
+		m.Title, m.Text, m.Who, m.Step = strings.Repeat(unit, 3000), strings.Repeat(unit, 30000), strings.Repeat(unit, 3000),
+			strings.Repeat(unit, 300)
 		m.Fields = map[string]string{}
 		for i := range 40 {
 			m.Fields[fmt.Sprint(unit, i)] = strings.Repeat(unit, 2000)
@@ -174,7 +176,8 @@ func (l Law) delivers(t *testing.T) {
 					t.Errorf("asked at %s", r.URL)
 				case len(body) > l.Limit:
 					t.Errorf("%d bytes, the service takes %d", len(body), l.Limit)
-				case bytes.Contains(body, []byte("\x00")) || bytes.Contains(body, []byte("\\u0000")) || bytes.Contains(body, []byte("\u202e")):
+				case bytes.Contains(body, []byte("\x00")) || bytes.Contains(body, []byte("\\u0000")) ||
+					bytes.Contains(body, []byte("\u202e")):
 					t.Error("control characters are left")
 				}
 				if err := l.Check(r, body); err != nil {
@@ -244,7 +247,10 @@ func (l Law) statuses(t *testing.T) {
 func (l Law) redirect(t *testing.T) {
 	asked := false
 	elsewhere, _ := serve(t, func(http.ResponseWriter, *http.Request) { asked = true })
-	for _, status := range []int{http.StatusMovedPermanently, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+	for _, status := range []int{
+		http.StatusMovedPermanently, http.StatusSeeOther, http.StatusTemporaryRedirect,
+		http.StatusPermanentRedirect,
+	} {
 		url, client := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", elsewhere)
 			w.WriteHeader(status)
@@ -303,7 +309,10 @@ func (l Law) context(t *testing.T) {
 }
 
 func (l Law) addresses(t *testing.T) {
-	for _, url := range []string{"", "SECRETSECRET", "ftp://hook.example.com" + address, "https://" + address, "http://hook.example.com:SECRET/x", "https://hook.example.com/%zzSECRET", "file:///etc/SECRET"} {
+	for _, url := range []string{
+		"", "SECRETSECRET", "ftp://hook.example.com" + address, "https://" + address,
+		"http://hook.example.com:SECRET/x", "https://hook.example.com/%zzSECRET", "file:///etc/SECRET",
+	} {
 		_, err := l.New(url, &http.Client{})
 		quiet(t, err)
 		if again, _ := notify.Temporary(err); again {
@@ -338,7 +347,8 @@ func quiet(t *testing.T, err error) {
 	for each := err; each != nil; each = errors.Unwrap(each) {
 		said += fmt.Sprintf("%+v", each)
 	}
-	if secret := slices.IndexFunc([]string{"SECRET", "qSECRETq", KeySecret}, func(s string) bool { return strings.Contains(said, s) }); secret >= 0 {
+	if secret := slices.IndexFunc([]string{"SECRET", "qSECRETq", KeySecret},
+		func(s string) bool { return strings.Contains(said, s) }); secret >= 0 {
 		t.Errorf("tells a secret: %s", said)
 	}
 }

@@ -88,15 +88,18 @@ func messageOf(m notify.Message, words string) message {
 		facts = facts[n:]
 	}
 	if link := notify.Link(m.Link); link != "" {
-		out.Blocks = append(out.Blocks, block{Type: "context", Elements: []text{{"mrkdwn", "<" + escape(link, 2500) + "|Look at the release>"}}})
+		out.Blocks = append(out.Blocks, block{
+			Type:     "context",
+			Elements: []text{{"mrkdwn", "<" + escape(link, 2500) + "|Look at the release>"}},
+		})
 	}
 	return out
 }
 
 var escapes = map[rune]string{'&': "&amp;", '<': "&lt;", '>': "&gt;"}
 
-// escape writes the three characters by which Slack's marks begin as what they are, so that no text calls <!channel>. It
-// cuts at so many characters, never within one that it has written so.
+// escape writes the three characters by which Slack's marks begin as what they are, so that no text calls <!channel>.
+// It cuts at so many characters, never within one that it has written so.
 func escape(in string, most int) string {
 	var b strings.Builder
 	left := most - 1 // for the ellipsis

@@ -108,13 +108,17 @@ func read(post notify.Post, answer string) error {
 }
 
 var colors = map[notify.Event]string{
-	notify.Waiting: "Warning", notify.Frozen: "Warning", notify.Failed: "Attention", notify.Aborted: "Attention", notify.Done: "Good",
+	notify.Waiting: "Warning", notify.Frozen: "Warning", notify.Failed: "Attention", notify.Aborted: "Attention",
+	notify.Done: "Good",
 }
 
 func cardOf(m notify.Message, text string) envelope {
 	c := card{Schema: "http://adaptivecards.io/schemas/adaptive-card.json", Type: "AdaptiveCard", Version: "1.4"}
 	add := func(e element) { c.Body = append(c.Body, e) }
-	add(element{Type: "TextBlock", Text: m.Headline(512), Size: "Medium", Weight: "Bolder", Color: colors[m.Event], Wrap: true})
+	add(element{
+		Type: "TextBlock", Text: m.Headline(512), Size: "Medium", Weight: "Bolder", Color: colors[m.Event],
+		Wrap: true,
+	})
 	if text != "" {
 		// In a TextBlock it takes two line ends to end a line.
 		add(element{Type: "TextBlock", Text: strings.ReplaceAll(text, "\n", "\n\n"), Wrap: true})
@@ -129,5 +133,8 @@ func cardOf(m notify.Message, text string) envelope {
 	if link := notify.Link(m.Link); link != "" {
 		c.Actions = []action{{Type: "Action.OpenUrl", Title: "Look at the release", URL: link}}
 	}
-	return envelope{Type: "message", Attachments: []attachment{{ContentType: "application/vnd.microsoft.card.adaptive", Content: c}}}
+	return envelope{Type: "message", Attachments: []attachment{{
+		ContentType: "application/vnd.microsoft.card.adaptive",
+		Content:     c,
+	}}}
 }

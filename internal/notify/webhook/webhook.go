@@ -2,8 +2,8 @@
 //
 // With a key each message is signed: the header X-Sluice-Signature is t=SECONDS,v1=HEX, where HEX is the HMAC-SHA256 of
 // SECONDS, a dot and the body, by the key. A receiver computes the same, compares in constant time, and refuses what is
-// older than some minutes, so that nobody can send an old message again. X-Sluice-Delivery is the same for every attempt
-// at one message.
+// older than some minutes, so that nobody can send an old message again. X-Sluice-Delivery is the same for every
+// attempt at one message.
 //
 // It may import the standard library and its parent. Registry imports it.
 package webhook
@@ -129,6 +129,7 @@ func Sign(key string, now time.Time, body []byte) string {
 
 // delivery tells one message from others.
 func delivery(m notify.Message) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %q", m.Event, m.Namespace, m.Rollout, m.Release, m.Step, m.At.UTC().Format(time.RFC3339Nano)))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %q", m.Event, m.Namespace, m.Rollout, m.Release, m.Step,
+		m.At.UTC().Format(time.RFC3339Nano)))
 	return hex.EncodeToString(sum[:16])
 }

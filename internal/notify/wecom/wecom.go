@@ -76,7 +76,8 @@ const (
 var passing = map[int]time.Duration{codeBusy: 0, codeTooOften: pause, codeAtOnce: pause}
 
 var colors = map[notify.Event]string{
-	notify.Waiting: "warning", notify.Frozen: "warning", notify.Failed: "warning", notify.Aborted: "warning", notify.Done: "info",
+	notify.Waiting: "warning", notify.Frozen: "warning", notify.Failed: "warning", notify.Aborted: "warning",
+	notify.Done: "info",
 }
 
 // content is the Markdown. The facts are worth more than the end of a long text, so the text is what is cut.

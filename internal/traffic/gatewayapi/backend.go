@@ -51,7 +51,8 @@ func newTwins(route *unstructured.Unstructured, lists [][]traffic.Backend, own i
 
 func (t twins) role(ref any) role {
 	r := object(ref)
-	if text(r["group"], "") != "" || text(r["kind"], "Service") != "Service" || text(r["namespace"], t.namespace) != t.namespace {
+	if text(r["group"], "") != "" || text(r["kind"], "Service") != "Service" ||
+		text(r["namespace"], t.namespace) != t.namespace {
 		return foreign
 	}
 	name := text(r["name"], "")

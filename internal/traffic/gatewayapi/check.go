@@ -58,7 +58,8 @@ func (p parties) checkRoute(v view, team []any) error {
 		for _, b := range v.Backends {
 			wanted = append(wanted, b.Stable.Service)
 		}
-		return fmt.Errorf("spec.traffic[].httpRoute.name: HTTPRoute %s sends no requests to the workload's Services (%s), only to %s; name the HTTPRoute that does",
+		return fmt.Errorf("spec.traffic[].httpRoute.name: HTTPRoute %s sends no requests to the workload's Services (%s), "+
+			"only to %s; name the HTTPRoute that does",
 			name, joined(wanted), joined(backendNames(team)))
 	}
 	if v.hold.Held {
@@ -71,7 +72,8 @@ func (p parties) checkRoute(v view, team []any) error {
 	for _, rule := range rules {
 		for _, ref := range refsOf(rule) {
 			if p.is(ref, canary, p.own) {
-				return fmt.Errorf("spec.traffic[].httpRoute.name: HTTPRoute %s already has a backend of Service %s, which Sluice makes for the canary alone; remove that backend",
+				return fmt.Errorf("spec.traffic[].httpRoute.name: HTTPRoute %s already has a backend of Service %s, which "+
+					"Sluice makes for the canary alone; remove that backend",
 					name, text(object(ref)["name"], ""))
 			}
 		}
@@ -113,14 +115,16 @@ func (p parties) checkMatches(field string, matches []release.Match, team []any)
 		}
 		headers := headersOf(m)
 		if name := clash(headers, nil); name != "" {
-			return fmt.Errorf("%s: header %s stands there twice, and a gateway looks only at the first (cookies are matched in the header Cookie); keep one, or use a regex that covers both", at, name)
+			return fmt.Errorf("%s: header %s stands there twice, and a gateway looks only at the first (cookies are matched "+
+				"in the header Cookie); keep one, or use a regex that covers both", at, name)
 		}
 		for i, rule := range team {
 			if !p.partOf(rule, p.own) {
 				continue
 			}
 			if name := clash(headers, list(object(rule)["matches"])); name != "" {
-				return fmt.Errorf("%s: header %s is matched by spec.rules[%d] of the HTTPRoute already, and a gateway looks only at the first match of a header; use another header", at, name, i)
+				return fmt.Errorf("%s: header %s is matched by spec.rules[%d] of the HTTPRoute already, and a gateway looks "+
+					"only at the first match of a header; use another header", at, name, i)
 			}
 		}
 	}
@@ -136,12 +140,14 @@ func checkEntry(at string, m release.Match) error {
 			return fmt.Errorf("%s.headers[%d]: needs a name, and either a value or a regex; set one of the two", at, k)
 		}
 		if _, err := regexp.Compile(h.Regex); err != nil {
-			return fmt.Errorf("%s.headers[%d].regex: %q is no regular expression in the syntax RE2 (%w); mend it, as ^(eu|us)-.*$", at, k, h.Regex, err)
+			return fmt.Errorf("%s.headers[%d].regex: %q is no regular expression in the syntax RE2 (%w); mend it, as "+
+				"^(eu|us)-.*$", at, k, h.Regex, err)
 		}
 	}
 	for k, c := range m.Cookies {
 		if k > 0 {
-			return fmt.Errorf("%s.cookies[%d]: an HTTPRoute can match one cookie at a time; keep one, or make two entries, either of which is enough", at, k)
+			return fmt.Errorf("%s.cookies[%d]: an HTTPRoute can match one cookie at a time; keep one, or make two entries, "+
+				"either of which is enough", at, k)
 		}
 		if c.Name == "" || c.Value == "" {
 			return fmt.Errorf("%s.cookies[%d]: needs a name and a value; set both", at, k)
@@ -157,7 +163,8 @@ func (p parties) checkAlone(step, route string, team []any, s traffic.Split) err
 	splits[p.own] = s
 	rules, exact := p.splitRules(team, splits)
 	if !exact {
-		return fmt.Errorf("%s.weight: %d%% cannot be expressed exactly with the weights in the backendRefs of HTTPRoute %s, as no weight may be over %d; use smaller weights there", step, s.Weight, route, maxWeight)
+		return fmt.Errorf("%s.weight: %d%% cannot be expressed exactly with the weights in the backendRefs of HTTPRoute "+
+			"%s, as no weight may be over %d; use smaller weights there", step, s.Weight, route, maxWeight)
 	}
 	if l := exceeded(rules); l.what != "" {
 		return fmt.Errorf("%s.%s: %s; %s", step, l.field, l.in(route), l.remedy)
@@ -177,22 +184,32 @@ func (l limit) in(route string) string {
 // exceeded is the first limit that the rules go beyond.
 func exceeded(rules []any) limit {
 	if len(rules) > maxRules {
-		return limit{"match", fmt.Sprintf("ROUTE would have %d rules, and %d are allowed", len(rules), maxRules), "join rules of it, or leave match out"}
+		return limit{
+			"match", fmt.Sprintf("ROUTE would have %d rules, and %d are allowed", len(rules), maxRules),
+			"join rules of it, or leave match out",
+		}
 	}
 	total := 0
 	for i, rule := range rules {
 		total += max(1, len(list(object(rule)["matches"])))
 		if n := len(refsOf(rule)); n > maxRefs {
-			return limit{"weight", fmt.Sprintf("a rule of ROUTE would have %d backendRefs, and %d are allowed", n, maxRefs), "remove some from spec.rules"}
+			return limit{
+				"weight", fmt.Sprintf("a rule of ROUTE would have %d backendRefs, and %d are allowed", n, maxRefs),
+				"remove some from spec.rules",
+			}
 		}
 		for _, m := range list(object(rule)["matches"]) {
 			if n := len(list(object(m)["headers"])); n > maxHeaders {
-				return limit{"match", fmt.Sprintf("rules[%d] of ROUTE would match %d headers at once, and %d are allowed", i, n, maxHeaders), "match fewer"}
+				return limit{"match", fmt.Sprintf("rules[%d] of ROUTE would match %d headers at once, and %d are allowed", i, n,
+					maxHeaders), "match fewer"}
 			}
 		}
 	}
 	if total > maxMatches {
-		return limit{"match", fmt.Sprintf("ROUTE would have %d matches, and %d are allowed", total, maxMatches), "use fewer entries in match, or fewer matches in the HTTPRoute"}
+		return limit{
+			"match", fmt.Sprintf("ROUTE would have %d matches, and %d are allowed", total, maxMatches),
+			"use fewer entries in match, or fewer matches in the HTTPRoute",
+		}
 	}
 	return limit{}
 }

@@ -52,8 +52,8 @@ func (p Provider) view(w traffic.World) view {
 	return view{World: w, ref: p.ref(), route: w.Objects[p.ref()], hold: w.Holds[p.ref()]}
 }
 
-// Targets are the Services of the rules' backendRefs. What a requestMirror filter copies requests to answers nobody, and is
-// none.
+// Targets are the Services of the rules' backendRefs. What a requestMirror filter copies requests to answers nobody,
+// and is none.
 func (Provider) Targets(route *unstructured.Unstructured) (out []traffic.Target) {
 	for _, rule := range rulesOf(route) {
 		for _, r := range refsOf(rule) {

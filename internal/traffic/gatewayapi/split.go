@@ -31,7 +31,8 @@ func (t twins) splitRules(team []any, splits []traffic.Split) (rules []any, exac
 		exact = exact && fits
 		rules = append(rules, generated...)
 		main := copied(object(rule))
-		main["backendRefs"], fits = t.splitRefs(refsOf(rule), func(party int) int64 { return int64(splits[party].Weight) }, nil)
+		main["backendRefs"], fits = t.splitRefs(refsOf(rule), func(party int) int64 { return int64(splits[party].Weight) },
+			nil)
 		exact = exact && fits
 		rules = append(rules, main)
 	}

@@ -105,7 +105,8 @@ func fault(conditions []any, generation int64) (problem string, current bool) {
 			continue
 		}
 		if status != wanted && problem == "" {
-			problem = fmt.Sprintf("%s is %s: %s", kind, text(condition["reason"], status), text(condition["message"], "no message"))
+			problem = fmt.Sprintf("%s is %s: %s", kind, text(condition["reason"], status),
+				text(condition["message"], "no message"))
 		}
 	}
 	return problem, settled["Accepted"] && settled["ResolvedRefs"]

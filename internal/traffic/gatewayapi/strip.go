@@ -129,7 +129,8 @@ func sameRefs(a, b []any) bool {
 		return false
 	}
 	for i := range a {
-		if object(a[i]) == nil || object(b[i]) == nil || !same(without(object(a[i]), "weight"), without(object(b[i]), "weight")) {
+		if object(a[i]) == nil || object(b[i]) == nil ||
+			!same(without(object(a[i]), "weight"), without(object(b[i]), "weight")) {
 			return false
 		}
 	}

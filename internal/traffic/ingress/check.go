@@ -50,8 +50,8 @@ func (Provider) CheckSplits(splits []traffic.Split) []error {
 	return nil
 }
 
-// checkOthers has the release wait where another one's canary Ingress would serve the same requests: ingress-nginx takes
-// one canary for a host and path, and ignores every other.
+// checkOthers has the release wait where another one's canary Ingress would serve the same requests: ingress-nginx
+// takes one canary for a host and path, and ignores every other.
 func checkOthers(v view) error {
 	own := locations(spec(v.route), stables(v.Backends))
 	for _, o := range v.Parties {
@@ -79,7 +79,8 @@ func checkOthers(v view) error {
 func checkRoute(v view) error {
 	name := v.route.GetName()
 	if isCanary(v.route.GetAnnotations()) {
-		return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s is a canary itself (annotation %s); name the Ingress that it is the canary of, and remove %s", name, canaryOn, name)
+		return fmt.Errorf("spec.traffic[].ingress.name: Ingress %s is a canary itself (annotation %s); name the Ingress "+
+			"that it is the canary of, and remove %s", name, canaryOn, name)
 	}
 	if problem := unrouted(v); problem != "" {
 		return fmt.Errorf("spec.traffic[].ingress.name: %s; name the Ingress that does", problem)
@@ -128,13 +129,15 @@ func checkMatches(field string, matches []release.Match) error {
 		}
 		if len(m.Headers) == 1 {
 			if header != "" {
-				return fmt.Errorf("%s.headers: ingress-nginx can match one header, and %s has it already; keep one of the two, or use a regex that takes both values", at, header)
+				return fmt.Errorf("%s.headers: ingress-nginx can match one header, and %s has it already; keep one of the two, "+
+					"or use a regex that takes both values", at, header)
 			}
 			header = at
 		}
 		if len(m.Cookies) == 1 {
 			if cookie != "" {
-				return fmt.Errorf("%s.cookies: ingress-nginx can match one cookie, and %s has it already; keep one of the two", at, cookie)
+				return fmt.Errorf("%s.cookies: ingress-nginx can match one cookie, and %s has it already; keep one of the two", at,
+					cookie)
 			}
 			cookie = at
 		}
@@ -151,7 +154,8 @@ func checkEntry(at string, m release.Match) error {
 	case len(m.Cookies) > 1:
 		return fmt.Errorf("%s.cookies[1]: ingress-nginx can match one cookie; keep one", at)
 	case len(m.Headers) == 1 && len(m.Cookies) == 1:
-		return fmt.Errorf("%s: ingress-nginx cannot ask for a header and a cookie at once; keep one, or make two entries, either of which is enough", at)
+		return fmt.Errorf("%s: ingress-nginx cannot ask for a header and a cookie at once; keep one, or make two entries, "+
+			"either of which is enough", at)
 	case len(m.Headers) == 1:
 		return checkHeader(at+".headers[0]", m.Headers[0])
 	}
@@ -167,7 +171,8 @@ func checkHeader(at string, h release.HeaderMatch) error {
 	case !headerName.MatchString(h.Name):
 		return fmt.Errorf("%s.name: nginx drops a header of the name %q; use letters, digits, - and _ only", at, h.Name)
 	case !plain.MatchString(h.Value):
-		return fmt.Errorf("%s.value: ingress-nginx refuses %q in an annotation; use letters, digits, spaces and -._~/: only", at, h.Value)
+		return fmt.Errorf("%s.value: ingress-nginx refuses %q in an annotation; use letters, digits, spaces and -._~/: only",
+			at, h.Value)
 	case !pattern.MatchString(h.Regex):
 		return fmt.Errorf(`%s.regex: ingress-nginx refuses %q in an annotation; use letters, digits and -._~/:^$[](){}*+?|&=\ only`, at, h.Regex)
 	}
@@ -177,7 +182,8 @@ func checkHeader(at string, h release.HeaderMatch) error {
 func checkCookie(at string, c release.CookieMatch) error {
 	switch {
 	case c.Value != always:
-		return fmt.Errorf("%s.value: ingress-nginx sends a request to the canary when the cookie is %q, and cannot look for %q; set value: %s", at, always, c.Value, always)
+		return fmt.Errorf("%s.value: ingress-nginx sends a request to the canary when the cookie is %q, and cannot look "+
+			"for %q; set value: %s", at, always, c.Value, always)
 	case c.Name == "" || !plain.MatchString(c.Name):
 		return fmt.Errorf("%s.name: ingress-nginx refuses %q in an annotation; use letters, digits and -._~ only", at, c.Name)
 	}

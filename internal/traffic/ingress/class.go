@@ -61,18 +61,22 @@ func (p Provider) checkClass(v view) error {
 		what = "names no class, so that it is not known which controller reads it: set spec.ingressClassName of the Ingress"
 	case c.Unreadable:
 		known = strings.Contains(c.Name, "nginx")
-		what = fmt.Sprintf("is of class %s, which Sluice has no right to look up: give its ServiceAccount the right to get ingressclasses", c.Name)
+		what = fmt.Sprintf("is of class %s, which Sluice has no right to look up: give its ServiceAccount the right to "+
+			"get ingressclasses", c.Name)
 	case c.Controller == "":
 		known = c.Name == "nginx" && v.route.GetAnnotations()[classAnnotation] == c.Name // Needs no IngressClass.
-		what = fmt.Sprintf("is of class %s, and there is no IngressClass of that name: create it, or correct the name", c.Name)
+		what = fmt.Sprintf("is of class %s, and there is no IngressClass of that name: create it, or correct the name",
+			c.Name)
 	default:
 		known = reads(c.Controller)
-		what = fmt.Sprintf("is of class %s, whose controller %s is not known to read ingress-nginx's canary annotations: name an HTTPRoute instead", c.Name, c.Controller)
+		what = fmt.Sprintf("is of class %s, whose controller %s is not known to read ingress-nginx's canary annotations: "+
+			"name an HTTPRoute instead", c.Name, c.Controller)
 	}
 	if known {
 		return nil
 	}
-	return fmt.Errorf("spec.traffic[].ingress: Ingress %s %s, or, if that controller does read the annotations nginx.ingress.kubernetes.io/canary*, set spec.traffic[].ingress.controller to nginx",
+	return fmt.Errorf("spec.traffic[].ingress: Ingress %s %s, or, if that controller does read the annotations "+
+		"nginx.ingress.kubernetes.io/canary*, set spec.traffic[].ingress.controller to nginx",
 		v.route.GetName(), what)
 }
 

@@ -93,8 +93,8 @@ func (p Provider) Apply(w traffic.World, s traffic.Split) []traffic.Change {
 	return []traffic.Change{{Ref: p.beside(w), After: want}}
 }
 
-// Restore removes the canary Ingress. Where it is being removed and somebody's finalizer keeps it, it is told to send nobody
-// to the canary, and counts as gone.
+// Restore removes the canary Ingress. Where it is being removed and somebody's finalizer keeps it, it is told to send
+// nobody to the canary, and counts as gone.
 func (p Provider) Restore(w traffic.World) []traffic.Change {
 	beside := p.view(w).beside
 	switch {
@@ -130,7 +130,8 @@ func (p Provider) Read(w traffic.World) traffic.State {
 	}
 	if len(p.Apply(w, state.Split)) > 0 {
 		state.Accepted = false
-		state.Problem = fmt.Sprintf("Ingress %s is not what Ingress %s asks for, as one of them was changed; Sluice writes it again",
+		state.Problem = fmt.Sprintf("Ingress %s is not what Ingress %s asks for, as one of them was changed; Sluice "+
+			"writes it again",
 			v.beside.GetName(), p.name)
 	}
 	return state

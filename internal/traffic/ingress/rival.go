@@ -117,7 +117,8 @@ func (r rival) String() string {
 	if host == "" {
 		host = "any host"
 	}
-	return fmt.Sprintf("Ingress %s is a canary of %s%s already (annotation %s), and ingress-nginx heeds one canary alone: remove it, or name its header in spec.canary.steps[].match instead",
+	return fmt.Sprintf("Ingress %s is a canary of %s%s already (annotation %s), and ingress-nginx heeds one canary "+
+		"alone: remove it, or name its header in spec.canary.steps[].match instead",
 		nameOf(r.ingress), host, r.path, canaryOn)
 }
 

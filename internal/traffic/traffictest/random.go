@@ -67,7 +67,8 @@ func sequence(rt *rapid.T, c *cluster, g Generator) {
 }
 
 func drawSplit(rt *rapid.T, g Generator) traffic.Split {
-	s := traffic.Split{Weight: rapid.OneOf(rapid.IntRange(0, 100), rapid.SampledFrom([]int{0, 1, 50, 99, 100})).Draw(rt, "weight")}
+	s := traffic.Split{Weight: rapid.OneOf(rapid.IntRange(0, 100), rapid.SampledFrom([]int{0, 1, 50, 99, 100})).Draw(rt,
+		"weight")}
 	if g.Matches != nil && rapid.Bool().Draw(rt, "matching") {
 		s.Matches = g.Matches(rt)
 	}

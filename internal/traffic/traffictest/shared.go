@@ -103,7 +103,8 @@ func (s *shared) act(rt *rapid.T, g SharedGenerator) {
 	party := rapid.IntRange(0, len(s.services)-1).Draw(rt, "party")
 	switch rapid.SampledFrom([]string{"split", "split", "split", "leave", "edit", "replace", "reapply"}).Draw(rt, "act") {
 	case "split":
-		split := traffic.Split{Weight: rapid.OneOf(rapid.IntRange(0, 100), rapid.SampledFrom([]int{0, 1, 50, 99, 100})).Draw(rt, "weight")}
+		split := traffic.Split{Weight: rapid.OneOf(rapid.IntRange(0, 100),
+			rapid.SampledFrom([]int{0, 1, 50, 99, 100})).Draw(rt, "weight")}
 		if rapid.Bool().Draw(rt, "matching") {
 			split.Matches = g.Matches(rt)
 		}
@@ -280,7 +281,8 @@ func (s *shared) quiet(rt TB, g SharedGenerator) {
 		}
 		splits[i] = *want
 		state := s.provider.Read(s.seen(i, s.current(), s.last()))
-		if !state.Routed && (want.Weight > 0 || len(want.Matches) > 0) || state.Routed && (!state.Accepted || state.Weight != want.Weight) {
+		if !state.Routed && (want.Weight > 0 || len(want.Matches) > 0) || state.Routed &&
+			(!state.Accepted || state.Weight != want.Weight) {
 			rt.Fatalf("party %d wants %+v and reads %+v", i, *want, state)
 		}
 	}

@@ -32,5 +32,6 @@ func NotKept(rs *unstructured.Unstructured, keeper types.UID) *unstructured.Unst
 
 // KeptBy says whether a ReplicaSet has this second owner.
 func KeptBy(rs *unstructured.Unstructured, keeper types.UID) bool {
-	return keeper != "" && slices.ContainsFunc(rs.GetOwnerReferences(), func(o metav1.OwnerReference) bool { return o.UID == keeper })
+	return keeper != "" && slices.ContainsFunc(rs.GetOwnerReferences(),
+		func(o metav1.OwnerReference) bool { return o.UID == keeper })
 }

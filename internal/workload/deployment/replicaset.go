@@ -32,7 +32,9 @@ const (
 // Next is the ReplicaSet of a Deployment's current template, beside it: named and labelled as the Deployment
 // controller would, owned by the Release. short is the value of its pod-template-hash label and the end of its name. d
 // must be whole, not condensed.
-func Next(d *unstructured.Unstructured, owner metav1.OwnerReference, labels map[string]string, short string, replicas int) *unstructured.Unstructured {
+func Next(d *unstructured.Unstructured, owner metav1.OwnerReference, labels map[string]string, short string,
+	replicas int,
+) *unstructured.Unstructured {
 	template, _, _ := unstructured.NestedMap(d.Object, "spec", "template")
 	podtemplate.Plain(template)
 	// The API server takes a template without labels, where the selector asks only that some be missing.
@@ -60,7 +62,9 @@ func Next(d *unstructured.Unstructured, owner metav1.OwnerReference, labels map[
 
 // Anew is the ReplicaSet of one of a Deployment's revisions, made again as it was. It has no controller, so that the
 // Deployment controller takes it over, by its selector, with all pods that bear its labels. d must be whole.
-func Anew(d *unstructured.Unstructured, template map[string]any, keeper metav1.OwnerReference, short string) *unstructured.Unstructured {
+func Anew(d *unstructured.Unstructured, template map[string]any, keeper metav1.OwnerReference,
+	short string,
+) *unstructured.Unstructured {
 	of := d.DeepCopy()
 	_ = unstructured.SetNestedMap(of.Object, template, "spec", "template")
 	replicas := Replicas(d)
@@ -92,7 +96,9 @@ func Scaled(rs *unstructured.Unstructured, replicas int) *unstructured.Unstructu
 
 // Taken is a ReplicaSet that belongs to the Release: one from the Deployment's history, or one that is taken back
 // after a hand-over.
-func Taken(rs *unstructured.Unstructured, owner metav1.OwnerReference, labels map[string]string) *unstructured.Unstructured {
+func Taken(rs *unstructured.Unstructured, owner metav1.OwnerReference,
+	labels map[string]string,
+) *unstructured.Unstructured {
 	out := rs.DeepCopy()
 	out.SetLabels(with(out.GetLabels(), labels)) // Somebody may have taken all of its own off.
 	out.SetOwnerReferences([]metav1.OwnerReference{owner})
@@ -153,8 +159,8 @@ func Unmarked(before, after *unstructured.Unstructured) (_, _ *unstructured.Unst
 	return marked, plain
 }
 
-// podSuffix is what Kubernetes adds to a ReplicaSet's name for a pod's, and generatedMax the length to which it cuts the
-// name before (k8s.io/apiserver/pkg/storage/names).
+// podSuffix is what Kubernetes adds to a ReplicaSet's name for a pod's, and generatedMax the length to which it cuts
+// the name before (k8s.io/apiserver/pkg/storage/names).
 const (
 	podSuffix    = 5
 	generatedMax = 63 - podSuffix
@@ -208,8 +214,8 @@ func Recreates(d *unstructured.Unstructured) bool {
 }
 
 // Needs is the number of pods that must be available before a Deployment counts as available: its replicas without
-// maxUnavailable, which is 25 percent rounded down where nothing else is said. A workload that is to have pods needs one
-// at least.
+// maxUnavailable, which is 25 percent rounded down where nothing else is said. A workload that is to have pods needs
+// one at least.
 func Needs(d *unstructured.Unstructured) int {
 	value := intstr.FromString("25%")
 	raw, found, _ := unstructured.NestedFieldNoCopy(d.Object, "spec", "strategy", "rollingUpdate", "maxUnavailable")

@@ -28,7 +28,8 @@ func Paused(d *unstructured.Unstructured) bool {
 	return p
 }
 
-// PodTemplateHash is the hash label that a ReplicaSet's pods bear. It selects pods; what the template is, only its Hash says.
+// PodTemplateHash is the hash label that a ReplicaSet's pods bear. It selects pods; what the template is, only its Hash
+// says.
 func PodTemplateHash(rs *unstructured.Unstructured) string {
 	return rs.GetLabels()[v1alpha1.LabelPodTemplateHash]
 }

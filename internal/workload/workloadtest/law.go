@@ -61,8 +61,11 @@ func newBench(t *testing.T, c Case) *bench {
 	t.Helper()
 	b := &bench{T: t, c: c, records: map[workload.Ref]*unstructured.Unstructured{}}
 	b.world = workload.World{
-		Rollout: &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: c.Object.GetNamespace(), Name: "law", UID: "rollout"}},
-		Object:  c.Object.DeepCopy(), Owned: []*unstructured.Unstructured{c.Part.DeepCopy()},
+		Rollout: &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{
+			Namespace: c.Object.GetNamespace(), Name: "law",
+			UID: "rollout",
+		}},
+		Object: c.Object.DeepCopy(), Owned: []*unstructured.Unstructured{c.Part.DeepCopy()},
 	}
 	return b
 }
@@ -156,7 +159,8 @@ func (b *bench) write(w workload.Write) {
 	}
 }
 
-// patched is an object after the difference between the two states of a write, which is all that reaches the API server.
+// patched is an object after the difference between the two states of a write, which is all that reaches the API
+// server.
 func (b *bench) patched(o *unstructured.Unstructured, w workload.Write) *unstructured.Unstructured {
 	b.Helper()
 	raw := func(o *unstructured.Unstructured) []byte {
@@ -304,7 +308,8 @@ func handedBack(b *bench) {
 	b.do(release.HandOver{})
 	b.do(release.TakeBack{})
 	seen := b.read()
-	if seen.Canary.Now().Adopted || !workload.OwnedBy(seen.Canary.Object, b.world.Release.UID) || !seen.Stable.Now().Adopted {
+	if seen.Canary.Now().Adopted || !workload.OwnedBy(seen.Canary.Object, b.world.Release.UID) ||
+		!seen.Stable.Now().Adopted {
 		b.Errorf("taken back: canary %+v, stable %+v", seen.Canary.Now(), seen.Stable.Now())
 	}
 }
@@ -330,7 +335,8 @@ func rolledBack(b *bench) {
 	b.world.Release = nil
 	b.do(workload.WriteRevision{Revision: *b.world.Stable, By: "ann"})
 	seen := b.read()
-	if seen.Template.Hash != b.world.Stable.Hash || !seen.Paused.BySluice(false) || b.world.Object.GetAnnotations()[v1alpha1.AnnotationHeld] != "ann" {
+	if seen.Template.Hash != b.world.Stable.Hash || !seen.Paused.BySluice(false) ||
+		b.world.Object.GetAnnotations()[v1alpha1.AnnotationHeld] != "ann" {
 		b.Errorf("written: %+v with %v", seen.Workload, b.world.Object.GetAnnotations())
 	}
 	_, err := b.c.Driver.Do(b.world, workload.WriteRevision{Revision: v1alpha1.Revision{Hash: "unknown"}})

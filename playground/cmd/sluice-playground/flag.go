@@ -35,17 +35,22 @@ func (f *upFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.dir, "dir", "", "directory for everything that the cluster keeps (required, unless --ephemeral)")
 	fs.StringVar(&f.kubeconfig, "kubeconfig", "", "where to write the admin's kubeconfig (default DIR/kubeconfig)")
 	fs.StringVar(&f.gatewayAddr, "gateway", "127.0.0.1:8080", "address of the gateway; port 0 takes a free one")
-	fs.StringVar(&f.gatewayAdmin, "gateway-admin", "127.0.0.1:0", "address of the gateway's /metrics and /debug/routes; port 0 takes a free one")
-	fs.DurationVar(&f.habits.SyncEvery, "gateway-sync-every", 0, "least time between two readings of the gateway: 3.3s as ingress-nginx has, 2s as Traefik has; 0 follows each change at once")
+	fs.StringVar(&f.gatewayAdmin, "gateway-admin", "127.0.0.1:0", "address of the gateway's /metrics and "+
+		"/debug/routes; port 0 takes a free one")
+	fs.DurationVar(&f.habits.SyncEvery, "gateway-sync-every", 0, "least time between two readings of the gateway: 3.3s "+
+		"as ingress-nginx has, 2s as Traefik has; 0 follows each change at once")
 	fs.DurationVar(&f.habits.Delay, "gateway-delay", 0, "time from a reading of the gateway until requests go by it")
-	fs.BoolVar(&f.habits.EarlyAccepted, "gateway-early-accepted", false, "report HTTPRoutes as accepted before they are in force, as Traefik does")
-	fs.StringVar(&f.prometheus, "prometheus", "127.0.0.1:0", "address of Prometheus' HTTP API; port 0 takes a free one, an empty address leaves Prometheus out")
+	fs.BoolVar(&f.habits.EarlyAccepted, "gateway-early-accepted", false, "report HTTPRoutes as accepted before they "+
+		"are in force, as Traefik does")
+	fs.StringVar(&f.prometheus, "prometheus", "127.0.0.1:0", "address of Prometheus' HTTP API; port 0 takes a free "+
+		"one, an empty address leaves Prometheus out")
 	fs.DurationVar(&f.scrapeInterval, "scrape-interval", time.Second, "how often Prometheus asks the gateway and each pod")
 	fs.StringVar(&f.api, "api", "", "address of the API server (default: a free port, the same each time)")
 	fs.BoolVar(&f.ephemeral, "ephemeral", false, "wipe DIR at the start and remove it at the end; faster, for tests")
 	fs.IntVar(&f.nodes, "nodes", 1, "how many nodes")
 	fs.StringVar(&f.auditLog, "audit-log", "", "file for the API server's audit log, one JSON object a line")
-	fs.BoolVar(&f.noMutating, "no-mutating-policies", false, "run without MutatingAdmissionPolicy, like a cluster before Kubernetes 1.36")
+	fs.BoolVar(&f.noMutating, "no-mutating-policies", false, "run without MutatingAdmissionPolicy, like a cluster "+
+		"before Kubernetes 1.36")
 	fs.StringVar(&f.featureGates, "feature-gates", "", "feature gates of the API server, NAME=true|false[,...]")
 	fs.StringVar(&f.runtimeConfig, "runtime-config", "", "APIs to serve or not, GROUP/VERSION[/RESOURCE]=true|false[,...]")
 	fs.StringArrayVar(&f.apiServerArgs, "api-server-arg", nil, "further flag of kube-apiserver; may be repeated")
@@ -75,12 +80,16 @@ func (f upFlags) complete() (upFlags, error) {
 }
 
 func (f upFlags) checkAddresses() error {
-	for name, address := range map[string]string{"--gateway": f.gatewayAddr, "--gateway-admin": f.gatewayAdmin, "--prometheus": f.prometheus} {
+	for name, address := range map[string]string{
+		"--gateway": f.gatewayAddr, "--gateway-admin": f.gatewayAdmin,
+		"--prometheus": f.prometheus,
+	} {
 		if name == "--prometheus" && address == "" {
 			continue
 		}
 		if err := controlplane.CheckAddress(address); err != nil {
-			return fmt.Errorf("%s %w: stop that process, or choose another address, such as 127.0.0.1:0 for any free port", name, err)
+			return fmt.Errorf("%s %w: stop that process, or choose another address, such as 127.0.0.1:0 for any free port",
+				name, err)
 		}
 	}
 	return nil

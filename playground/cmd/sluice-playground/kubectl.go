@@ -27,8 +27,9 @@ func kubectl(args []string) int {
 // kubectlCommand is here for the help only: main hands over to kubectl before flags are parsed.
 func kubectlCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:                "kubectl [command]",
-		Short:              "The real kubectl, so that none need be installed (also under the name kubectl, by a link to this binary)",
+		Use: "kubectl [command]",
+		Short: "The real kubectl, so that none need be installed (also under the name kubectl, by a link to " +
+			"this binary)",
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
 			os.Exit(kubectl(args))

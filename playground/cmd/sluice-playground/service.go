@@ -112,8 +112,9 @@ func serviceOptions(cp *controlplane.ControlPlane, f upFlags, log *slog.Logger) 
 			TLS: kubeletTLS, Log: log.With("part", "node"),
 		},
 		gateway: gateway.Options{
-			Config: configs[gatewayUser], Listen: f.gatewayAddr, AdminListen: f.gatewayAdmin, Dial: pods.DialContext, Habits: f.habits,
-			Log: log.With("part", "gateway"),
+			Config: configs[gatewayUser], Listen: f.gatewayAddr, AdminListen: f.gatewayAdmin, Dial: pods.DialContext,
+			Habits: f.habits,
+			Log:    log.With("part", "gateway"),
 		},
 		prometheus: prometheus.Options{
 			Config: rest.AddUserAgent(configs[prometheusUser], "sluice-playground-prometheus"), Listen: f.prometheus,
@@ -141,7 +142,9 @@ func (s *services) run(ctx context.Context, name string, service func() error) {
 	})
 }
 
-func (s *services) awaitReady(ctx context.Context, cp *controlplane.ControlPlane, f upFlags, ready ...<-chan struct{}) error {
+func (s *services) awaitReady(ctx context.Context, cp *controlplane.ControlPlane, f upFlags,
+	ready ...<-chan struct{},
+) error {
 	ctx, cancel := context.WithTimeout(ctx, servicesTimeout)
 	defer cancel()
 	controlPlane := make(chan error, 1)

@@ -93,7 +93,8 @@ func (cp *ControlPlane) explain(err error, suspect string) error {
 	if cp.hasFailed() {
 		return cp.failure
 	}
-	return fmt.Errorf("%w; the log of %s is %s and ends with:\n%s", err, suspect, cp.logFile(suspect), tail(cp.logFile(suspect)))
+	return fmt.Errorf("%w; the log of %s is %s and ends with:\n%s", err, suspect, cp.logFile(suspect),
+		tail(cp.logFile(suspect)))
 }
 
 // untilFailure ends the context when a component dies, so that nobody waits for the dead.

@@ -117,7 +117,8 @@ func awaitLock(f *os.File, path string) error {
 		}
 		owner := readOwner(f)
 		if processLives(owner) || time.Now().After(deadline) {
-			return fmt.Errorf("%w: a playground (process %d) runs on %s: stop it, or choose another directory", ErrInUse, owner, path)
+			return fmt.Errorf("%w: a playground (process %d) runs on %s: stop it, or choose another directory", ErrInUse, owner,
+				path)
 		}
 		time.Sleep(lockInterval)
 	}
@@ -131,7 +132,8 @@ func (d *directory) settle(ephemeral bool, kubernetes string) error {
 	}
 	if old != nil && !old.Ephemeral {
 		if ephemeral {
-			return fmt.Errorf("%w: an ephemeral playground would wipe %s: choose another directory, or remove this one", ErrKept, d.path)
+			return fmt.Errorf("%w: an ephemeral playground would wipe %s: choose another directory, or remove this one",
+				ErrKept, d.path)
 		}
 		d.marker = *old
 		return d.continueFrom(kubernetes)
@@ -160,7 +162,8 @@ func (d *directory) continueFrom(kubernetes string) error {
 		return fmt.Errorf("parse own Kubernetes version %q: %w", kubernetes, err)
 	}
 	if was.Major() != is.Major() || was.Minor() != is.Minor() {
-		return fmt.Errorf("%w: %s holds Kubernetes %s and this playground runs %s: choose another directory, or remove this one",
+		return fmt.Errorf("%w: %s holds Kubernetes %s and this playground runs %s: choose another directory, or remove "+
+			"this one",
 			ErrVersion, d.path, m.Kubernetes, kubernetes)
 	}
 	d.marker.Kubernetes = kubernetes
@@ -217,7 +220,8 @@ func readMarker(dir string) (*marker, error) {
 	}
 	var m marker
 	if err := json.Unmarshal(data, &m); err != nil {
-		return nil, fmt.Errorf("%w: %s cannot be understood (%w): choose another directory, or remove this one", ErrForeign, path, err)
+		return nil, fmt.Errorf("%w: %s cannot be understood (%w): choose another directory, or remove this one", ErrForeign,
+			path, err)
 	}
 	return &m, nil
 }

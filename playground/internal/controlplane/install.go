@@ -195,7 +195,10 @@ func transient(err error) bool {
 }
 
 func awaitEstablished(ctx context.Context, client dynamic.Interface, name string) error {
-	resource := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	resource := schema.GroupVersionResource{
+		Group: "apiextensions.k8s.io", Version: "v1",
+		Resource: "customresourcedefinitions",
+	}
 	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
 		crd, err := client.Resource(resource).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {

@@ -81,7 +81,8 @@ func validateListen(address string) error {
 		return fmt.Errorf("API server address %q: want host:port: %w", address, err)
 	}
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return fmt.Errorf("API server address %q: the playground serves this machine only: use a loopback address such as 127.0.0.1:6443", address)
+		return fmt.Errorf("API server address %q: the playground serves this machine only: use a loopback address such as "+
+			"127.0.0.1:6443", address)
 	}
 	return nil
 }

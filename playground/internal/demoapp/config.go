@@ -76,7 +76,10 @@ func Tags() []string {
 }
 
 func fromTag(tag string) (Config, error) {
-	c := Config{Version: tag, Colour: defaultColour, Port: defaultPort, ExitCode: 1, TerminationDelay: defaultTerminationDelay}
+	c := Config{
+		Version: tag, Colour: defaultColour, Port: defaultPort, ExitCode: 1,
+		TerminationDelay: defaultTerminationDelay,
+	}
 	switch tag {
 	case "latest":
 		return c, nil

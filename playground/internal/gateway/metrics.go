@@ -32,11 +32,13 @@ func newMetrics() *metrics {
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sluice_gateway_requests_total",
-			Help: "Requests answered, by the host pattern and the Ingress or HTTPRoute that matched, the backend Service and the status code; canary is true when an Ingress' canary took it.",
+			Help: "Requests answered, by the host pattern and the Ingress or HTTPRoute that matched, the backend Service and " +
+				"the status code; canary is true when an Ingress' canary took it.",
 		}, []string{"host", "kind", "namespace", "route", "service", "code", "class", "canary"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "sluice_gateway_request_duration_seconds",
-			Help:    "Time from a request's header to the end of its response, by the host pattern that matched and the backend Service.",
+			Name: "sluice_gateway_request_duration_seconds",
+			Help: "Time from a request's header to the end of its response, by the host pattern that matched and the " +
+				"backend Service.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, .75, 1, 1.5, 2, 3, 5, 10, 30},
 		}, []string{"host", "namespace", "service"}),
 		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -70,7 +72,8 @@ func newMetrics() *metrics {
 			Help: "Status writes, by kind and result: ok, conflict or error.",
 		}, []string{"kind", "result"}),
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.retries, m.mirrored, m.generation, m.lag, m.lastLag, m.build, m.statuses)
+	m.registry.MustRegister(m.requests, m.duration, m.retries, m.mirrored, m.generation, m.lag, m.lastLag, m.build,
+		m.statuses)
 	return m
 }
 

@@ -78,7 +78,8 @@ func (r *reporter) run(ctx context.Context) {
 		}
 		due, next := r.due(time.Now())
 		for _, p := range due {
-			r.log.Warn(p.Message, "reason", p.Reason, "kind", p.Object.Kind, "namespace", p.Object.Namespace, "name", p.Object.Name)
+			r.log.Warn(p.Message, "reason", p.Reason, "kind", p.Object.Kind, "namespace", p.Object.Namespace, "name",
+				p.Object.Name)
 			events.Event(&p.Object, corev1.EventTypeWarning, p.Reason, p.Message)
 		}
 		timer.Reset(next)

@@ -183,7 +183,8 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	c := &exchangeOf(r.Context()).choice
 	if code != statusClientGone && p.logLimit.Allow() {
-		p.log.Warn("request not served", "host", r.Host, "path", r.URL.Path, "backend", c.Backend.String(), "code", code, "error", err)
+		p.log.Warn("request not served", "host", r.Host, "path", r.URL.Path, "backend", c.Backend.String(), "code", code,
+			"error", err)
 	}
 	w.Header().Set(servedBy, c.Backend.Namespace+"/"+c.Backend.Service)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -111,7 +111,8 @@ func (s *statusWriter) differences(caches *gatewayStores, want *route.Result, no
 		if c == nil {
 			continue
 		}
-		if merged := mergeConditions(c.Status.Conditions, conditions, now); !equality.Semantic.DeepEqual(merged, c.Status.Conditions) {
+		if merged := mergeConditions(c.Status.Conditions, conditions, now); !equality.Semantic.DeepEqual(merged,
+			c.Status.Conditions) {
 			ps = append(ps, patch{"GatewayClass", "", name, c.ResourceVersion, map[string]any{"conditions": merged}})
 		}
 	}
@@ -134,7 +135,9 @@ func (s *statusWriter) differences(caches *gatewayStores, want *route.Result, no
 }
 
 // mergeParents keeps what other controllers wrote and replaces our part.
-func (s *statusWriter) mergeParents(have, mine []gatewayv1.RouteParentStatus, now metav1.Time) []gatewayv1.RouteParentStatus {
+func (s *statusWriter) mergeParents(have, mine []gatewayv1.RouteParentStatus,
+	now metav1.Time,
+) []gatewayv1.RouteParentStatus {
 	merged := []gatewayv1.RouteParentStatus{}
 	old := map[int]bool{}
 	for i := range have {

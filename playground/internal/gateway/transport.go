@@ -139,7 +139,9 @@ func (t *transport) pods(b *route.Backend) func(last error) string {
 	}
 }
 
-func (t *transport) try(base http.RoundTripper, req *http.Request, addr string, body *replay, limits *route.Timeouts) (*http.Response, error) {
+func (t *transport) try(base http.RoundTripper, req *http.Request, addr string, body *replay,
+	limits *route.Timeouts,
+) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	header := limits.Header
 	if header == 0 {
@@ -246,7 +248,8 @@ func connectionLost(err error) bool {
 	switch {
 	case err == nil || errors.As(err, &dial):
 		return false
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe),
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
+		errors.Is(err, io.ErrClosedPipe),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNABORTED):
 		return true
 	}

@@ -288,8 +288,11 @@ func (w *watcher) build(ctx context.Context) time.Duration {
 
 func (w *watcher) world() route.World {
 	world := route.World{
-		Ingresses:       list[*networkingv1.Ingress](w.stores.ingresses),
-		Service:         func(ns, name string) *corev1.Service { return get[*corev1.Service](w.stores.services, ns+"/"+name) },
+		Ingresses: list[*networkingv1.Ingress](w.stores.ingresses),
+		Service: func(ns, name string) *corev1.Service {
+			return get[*corev1.Service](w.stores.services,
+				ns+"/"+name)
+		},
 		EndpointSlices:  w.endpointSlices,
 		NamespaceLabels: w.namespaceLabels,
 		IngressClass:    w.options.IngressClass,

@@ -159,7 +159,10 @@ func (n *Network) resolveAndDial(ctx context.Context, namespace, network, host s
 	r := n.resolver
 	n.mu.RUnlock()
 	if r == nil {
-		return nil, &net.DNSError{Err: "no such host (the playground's network has no resolver)", Name: host, IsNotFound: true}
+		return nil, &net.DNSError{
+			Err: "no such host (the playground's network has no resolver)", Name: host,
+			IsNotFound: true,
+		}
 	}
 	addr, ok, err := r.Resolve(ctx, namespace, host, port)
 	if err != nil {

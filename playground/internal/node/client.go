@@ -57,7 +57,8 @@ func (c *podsOf) UpdateStatus(ctx context.Context, pod *corev1.Pod, _ metav1.Upd
 // Delete removes the pod once it has stopped; until then the call only makes sure that
 // it is being stopped.
 func (c *podsOf) Delete(ctx context.Context, name string, o metav1.DeleteOptions) error {
-	if o.Preconditions != nil && o.Preconditions.UID != nil && !c.provider.mayRemove(c.namespace, name, *o.Preconditions.UID) {
+	if o.Preconditions != nil && o.Preconditions.UID != nil &&
+		!c.provider.mayRemove(c.namespace, name, *o.Preconditions.UID) {
 		return nil
 	}
 	return c.PodInterface.Delete(ctx, name, o)

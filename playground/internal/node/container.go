@@ -147,7 +147,8 @@ func (p *pod) execute(c *container, start program, env map[string]string) {
 	c.proc = proc
 	run := start(p.call(c, proc, env))
 	if !quiet(c.spec.Image) {
-		p.event(c, corev1.EventTypeNormal, "Pulled", fmt.Sprintf("Container image %q already present on machine", c.spec.Image))
+		p.event(c, corev1.EventTypeNormal, "Pulled",
+			fmt.Sprintf("Container image %q already present on machine", c.spec.Image))
 		p.event(c, corev1.EventTypeNormal, "Created", "Container created")
 		p.event(c, corev1.EventTypeNormal, "Started", "Container started")
 	}
@@ -157,7 +158,8 @@ func (p *pod) execute(c *container, start program, env map[string]string) {
 	}
 	p.startProbes(c)
 	if c.spec.Lifecycle != nil && c.spec.Lifecycle.PostStart != nil {
-		p.event(c, corev1.EventTypeWarning, "FailedPostStartHook", "postStart hooks are not run by the playground's nodes; the container goes on without")
+		p.event(c, corev1.EventTypeWarning, "FailedPostStartHook", "postStart hooks are not run by the playground's "+
+			"nodes; the container goes on without")
 	}
 }
 

@@ -42,7 +42,9 @@ func needsLookup(pod *corev1.Pod, c *corev1.Container) bool {
 
 // lookUpIn reads the ConfigMaps and Secrets that a container's variables name, and
 // sees to it that those named by volumes exist.
-func lookUpIn(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, c *corev1.Container) (environment, error) {
+func lookUpIn(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, c *corev1.Container) (environment,
+	error,
+) {
 	found := environment{configMaps: map[string]map[string]string{}, secrets: map[string]map[string]string{}}
 	configMaps, secrets := references(c)
 	for _, v := range pod.Spec.Volumes {
@@ -163,7 +165,9 @@ func importAll(env map[string]string, namespace string, from corev1.EnvFromSourc
 }
 
 // valueOf resolves one variable. set is false for an optional source that is missing.
-func valueOf(pod *corev1.Pod, c *corev1.Container, ip string, e *corev1.EnvVar, env map[string]string, found environment) (value string, set bool, err error) {
+func valueOf(pod *corev1.Pod, c *corev1.Container, ip string, e *corev1.EnvVar, env map[string]string,
+	found environment,
+) (value string, set bool, err error) {
 	from := e.ValueFrom
 	switch {
 	case from == nil:

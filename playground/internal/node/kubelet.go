@@ -17,9 +17,11 @@ func (v *provider) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", v.serveLogs)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
-	mux.HandleFunc("/exec/", unsupported("run a command in a pod", "a pod here is a program built into the playground, without commands"))
+	mux.HandleFunc("/exec/", unsupported("run a command in a pod", "a pod here is a program built into the playground, "+
+		"without commands"))
 	mux.HandleFunc("/attach/", unsupported("attach to a pod", "its program reads no input; use kubectl logs -f"))
-	mux.HandleFunc("/portForward/", unsupported("forward a port", "call the pod at the loopback address like its own (198.18.x.y is 127.18.x.y on Linux), or go through the gateway"))
+	mux.HandleFunc("/portForward/", unsupported("forward a port", "call the pod at the loopback address like its own "+
+		"(198.18.x.y is 127.18.x.y on Linux), or go through the gateway"))
 	return mux
 }
 

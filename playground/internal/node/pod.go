@@ -205,8 +205,10 @@ func (p *pod) restart(c *container) {
 		p.launch(c)
 		return
 	}
-	p.hold(c, "CrashLoopBackOff", fmt.Sprintf("back-off %s restarting failed container=%s pod=%s", wait.Round(time.Second), c.spec.Name, p.full()))
-	p.event(c, corev1.EventTypeWarning, "BackOff", fmt.Sprintf("Back-off restarting failed container %s in pod %s", c.spec.Name, p.full()))
+	p.hold(c, "CrashLoopBackOff", fmt.Sprintf("back-off %s restarting failed container=%s pod=%s",
+		wait.Round(time.Second), c.spec.Name, p.full()))
+	p.event(c, corev1.EventTypeWarning, "BackOff",
+		fmt.Sprintf("Back-off restarting failed container %s in pod %s", c.spec.Name, p.full()))
 	p.retry(c, wait)
 }
 

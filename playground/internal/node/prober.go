@@ -41,7 +41,9 @@ func sameHost(r *http.Request, via []*http.Request) error {
 }
 
 // probe asks once; output says what was wrong, as a kubelet words it.
-func (b *prober) probe(ctx context.Context, ip string, ports []corev1.ContainerPort, h *corev1.ProbeHandler) (ok bool, output string) {
+func (b *prober) probe(ctx context.Context, ip string, ports []corev1.ContainerPort, h *corev1.ProbeHandler) (ok bool,
+	output string,
+) {
 	var err error
 	switch {
 	case h.HTTPGet != nil:
@@ -49,7 +51,8 @@ func (b *prober) probe(ctx context.Context, ip string, ports []corev1.ContainerP
 	case h.TCPSocket != nil:
 		err = b.connect(ctx, ip, ports, h.TCPSocket)
 	case h.Exec != nil:
-		err = errors.New("exec is not supported by the playground's nodes: built-in images have no commands; use httpGet or tcpSocket")
+		err = errors.New("exec is not supported by the playground's nodes: built-in images have no commands; use httpGet " +
+			"or tcpSocket")
 	default:
 		err = errors.New("this kind of probe is not supported by the playground's nodes: use httpGet or tcpSocket")
 	}
@@ -59,7 +62,9 @@ func (b *prober) probe(ctx context.Context, ip string, ports []corev1.ContainerP
 	return true, ""
 }
 
-func (b *prober) get(ctx context.Context, ip string, ports []corev1.ContainerPort, g *corev1.HTTPGetAction, agent string) error {
+func (b *prober) get(ctx context.Context, ip string, ports []corev1.ContainerPort, g *corev1.HTTPGetAction,
+	agent string,
+) error {
 	r, err := httpRequest(ctx, ip, ports, g, agent)
 	if err != nil {
 		return err
@@ -76,7 +81,9 @@ func (b *prober) get(ctx context.Context, ip string, ports []corev1.ContainerPor
 	return nil
 }
 
-func httpRequest(ctx context.Context, ip string, ports []corev1.ContainerPort, g *corev1.HTTPGetAction, agent string) (*http.Request, error) {
+func httpRequest(ctx context.Context, ip string, ports []corev1.ContainerPort, g *corev1.HTTPGetAction,
+	agent string,
+) (*http.Request, error) {
 	port, err := portOf(ports, g.Port)
 	if err != nil {
 		return nil, err
@@ -110,7 +117,9 @@ func httpRequest(ctx context.Context, ip string, ports []corev1.ContainerPort, g
 	return r, nil
 }
 
-func (b *prober) connect(ctx context.Context, ip string, ports []corev1.ContainerPort, s *corev1.TCPSocketAction) error {
+func (b *prober) connect(ctx context.Context, ip string, ports []corev1.ContainerPort,
+	s *corev1.TCPSocketAction,
+) error {
 	port, err := portOf(ports, s.Port)
 	if err != nil {
 		return err

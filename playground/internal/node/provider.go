@@ -65,7 +65,8 @@ func (v *provider) CreatePod(_ context.Context, api *corev1.Pod) error {
 // shared returns the API object as the informer's cache has it, if it does: the library
 // gives away copies, and with thousands of pods one less each counts.
 func (v *provider) shared(api *corev1.Pod) *corev1.Pod {
-	if cached, err := v.lister.Pods(api.Namespace).Get(api.Name); err == nil && cached.UID == api.UID && cached.Generation == api.Generation {
+	if cached, err := v.lister.Pods(api.Namespace).Get(api.Name); err == nil && cached.UID == api.UID &&
+		cached.Generation == api.Generation {
 		return cached
 	}
 	return api

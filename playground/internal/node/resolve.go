@@ -124,7 +124,8 @@ func (r *resolver) endpoint(s *corev1.Service, port int) (string, error) {
 		ready = serving
 	}
 	if len(ready) == 0 {
-		return "", os.NewSyscallError("connect", fmt.Errorf("service %s/%s has no ready endpoint for port %d: %w", s.Namespace, s.Name, port, syscall.ECONNREFUSED))
+		return "", os.NewSyscallError("connect", fmt.Errorf("service %s/%s has no ready endpoint for port %d: %w",
+			s.Namespace, s.Name, port, syscall.ECONNREFUSED))
 	}
 	return ready[rand.IntN(len(ready))], nil
 }
@@ -140,7 +141,8 @@ func targetPort(s *corev1.Service, slice *discoveryv1.EndpointSlice, port int) (
 		return 0, false
 	}
 	for _, p := range slice.Ports {
-		if p.Port != nil && (p.Name == nil && s.Spec.Ports[i].Name == "" || p.Name != nil && *p.Name == s.Spec.Ports[i].Name) {
+		if p.Port != nil && (p.Name == nil && s.Spec.Ports[i].Name == "" || p.Name != nil &&
+			*p.Name == s.Spec.Ports[i].Name) {
 			return int(*p.Port), true
 		}
 	}

@@ -84,7 +84,9 @@ func Run(ctx context.Context, o Options) error {
 	return runAll(ctx, cancel, o, client, broadcaster)
 }
 
-func runAll(ctx context.Context, cancel context.CancelFunc, o Options, client kubernetes.Interface, b record.EventBroadcaster) error {
+func runAll(ctx context.Context, cancel context.CancelFunc, o Options, client kubernetes.Interface,
+	b record.EventBroadcaster,
+) error {
 	failures := make(chan error, len(o.Names))
 	var all, ready sync.WaitGroup
 	for _, name := range o.Names {
@@ -148,7 +150,8 @@ func trim(o any) (any, error) {
 
 func trimPod(s *corev1.PodSpec) {
 	s.Tolerations, s.Affinity, s.TopologySpreadConstraints, s.SecurityContext, s.ImagePullSecrets = nil, nil, nil, nil, nil
-	s.Volumes = slices.Clip(slices.DeleteFunc(s.Volumes, func(v corev1.Volume) bool { return v.ConfigMap == nil && v.Secret == nil }))
+	s.Volumes = slices.Clip(slices.DeleteFunc(s.Volumes,
+		func(v corev1.Volume) bool { return v.ConfigMap == nil && v.Secret == nil }))
 	for _, list := range [][]corev1.Container{s.InitContainers, s.Containers} {
 		for i := range list {
 			list[i].VolumeMounts, list[i].SecurityContext = nil, nil
@@ -157,7 +160,9 @@ func trimPod(s *corev1.PodSpec) {
 }
 
 // runOne runs one node.
-func runOne(ctx context.Context, o Options, client kubernetes.Interface, name string, b record.EventBroadcaster, ready func()) error {
+func runOne(ctx context.Context, o Options, client kubernetes.Interface, name string, b record.EventBroadcaster,
+	ready func(),
+) error {
 	recorder := b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "kubelet", Host: name})
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trim),
 		informers.WithTweakListOptions(func(l *metav1.ListOptions) {
@@ -204,7 +209,9 @@ const (
 	publishers = 4
 )
 
-func podController(client kubernetes.Interface, factory informers.SharedInformerFactory, v *provider, recorder record.EventRecorder) (*vk.PodController, error) {
+func podController(client kubernetes.Interface, factory informers.SharedInformerFactory, v *provider,
+	recorder record.EventRecorder,
+) (*vk.PodController, error) {
 	limit := func() workqueue.TypedRateLimiter[any] {
 		return workqueue.NewTypedItemExponentialFailureRateLimiter[any](time.Millisecond, 5*time.Second)
 	}
@@ -266,7 +273,10 @@ func serveKubelet(config *tls.Config, h http.Handler) (port int, closeServer fun
 	if err != nil {
 		return 0, nil, fmt.Errorf("listen for the kubelet endpoint: %w", err)
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	server := &http.Server{
+		Handler: h, ReadHeaderTimeout: 30 * time.Second,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	}
 	go func() { _ = server.Serve(l) }()
 	return l.Addr().(*net.TCPAddr).Port, func() { _ = server.Close() }, nil
 }

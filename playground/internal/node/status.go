@@ -200,9 +200,11 @@ func (p *pod) readyCondition(containers corev1.PodCondition) corev1.PodCondition
 		c := conditionOf(p.api.Status.Conditions, g.ConditionType)
 		switch {
 		case c == nil:
-			missing = append(missing, fmt.Sprintf("corresponding condition of pod readiness gate %q does not exist.", g.ConditionType))
+			missing = append(missing, fmt.Sprintf("corresponding condition of pod readiness gate %q does not exist.",
+				g.ConditionType))
 		case c.Status != corev1.ConditionTrue:
-			missing = append(missing, fmt.Sprintf("the status of pod readiness gate %q is not \"True\", but %v", g.ConditionType, c.Status))
+			missing = append(missing, fmt.Sprintf("the status of pod readiness gate %q is not \"True\", but %v",
+				g.ConditionType, c.Status))
 		}
 	}
 	if len(missing) > 0 {

@@ -87,7 +87,9 @@ func (p *pod) stop(c *container, grace time.Duration, why string) {
 	go p.stopGracefully(patience, cancel, c, c.proc, hook)
 }
 
-func (p *pod) stopGracefully(patience context.Context, cancel context.CancelFunc, c *container, proc *process, hook *corev1.LifecycleHandler) {
+func (p *pod) stopGracefully(patience context.Context, cancel context.CancelFunc, c *container, proc *process,
+	hook *corev1.LifecycleHandler,
+) {
 	defer cancel()
 	if hook != nil {
 		p.preStop(patience, c, proc, hook)

@@ -56,7 +56,8 @@ func (a *api) handler() http.Handler {
 	mux.HandleFunc("GET /-/healthy", says("Prometheus Server is Healthy.\n"))
 	mux.HandleFunc("GET /-/ready", says("Prometheus Server is Ready.\n"))
 	mux.HandleFunc("GET /{$}", says("The playground's Prometheus. It has no pages, only the HTTP API:\n\n"+
-		"  /api/v1/query?query=up\n  /api/v1/query_range\n  /api/v1/series\n  /api/v1/labels\n  /api/v1/label/NAME/values\n  /api/v1/targets\n"))
+		"  /api/v1/query?query=up\n  /api/v1/query_range\n  /api/v1/series\n  /api/v1/labels\n  "+
+		"/api/v1/label/NAME/values\n  /api/v1/targets\n"))
 	return mux
 }
 
@@ -174,7 +175,9 @@ func (a *api) series(r *http.Request) (any, annotations.Annotations, error) {
 	return found, notes, nil
 }
 
-func (s *selection) cut(found []labels.Labels, notes annotations.Annotations) ([]labels.Labels, annotations.Annotations) {
+func (s *selection) cut(found []labels.Labels, notes annotations.Annotations) ([]labels.Labels,
+	annotations.Annotations,
+) {
 	if s.limit > 0 && len(found) > s.limit {
 		return found[:s.limit], notes.Add(errCut)
 	}

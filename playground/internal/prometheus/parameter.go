@@ -95,10 +95,12 @@ func rangeOf(r *http.Request) (from, to time.Time, step time.Duration, err error
 		return from, to, 0, err
 	}
 	if step < time.Millisecond {
-		return from, to, 0, invalid("step", errors.New("zero or negative query resolution step widths are not accepted. Try a positive integer"))
+		return from, to, 0, invalid("step", errors.New("zero or negative query resolution step widths are not accepted. "+
+			"Try a positive integer"))
 	}
 	if to.Sub(from)/step > maxPoints {
-		return from, to, 0, badData(errors.New("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"))
+		return from, to, 0, badData(errors.New("exceeded maximum resolution of 11,000 points per timeseries. Try " +
+			"decreasing the query resolution (?step=XX)"))
 	}
 	return from, to, step, nil
 }

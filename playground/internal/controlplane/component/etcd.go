@@ -47,7 +47,8 @@ func parseEtcdFlags(args []string) (etcdFlags, error) {
 	fs.StringVar(&f.certFile, "cert-file", "", "serving certificate")
 	fs.StringVar(&f.keyFile, "key-file", "", "its key")
 	fs.StringVar(&f.ca, "trusted-ca-file", "", "authority that signs the clients' certificates")
-	fs.BoolVar(&f.unsafeNoFsync, "unsafe-no-fsync", false, "do not force writes to the disk: faster, and lost with the machine")
+	fs.BoolVar(&f.unsafeNoFsync, "unsafe-no-fsync", false, "do not force writes to the disk: faster, and lost with the "+
+		"machine")
 	return f, fs.Parse(args)
 }
 

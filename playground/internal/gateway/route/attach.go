@@ -87,13 +87,15 @@ type attachment struct {
 
 // attach finds the listeners that take the route and the hosts it gets there.
 func (t *translator) attach(r *gatewayv1.HTTPRoute, ref gatewayv1.ParentReference, p *parent) attachment {
-	a := attachment{reason: gatewayv1.RouteReasonNoMatchingParent, message: "the Gateway has no HTTP listener with this sectionName and port"}
+	a := attachment{reason: gatewayv1.RouteReasonNoMatchingParent, message: "the Gateway has no HTTP listener with " +
+		"this sectionName and port"}
 	for _, l := range p.listeners {
 		if !l.named(ref) || l.invalid != "" {
 			continue
 		}
 		if !t.allows(l, p.gateway, r) {
-			a.lack(gatewayv1.RouteReasonNotAllowedByListeners, "the listener's allowedRoutes do not allow this route's namespace or kind")
+			a.lack(gatewayv1.RouteReasonNotAllowedByListeners, "the listener's allowedRoutes do not allow this route's "+
+				"namespace or kind")
 			continue
 		}
 		hosts := intersect(l.hostname, r.Spec.Hostnames)
@@ -201,7 +203,8 @@ func (p *parent) status(address string) gatewayv1.GatewayStatus {
 	if bad > 0 {
 		accepted.Reason, accepted.Message = "ListenersNotValid", "some listeners are not served; see their conditions"
 	}
-	s.Conditions = []metav1.Condition{accepted, condition("Programmed", bad < len(p.listeners), "Programmed", "", generation)}
+	s.Conditions = []metav1.Condition{accepted, condition("Programmed", bad < len(p.listeners), "Programmed", "",
+		generation)}
 	if bad == len(p.listeners) {
 		s.Conditions[1].Reason = "Invalid"
 	}
@@ -231,7 +234,10 @@ func (l *listener) status(generation int64) gatewayv1.ListenerStatus {
 }
 
 func condition(kind string, status bool, reason, message string, generation int64) metav1.Condition {
-	c := metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: message, ObservedGeneration: generation}
+	c := metav1.Condition{
+		Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: message,
+		ObservedGeneration: generation,
+	}
 	if status {
 		c.Status = metav1.ConditionTrue
 	}

@@ -117,7 +117,10 @@ func (b *Backend) dump() BackendDump {
 }
 
 func (e *entry) dump() EntryDump {
-	d := EntryDump{Match: e.match.String(), Route: e.rule.source.path(), Filters: e.rule.filters.dump(), Broken: e.rule.broken}
+	d := EntryDump{
+		Match: e.match.String(), Route: e.rule.source.path(), Filters: e.rule.filters.dump(),
+		Broken: e.rule.broken,
+	}
 	for i := range e.rule.refs {
 		r := &e.rule.refs[i]
 		bd := BackendDump{Broken: r.broken}
@@ -168,7 +171,8 @@ func (f *Filters) dump() []string {
 		out = append(out, "rewrite "+f.Rewrite.Host+f.Rewrite.Path.String())
 	}
 	if r := f.Redirect; r != nil {
-		out = append(out, fmt.Sprintf("redirect %d %s %s %s", r.Status, http.StatusText(r.Status), r.Scheme+"://"+r.Host, r.Path.String()))
+		out = append(out, fmt.Sprintf("redirect %d %s %s %s", r.Status, http.StatusText(r.Status), r.Scheme+"://"+r.Host,
+			r.Path.String()))
 	}
 	for _, m := range f.Mirrors {
 		out = append(out, fmt.Sprintf("mirror %d/%d to %s", m.Numerator, m.Denominator, m.Backend))

@@ -15,7 +15,9 @@ import (
 )
 
 // httpRoute adds one route's entries and its status for each parent of ours.
-func (t *translator) httpRoute(r *gatewayv1.HTTPRoute, parents map[types.NamespacedName]*parent, entries map[string][]*entry) {
+func (t *translator) httpRoute(r *gatewayv1.HTTPRoute, parents map[types.NamespacedName]*parent,
+	entries map[string][]*entry,
+) {
 	var hosts []string
 	var statuses []gatewayv1.RouteParentStatus
 	c := &routeCompiler{translator: t, route: r}
@@ -154,14 +156,16 @@ func (c *routeCompiler) rule(i int, spec *gatewayv1.HTTPRouteRule) *rule {
 // backend resolves a reference, or says why its share answers 500.
 func (c *routeCompiler) backend(at string, b gatewayv1.BackendObjectReference) (*Backend, string) {
 	if deref(b.Group) != "" || b.Kind != nil && *b.Kind != "Service" {
-		return nil, c.unresolve(gatewayv1.RouteReasonInvalidKind, "%s: kind %s is not served, only Service", at, deref(b.Kind))
+		return nil, c.unresolve(gatewayv1.RouteReasonInvalidKind, "%s: kind %s is not served, only Service", at,
+			deref(b.Kind))
 	}
 	namespace := c.route.Namespace
 	if b.Namespace != nil {
 		namespace = string(*b.Namespace)
 	}
 	if namespace != c.route.Namespace && !c.granted(namespace, string(b.Name)) {
-		return nil, c.unresolve(gatewayv1.RouteReasonRefNotPermitted, "%s: no ReferenceGrant in namespace %s lets HTTPRoutes of %s use Service %s", at, namespace, c.route.Namespace, b.Name)
+		return nil, c.unresolve(gatewayv1.RouteReasonRefNotPermitted, "%s: no ReferenceGrant in namespace %s lets "+
+			"HTTPRoutes of %s use Service %s", at, namespace, c.route.Namespace, b.Name)
 	}
 	if b.Port == nil {
 		return nil, c.unresolve(gatewayv1.RouteReasonBackendNotFound, "%s: a Service needs a port", at)

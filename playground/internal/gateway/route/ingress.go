@@ -68,7 +68,8 @@ func (t *translator) isCanary(ing *networkingv1.Ingress) bool {
 	if ok {
 		canary, err := strconv.ParseBool(v)
 		if err != nil {
-			t.ingressProblem(ing, "InvalidAnnotation", "annotation %scanary is %q; say \"true\" or \"false\"", annotationPrefix, v)
+			t.ingressProblem(ing, "InvalidAnnotation", "annotation %scanary is %q; say \"true\" or \"false\"", annotationPrefix,
+				v)
 		}
 		if canary {
 			return true
@@ -76,7 +77,8 @@ func (t *translator) isCanary(ing *networkingv1.Ingress) bool {
 	}
 	for _, name := range []string{canaryWeight, canaryHeader, canaryHeaderValue, canaryPattern, canaryCookie} {
 		if _, ok := ing.Annotations[annotationPrefix+name]; ok {
-			t.ingressProblem(ing, "CanaryNotEnabled", "annotation %s%s has no effect without %scanary: \"true\"", annotationPrefix, name, annotationPrefix)
+			t.ingressProblem(ing, "CanaryNotEnabled", "annotation %s%s has no effect without %scanary: \"true\"",
+				annotationPrefix, name, annotationPrefix)
 			break
 		}
 	}
@@ -86,7 +88,8 @@ func (t *translator) isCanary(ing *networkingv1.Ingress) bool {
 func (t *translator) mainIngress(ing *networkingv1.Ingress) {
 	for _, name := range unserved {
 		if _, ok := ing.Annotations[annotationPrefix+name]; ok {
-			t.ingressProblem(ing, "UnservedAnnotation", "annotation %s%s is not served by this gateway and is ignored", annotationPrefix, name)
+			t.ingressProblem(ing, "UnservedAnnotation", "annotation %s%s is not served by this gateway and is ignored",
+				annotationPrefix, name)
 		}
 	}
 	header, session := t.readTimeout(ing), t.session(ing)
@@ -94,7 +97,8 @@ func (t *translator) mainIngress(ing *networkingv1.Ingress) {
 		s := t.siteOf(host)
 		path, kind := pathOf(p)
 		if other := s.find(path, kind); other != nil {
-			t.ingressProblem(ing, "PathTaken", "host %q path %q is already routed by Ingress %s/%s, which is older", host, path, other.source.Namespace, other.source.Name)
+			t.ingressProblem(ing, "PathTaken", "host %q path %q is already routed by Ingress %s/%s, which is older", host, path,
+				other.source.Namespace, other.source.Name)
 			return
 		}
 		s.locations = append(s.locations, &location{
@@ -140,16 +144,19 @@ func (t *translator) canaryIngress(ing *networkingv1.Ingress) {
 		path, kind := pathOf(p)
 		loc := t.mainLocation(host, path, kind)
 		if loc == nil {
-			t.ingressProblem(ing, "CanaryWithoutMain", "host %q path %q (%s) is ignored: no Ingress without the canary annotation has it too", host, path, kind)
+			t.ingressProblem(ing, "CanaryWithoutMain", "host %q path %q (%s) is ignored: no Ingress without the canary "+
+				"annotation has it too", host, path, kind)
 			return
 		}
 		if loc.canary != nil {
-			t.ingressProblem(ing, "SecondCanary", "host %q path %q is ignored: Ingress %s/%s is its canary already, and there can be only one", host, path, loc.canary.source.Namespace, loc.canary.source.Name)
+			t.ingressProblem(ing, "SecondCanary", "host %q path %q is ignored: Ingress %s/%s is its canary already, and "+
+				"there can be only one", host, path, loc.canary.source.Namespace, loc.canary.source.Name)
 			return
 		}
 		be := t.ingressBackend(ing, p.Backend)
 		if be == loc.main {
-			t.ingressProblem(ing, "CanaryIsMain", "host %q path %q is ignored: its Service %s is the main Service", host, path, be.Service)
+			t.ingressProblem(ing, "CanaryIsMain", "host %q path %q is ignored: its Service %s is the main Service", host, path,
+				be.Service)
 			return
 		}
 		loc.canary = &canary{source: ingressSource(ing), backend: be, policy: policy}
@@ -213,7 +220,8 @@ func (t *translator) session(ing *networkingv1.Ingress) string {
 	case "cookie":
 		return cmp.Or(ing.Annotations[annotationPrefix+sessionCookie], defaultCookieName)
 	default:
-		t.ingressProblem(ing, "InvalidAnnotation", "annotation %s%s is %q; ingress-nginx knows \"cookie\" only", annotationPrefix, affinity, v)
+		t.ingressProblem(ing, "InvalidAnnotation", "annotation %s%s is %q; ingress-nginx knows \"cookie\" only",
+			annotationPrefix, affinity, v)
 		return ""
 	}
 }
@@ -238,32 +246,38 @@ func (t *translator) policy(ing *networkingv1.Ingress) Policy {
 	p.HeaderValue, p.Pattern, p.BadPattern = t.headerRule(ing, p.Header, get(canaryHeaderValue), get(canaryPattern))
 	if total, ok := t.number(ing, canaryWeightTotal); ok {
 		if total < 100 {
-			t.ingressProblem(ing, "InvalidAnnotation", "annotation %s%s is %d; ingress-nginx takes less than 100 for 100", annotationPrefix, canaryWeightTotal, total)
+			t.ingressProblem(ing, "InvalidAnnotation", "annotation %s%s is %d; ingress-nginx takes less than 100 for 100",
+				annotationPrefix, canaryWeightTotal, total)
 		}
 		p.Total = max(total, 100)
 	}
 	if weight, ok := t.number(ing, canaryWeight); ok {
 		if weight < 0 || weight > p.Total {
-			t.ingressProblem(ing, "InvalidAnnotation", "annotation %s%s is %d; it must be from 0 to %d", annotationPrefix, canaryWeight, weight, p.Total)
+			t.ingressProblem(ing, "InvalidAnnotation", "annotation %s%s is %d; it must be from 0 to %d", annotationPrefix,
+				canaryWeight, weight, p.Total)
 		}
 		p.Weight = min(max(weight, 0), p.Total)
 	}
 	return p
 }
 
-func (t *translator) headerRule(ing *networkingv1.Ingress, header, value, pattern string) (string, *regexp.Regexp, bool) {
+func (t *translator) headerRule(ing *networkingv1.Ingress, header, value, pattern string) (string, *regexp.Regexp,
+	bool,
+) {
 	switch {
 	case value == "" && pattern == "":
 		return "", nil, false
 	case header == "":
-		t.ingressProblem(ing, "InvalidAnnotation", "%s%s names no header, so its value or pattern has no effect", annotationPrefix, canaryHeader)
+		t.ingressProblem(ing, "InvalidAnnotation", "%s%s names no header, so its value or pattern has no effect",
+			annotationPrefix, canaryHeader)
 		return "", nil, false
 	case value != "":
 		return value, nil, false
 	}
 	re, err := regexp.Compile(pattern)
 	if err != nil {
-		t.ingressProblem(ing, "InvalidAnnotation", "annotation %s%s: %v; no request matches it (this gateway reads RE2, without look-around)", annotationPrefix, canaryPattern, err)
+		t.ingressProblem(ing, "InvalidAnnotation", "annotation %s%s: %v; no request matches it (this gateway reads RE2, "+
+			"without look-around)", annotationPrefix, canaryPattern, err)
 		return "", nil, true
 	}
 	return "", re, false
@@ -276,7 +290,8 @@ func (t *translator) number(ing *networkingv1.Ingress, name string) (int, bool) 
 	}
 	n, err := strconv.Atoi(v)
 	if err != nil {
-		t.ingressProblem(ing, "InvalidAnnotation", "annotation %s%s is %q; it must be a whole number in quotes and is ignored", annotationPrefix, name, v)
+		t.ingressProblem(ing, "InvalidAnnotation", "annotation %s%s is %q; it must be a whole number in quotes and is "+
+			"ignored", annotationPrefix, name, v)
 		return 0, false
 	}
 	return n, true
