@@ -30,8 +30,8 @@ func (p *pass) begin(id AnalysisID) {
 	}
 }
 
-// untell forgets that people were told what an analysis came to that somebody has deleted since. It is measured anew under
-// the same name, and a word on the verdict that went is none on the one that comes.
+// untell forgets that people were told what an analysis came to that somebody has deleted since. It is measured anew
+// under the same name, and a word on the verdict that went is none on the one that comes.
 func (p *pass) untell(id AnalysisID) {
 	if id.Background {
 		p.m.ToldBackground = Measuring

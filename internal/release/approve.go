@@ -154,8 +154,8 @@ func (p *pass) refuseWord(d Decision) refusal {
 	return p.refuseApproval(d, a)
 }
 
-// refuseLost says why an approval does not count that was asked for of a step which has lost its pods since: it is not in
-// force, or is again, and the approver has not seen that. Whoever says no is heard all the same.
+// refuseLost says why an approval does not count that was asked for of a step which has lost its pods since: it is not
+// in force, or is again, and the approver has not seen that. Whoever says no is heard all the same.
 func (p *pass) refuseLost(d Decision) refusal {
 	reached := p.m.StepReachedAt
 	switch {

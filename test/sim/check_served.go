@@ -52,16 +52,18 @@ func newestPlan(w *World, ch Change) string {
 	if !ok || !under || r.Memory.End != release.NotEnding || before != (Split{}) || after == (Split{}) || r.Memory.Step > 0 || !r.Memory.StepReachedAt.IsZero() {
 		return ""
 	}
-	sent := w.checks.sent || w.mayHaveSent(r)
-	if known := must[Rollout](w.known(), rolloutKey).Plan; known != r.Plan && r.Renewals < mostRenewals && !w.meddled() && !sent {
+	if w.meddled() || w.checks.sent || w.mayHaveSent(r) {
+		return ""
+	}
+	if known := must[Rollout](w.known(), rolloutKey).Plan; known != r.Plan && r.Renewals < mostRenewals {
 		return fmt.Sprintf("the first request of release %d follows steps %d, and the hands knew of %d", r.Number, r.Plan, known)
 	}
 	return ""
 }
 
-// mayHaveSent says whether the hands cannot know that no request was sent to the new version. A route that is held and leads
-// to stable may be one that somebody has undone, and new pods that are remembered to stand in may have been led to. A crash
-// before that request looks the same, and a release keeps to its steps in either case.
+// mayHaveSent says whether the hands cannot know that no request was sent to the new version. A route that is held and
+// leads to stable may be one that somebody has undone, and new pods that are remembered to stand in may have been led to.
+// A crash before that request looks the same, and a release keeps to its steps in either case.
 func (w *World) mayHaveSent(r Release) bool {
 	_, held := at[Hold](w.known(), routeHoldKey)
 	return held && contains(r.Spec.Layers, "route") || r.Memory.StoodIn

@@ -143,6 +143,11 @@ func floor(w *World) string {
 // it a share in a release of its own.
 func onlyReleased(w *World) string {
 	c := &w.checks
+	for v := range Version(Versions) {
+		if w.servesAlone(v) || w.givenByAnother(v) {
+			c.excuse.aloneAt[v] = w.Tick
+		}
+	}
 	if r, managed := w.rollout(); !managed || r.Removing || w.meddled() || w.Tick <= c.formerUntil {
 		return ""
 	}
@@ -151,9 +156,6 @@ func onlyReleased(w *World) string {
 	}
 	for v, at := range w.plane.ordinary {
 		v := Version(v)
-		if w.servesAlone(v) || w.givenByAnother(v) {
-			c.excuse.aloneAt[v] = w.Tick
-		}
 		if at == w.Tick && w.Tick > c.excuse.aloneAt[v]+aloneWindow && v != c.promoted && v != c.handed && !c.carries[v] {
 			return fmt.Sprintf("ordinary requests reach %s, which was given no share", v)
 		}
@@ -177,8 +179,8 @@ func (w *World) givenByAnother(v Version) bool {
 }
 
 // aloneWindow is how long it may take until a Service is narrowed again when stable has pods again: the hands have to
-// see them, and the data plane to follow. It is as long until a share is gone that somebody else gave, once the release no
-// longer stands still.
+// see them, and the data plane to follow. It is as long until a share is gone that somebody else gave, once the release
+// no longer stands still.
 const aloneWindow = grace + 16
 
 // servesAlone: somebody has widened a Service while stable has no ready pod, and the new pods of the release under way
