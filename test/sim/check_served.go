@@ -62,8 +62,8 @@ func newestPlan(w *World, ch Change) string {
 }
 
 // mayHaveSent says whether the hands cannot know that no request was sent to the new version. A route that is held and
-// leads to stable may be one that somebody has undone, and new pods that are remembered to stand in may have been led to.
-// A crash before that request looks the same, and a release keeps to its steps in either case.
+// leads to stable may be one that somebody has undone, and new pods that are remembered to stand in may have been led
+// to. A crash before that request looks the same, and a release keeps to its steps in either case.
 func (w *World) mayHaveSent(r Release) bool {
 	_, held := at[Hold](w.known(), routeHoldKey)
 	return held && contains(r.Spec.Layers, "route") || r.Memory.StoodIn
