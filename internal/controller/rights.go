@@ -60,7 +60,9 @@ func (r *rights) mayRunJobs(ctx context.Context, namespace string) (bool, error)
 }
 
 func (r *rights) may(ctx context.Context, what authorizationv1.ResourceAttributes) (bool, error) {
-	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &what}}
+	review := &authorizationv1.SelfSubjectAccessReview{
+		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &what},
+	}
 	got, err := r.reviews.Create(ctx, review, metav1.CreateOptions{})
 	if err != nil {
 		return false, fmt.Errorf("ask for the right to %s %s in namespace %s: %w", what.Verb, what.Resource, what.Namespace,

@@ -140,7 +140,9 @@ func (r *Report) orEmpty(namespace string) measure.Reader {
 }
 
 // Template in the files that a Rollout of this namespace means.
-func (r *Report) Template(namespace string, ref v1alpha1.AnalysisTemplateReference) (spec v1alpha1.AnalysisTemplateSpec, found bool) {
+func (r *Report) Template(namespace string, ref v1alpha1.AnalysisTemplateReference) (
+	spec v1alpha1.AnalysisTemplateSpec, found bool,
+) {
 	list := r.Templates
 	if ref.Scope == v1alpha1.ScopeCluster {
 		list, namespace = r.ClusterTemplates, ""

@@ -48,12 +48,18 @@ func index(
 		add(&v1alpha1.Release{}, indexRollout, byLabel),
 		add(&v1alpha1.Hold{}, indexRollout, byLabel),
 		add(&v1alpha1.AnalysisRun{}, indexRollout, byLabel),
-		add(&v1alpha1.Decision{}, indexRollout, func(o client.Object) []string { return one(keyOfDecision(o.(*v1alpha1.Decision))) }),
-		add(&v1alpha1.Rollout{}, indexWorkload, func(o client.Object) []string { return one(workloadKey(o.(*v1alpha1.Rollout).Spec.Workload)) }),
+		add(&v1alpha1.Decision{}, indexRollout, func(o client.Object) []string {
+			return one(keyOfDecision(o.(*v1alpha1.Decision)))
+		}),
+		add(&v1alpha1.Rollout{}, indexWorkload, func(o client.Object) []string {
+			return one(workloadKey(o.(*v1alpha1.Rollout).Spec.Workload))
+		}),
 		add(&v1alpha1.Rollout{}, indexTraffic, func(o client.Object) []string {
 			return namesOfTraffic(layers, o.(*v1alpha1.Rollout))
 		}),
-		add(&v1alpha1.Hold{}, indexTarget, func(o client.Object) []string { return one(targetKey(o.(*v1alpha1.Hold).Spec.Target)) }),
+		add(&v1alpha1.Hold{}, indexTarget, func(o client.Object) []string {
+			return one(targetKey(o.(*v1alpha1.Hold).Spec.Target))
+		}),
 		add(&discoveryv1.EndpointSlice{}, indexService,
 			func(o client.Object) []string { return one(o.GetLabels()[discoveryv1.LabelServiceName]) }),
 	}

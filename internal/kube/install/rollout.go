@@ -61,7 +61,8 @@ func (c *cluster) waitPutBack(ctx context.Context, o UninstallOptions) error {
 	if err != nil {
 		return err
 	}
-	remedy := "see sluice get for what each waits for, and the controller's log (kubectl -n " + o.Namespace + " logs deploy/" + deploy.Controller + ")"
+	remedy := "see sluice get for what each waits for, and the controller's log (kubectl -n " + o.Namespace +
+		" logs deploy/" + deploy.Controller + ")"
 	untilBack := func(ctx context.Context) error {
 		shown := ""
 		return until(ctx, "all Rollouts have put everything back", remedy, func(ctx context.Context) (bool, string, error) {

@@ -126,18 +126,31 @@ func brokenCredentials(t *testing.T, k Kit) {
 		"control": {"key": "line-one\r\nX-Evil: yes"},
 		"half":    {"username": "gustav"},
 	}
+	half := &v1alpha1.SecretReference{Name: "half"}
+	type header = v1alpha1.RequestHeader
+	headers := func(all ...header) v1alpha1.Connection { return v1alpha1.Connection{Headers: all} }
 	for want, c := range map[string]v1alpha1.Connection{
-		"connection.bearerToken: read key key of Secret none":                   {BearerToken: key("none")},
-		"connection.bearerToken: key key of Secret empty is empty":              {BearerToken: key("empty")},
-		"connection.bearerToken: key key of Secret control has control":         {BearerToken: key("control")},
-		"connection.basicAuth: read key password of Secret half":                {BasicAuth: &v1alpha1.SecretReference{Name: "half"}},
-		"connection: set bearerToken or basicAuth":                              {BasicAuth: &v1alpha1.SecretReference{Name: "half"}, BearerToken: key("garbage")},
-		"connection.ca: key key of Secret garbage has no certificate":           {CA: key("garbage")},
-		"connection.clientCertificate: tls.crt and tls.key of Secret garbage":   {ClientCertificate: &v1alpha1.SecretReference{Name: "garbage"}},
-		"connection.headers, host: Host is not for a template to set":           {Headers: []v1alpha1.RequestHeader{{Name: "host", Value: "kubernetes"}}},
-		"connection.headers, X-Key: read key key of Secret none":                {Headers: []v1alpha1.RequestHeader{{Name: "X-Key", Secret: key("none")}}},
-		"connection.headers, x-a: X-A is set twice":                             {Headers: []v1alpha1.RequestHeader{{Name: "X-A", Value: "1"}, {Name: "x-a", Value: "2"}}},
-		"connection.headers, X-Key: key key of Secret control has control char": {Headers: []v1alpha1.RequestHeader{{Name: "X-Key", Secret: key("control")}}},
+		"connection.bearerToken: read key key of Secret none":           {BearerToken: key("none")},
+		"connection.bearerToken: key key of Secret empty is empty":      {BearerToken: key("empty")},
+		"connection.bearerToken: key key of Secret control has control": {BearerToken: key("control")},
+		"connection.basicAuth: read key password of Secret half":        {BasicAuth: half},
+		"connection: set bearerToken or basicAuth":                      {BasicAuth: half, BearerToken: key("garbage")},
+		"connection.ca: key key of Secret garbage has no certificate":   {CA: key("garbage")},
+		"connection.clientCertificate: tls.crt and tls.key of Secret garbage": {
+			ClientCertificate: &v1alpha1.SecretReference{Name: "garbage"},
+		},
+		"connection.headers, host: Host is not for a template to set": headers(
+			header{Name: "host", Value: "kubernetes"},
+		),
+		"connection.headers, X-Key: read key key of Secret none": headers(
+			header{Name: "X-Key", Secret: key("none")},
+		),
+		"connection.headers, x-a: X-A is set twice": headers(
+			header{Name: "X-A", Value: "1"}, header{Name: "x-a", Value: "2"},
+		),
+		"connection.headers, X-Key: key key of Secret control has control char": headers(
+			header{Name: "X-Key", Secret: key("control")},
+		),
 	} {
 		r, err := k.Source.Measure(t.Context(), k.Query(t, "http://127.0.0.1:9", &c, more))
 		k.clean(t, r, err, Secrets{"garbage": more["garbage"], "control": more["control"]})

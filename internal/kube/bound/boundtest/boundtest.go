@@ -34,7 +34,8 @@ var kinds = sync.OnceValues(func() (map[string]kind, error) {
 			return nil, fmt.Errorf("read the CRD %s: %w", u.GetName(), err)
 		}
 		props := &apiextensions.JSONSchemaProps{}
-		if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(crd.Spec.Versions[0].Schema.OpenAPIV3Schema, props, nil); err != nil {
+		convert := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps
+		if err := convert(crd.Spec.Versions[0].Schema.OpenAPIV3Schema, props, nil); err != nil {
 			return nil, fmt.Errorf("read the CRD %s: %w", u.GetName(), err)
 		}
 		validator, _, err := validation.NewSchemaValidator(props)
