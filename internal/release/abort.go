@@ -117,7 +117,8 @@ func (p *pass) stableNotReady(ready int) Reason {
 	r := awaiting(ReasonStableNotReady, byKubernetes, "%d of %d stable pods are ready to take the requests back%s",
 		ready, p.o.demand(), problemOf(p.o.Stable.Problem))
 	if ready == 0 && p.m.Overdue {
-		r.Message += "; the new pods serve meanwhile; mend the stable ones, or scale the workload to 0 to give up what is served"
+		r.Message += "; the new pods serve meanwhile; mend the stable ones, or scale the workload to 0 to give up what is " +
+			"served"
 		r.Who = byScaler
 	}
 	return r

@@ -139,9 +139,9 @@ func (p *pass) crosses(d Decision) bool {
 	return p.m.PausedBy != "" && d.unseen(p.m.PausedAt)
 }
 
-// unseen says whether whoever spoke was not shown what came at a moment: the word names another moment, or it names none
-// and was not spoken clearly later. The API server keeps the second of a word alone, and what came is stored a little
-// after it came: so within a second nobody can tell, and a word that names no moment does not count.
+// unseen says whether whoever spoke was not shown what came at a moment: the word names another moment, or it names
+// none and was not spoken clearly later. The API server keeps the second of a word alone, and what came is stored a
+// little after it came: so within a second nobody can tell, and a word that names no moment does not count.
 func (d Decision) unseen(at time.Time) bool {
 	if !d.Since.IsZero() {
 		return !d.Since.Equal(at)

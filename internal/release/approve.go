@@ -43,8 +43,8 @@ func (p *pass) approved() Reason {
 	return p.until(ReasonAwaitingApproval, message, a.who(), p.askedSince(), p.m.AskedAt.Add(a.ExpiresAfter))
 }
 
-// askedSince is since when there is something to approve: the question was put, and the step is in force. A step that has
-// lost its pods, and is in force again, has to be looked at again.
+// askedSince is since when there is something to approve: the question was put, and the step is in force. A step that
+// has lost its pods, and is in force again, has to be looked at again.
 func (p *pass) askedSince() time.Time {
 	if p.m.StepReachedAt.After(p.m.AskedAt) {
 		return p.m.StepReachedAt
@@ -171,9 +171,11 @@ func (p *pass) refuseLost(d Decision) refusal {
 // refuseVague refuses a word that does not say what it is about.
 func refuseVague(d Decision) refusal {
 	if d.Step == "" {
-		return refusal{RefusedStepMissing, "spec.step is missing; name the step that you approve or reject, as sluice approve does"}
+		return refusal{RefusedStepMissing, "spec.step is missing; name the step that you approve or reject, as sluice " +
+			"approve does"}
 	}
-	return refusal{RefusedPlanDigestMissing, "spec.planDigest is missing; copy it from the release whose plan you have seen, as sluice approve does"}
+	return refusal{RefusedPlanDigestMissing, "spec.planDigest is missing; copy it from the release whose plan you have " +
+		"seen, as sluice approve does"}
 }
 
 func (p *pass) refuseApproval(d Decision, a *Approval) refusal {
@@ -190,13 +192,14 @@ func (p *pass) refuseApproval(d Decision, a *Approval) refusal {
 	return refusal{}
 }
 
-// notSeparate says why the user may be one of those who made the change; empty if he is not. Whoever may edit a namespace
-// can act as each of its ServiceAccounts. So such an account, as an author, may be anybody; and as an approver it may be
-// an author.
+// notSeparate says why the user may be one of those who made the change; empty if he is not. Whoever may edit a
+// namespace can act as each of its ServiceAccounts. So such an account, as an author, may be anybody; and as an
+// approver it may be an author.
 func (p *pass) notSeparate(d Decision, a *Approval) string {
 	switch {
 	case len(p.s.Authors) == 0:
-		return "not all who changed the pod template are known (spec.authors of the release is empty), so that separation of duty cannot be kept; reject it, or take approval.separationOfDuty out of the Rollout"
+		return "not all who changed the pod template are known (spec.authors of the release is empty), so that separation " +
+			"of duty cannot be kept; reject it, or take approval.separationOfDuty out of the Rollout"
 	case slices.ContainsFunc(p.s.Authors, p.s.shared):
 		i := slices.IndexFunc(p.s.Authors, p.s.shared)
 		return fmt.Sprintf("%s changed the pod template, and whoever may edit the namespace can act as this ServiceAccount, "+
@@ -205,7 +208,8 @@ func (p *pass) notSeparate(d Decision, a *Approval) string {
 	case slices.Contains(p.s.Authors, d.User):
 		return fmt.Sprintf("%s made this change, and %s wants somebody else's approval", d.User, p.stepLabel())
 	case p.s.shared(d.User):
-		return fmt.Sprintf("%s is a ServiceAccount of the workload's namespace: whoever may edit it, as an author may, can act as this account", d.User)
+		return fmt.Sprintf("%s is a ServiceAccount of the workload's namespace: whoever may edit it, as an author may, "+
+			"can act as this account", d.User)
 	case isAccount(d.User) && !slices.Contains(a.Users, d.User):
 		return fmt.Sprintf("%s is a ServiceAccount, which %s does not name: under separation of duty its groups do not count",
 			d.User, p.stepLabel())

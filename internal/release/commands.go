@@ -76,7 +76,8 @@ func (p *pass) refuse(d Decision) refusal {
 		return p.refuseUnseen(d)
 	case Retry, RollBack: // They speak of a release that has ended.
 	}
-	return refusal{RefusedUnknownVerb, fmt.Sprintf("spec.verb %q is none that a running release knows; use promote, promoteFull, pause, resume, abort, approve, reject or override", d.Verb)}
+	return refusal{RefusedUnknownVerb, fmt.Sprintf("spec.verb %q is none that a running release knows; use promote, "+
+		"promoteFull, pause, resume, abort, approve, reject or override", d.Verb)}
 }
 
 // refuseAny holds for all verbs.
@@ -196,7 +197,8 @@ func (p *pass) refuseFull(d Decision) refusal {
 		return refusal{RefusedWindowShut, p.o.Shut.Message + "; override it first"}
 	}
 	if step, needed := p.approvalNeeded(); needed {
-		return refusal{RefusedApprovalNeeded, fmt.Sprintf("step %q needs approval, which promote --full does not replace", step)}
+		return refusal{RefusedApprovalNeeded, fmt.Sprintf("step %q needs approval, which promote --full does not replace",
+			step)}
 	}
 	return p.refuseUnseen(d)
 }

@@ -120,8 +120,8 @@ func (p *pass) wanted(sv *Service) Selection {
 	return SelectsStable
 }
 
-// keepTurned corrects a Service that somebody pointed at the old pods while they end, or at nobody. Where the new pods are
-// all that is left, it does so also if none of them is ready.
+// keepTurned corrects a Service that somebody pointed at the old pods while they end, or at nobody. Where the new pods
+// are all that is left, it does so also if none of them is ready.
 func (p *pass) keepTurned() Reason {
 	for i := range p.o.Services {
 		sv := &p.o.Services[i]
@@ -217,7 +217,8 @@ func (p *pass) alone() Reason {
 	if p.o.Workload.Alone {
 		return Reason{}
 	}
-	return awaiting(ReasonHandingOver, byKubernetes, "%d of %d new pods are the workload's and ready; pods of the old revision that have not ended: %d",
+	return awaiting(ReasonHandingOver, byKubernetes, "%d of %d new pods are the workload's and ready; pods of the old "+
+		"revision that have not ended: %d",
 		p.o.Canary.Ready, p.o.demand(), p.o.Stable.Pods)
 }
 

@@ -6,7 +6,8 @@ import (
 )
 
 // A release over a stable revision that serves nothing: no pod of it is ready. Whatever share the steps leave to it
-// fails, so the release says so, and what to do about it; where the spec lets it, it goes to the new revision by itself.
+// fails, so the release says so, and what to do about it; where the spec lets it, it goes to the new revision by
+// itself.
 
 // StableDownPolicy says what a stable revision without a ready pod leads to.
 type StableDownPolicy string
@@ -28,8 +29,8 @@ func (p *pass) stableDown() bool {
 	return p.o.Workload.Exists && p.o.demand() > 0 && p.o.Stable.Ready == 0
 }
 
-// standInAfter is how long the stable revision must have been without a ready pod before a Service that Sluice has narrowed
-// to it leads to the new pods instead.
+// standInAfter is how long the stable revision must have been without a ready pod before a Service that Sluice has
+// narrowed to it leads to the new pods instead.
 const standInAfter = 10 * time.Second
 
 // watchStable notes since when the stable revision has had no ready pod. After the hand-over it has none to have.
@@ -66,7 +67,8 @@ func (p *pass) serveByNew() Reason {
 	if waits == "" {
 		return Reason{}
 	}
-	return awaiting(ReasonServicesTurning, byKubernetes, "Service %s is being pointed at the new pods, since no stable pod is ready", waits)
+	return awaiting(ReasonServicesTurning, byKubernetes, "Service %s is being pointed at the new pods, since no stable "+
+		"pod is ready", waits)
 }
 
 // leaveDown goes past all steps when the stable revision serves nothing and the new one can, where the spec says so and

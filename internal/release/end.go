@@ -36,7 +36,8 @@ func (p *pass) dueEnd() (EndReason, string) {
 	case w.Desired != p.s.To:
 		return NewerRevision, fmt.Sprintf("superseded by revision %s at %s", shortly(w.Desired), p.stepLabel())
 	case p.o.PlanChanged && p.nothingSent():
-		return PlanChanged, "the steps, or what they measure, were changed before any request was sent to the new pods; a release with the new plan follows"
+		return PlanChanged, "the steps, or what they measure, were changed before any request was sent to the new pods; a " +
+			"release with the new plan follows"
 	case p.approvalExpired():
 		return ApprovalExpired, fmt.Sprintf("%s was not approved within %s, which counts as a rejection",
 			p.stepLabel(), p.approval().ExpiresAfter)
@@ -104,9 +105,9 @@ func (p *pass) beforeFirstStep() bool {
 	return p.m.Step == 0 && p.m.StepReachedAt.IsZero() && p.m.Phase != Completing && p.m.Phase != Aborting
 }
 
-// nothingSent says that no layer leads to the new revision before its first step, and that nobody has been asked anything.
-// It may be that a route was about to be made when Sluice died: then the drain is waited for, as neverServed says. Without
-// layers a pod gets requests as soon as it is ready.
+// nothingSent says that no layer leads to the new revision before its first step, and that nobody has been asked
+// anything. It may be that a route was about to be made when Sluice died: then the drain is waited for, as neverServed
+// says. Without layers a pod gets requests as soon as it is ready.
 func (p *pass) nothingSent() bool {
 	routed := slices.ContainsFunc(p.o.Layers, func(l Layer) bool { return l.Routed })
 	led := p.m.StoodIn || p.anyHeld() || routed || !p.servicesLeaveCanary() || !p.way.layered && p.o.Canary.Ready > 0

@@ -48,8 +48,8 @@ func (p *pass) stepPause() Reason {
 	return p.until(ReasonPausedForTime, message, byTime, p.m.StepReachedAt, end)
 }
 
-// lossesBorne is how often a step may lose its last ready new pod, as when a node is drained, and have its timed pause go
-// on where it was. With one loss more the pause begins anew: a version that keeps losing its pods has not held.
+// lossesBorne is how often a step may lose its last ready new pod, as when a node is drained, and have its timed pause
+// go on where it was. With one loss more the pause begins anew: a version that keeps losing its pods has not held.
 const lossesBorne = 2
 
 // lose notes that the step is not in force any more, and what of its pause has passed.

@@ -40,19 +40,21 @@ func Check(s Spec, o Observed, m Memory, actions []Action) []Violation {
 	return g.found
 }
 
-// CheckSelector is the guard's rule for every write of a team's Service, also while no release is under way: a Service that
-// leads to ready pods gets no selector that leads to none (S4). now and then are the ready pods of the workload that the
-// Service's selector matches and that the new one would. It returns nil where the rule holds.
+// CheckSelector is the guard's rule for every write of a team's Service, also while no release is under way: a Service
+// that leads to ready pods gets no selector that leads to none (S4). now and then are the ready pods of the workload
+// that the Service's selector matches and that the new one would. It returns nil where the rule holds.
 func CheckSelector(service string, now, then int) *Violation {
 	if now == 0 || then > 0 {
 		return nil
 	}
-	return &Violation{"S4", fmt.Sprintf("Service %s, which leads to %s, would lead to none", service, plural(now, "ready pod"))}
+	return &Violation{"S4", fmt.Sprintf("Service %s, which leads to %s, would lead to none", service,
+		plural(now, "ready pod"))}
 }
 
 // GuardMessage says what the guard has kept from happening.
 func GuardMessage(v Violation) string {
-	return fmt.Sprintf("Sluice stopped itself before a write that would break %s; nothing was changed; please report this", v)
+	return fmt.Sprintf("Sluice stopped itself before a write that would break %s; nothing was changed; please report "+
+		"this", v)
 }
 
 type guard struct {
@@ -100,11 +102,13 @@ func (g *guard) checkWorkload(a Action) {
 	case HandOver:
 		g.checkHandOver()
 	case PauseWorkload:
-		g.must(w.Exists && !g.m.HandedOver && w.Desired != g.s.From, "S21", "a workload would be paused that runs what was released")
+		g.must(w.Exists && !g.m.HandedOver && w.Desired != g.s.From, "S21", "a workload would be paused that runs what "+
+			"was released")
 	case TakeBack:
 		g.must((g.o.Canary.Adopted || w.Loose > 0) && w.Exists, "S14", "there is nothing to take back")
 	case RemoveLoose:
-		g.must(loosePodsIdle(g.o), "S1", "pods would go that the stable ones, of which %d of %d are ready, do not replace yet",
+		g.must(loosePodsIdle(g.o), "S1", "pods would go that the stable ones, of which %d of %d are ready, do not replace "+
+			"yet",
 			g.o.Stable.Ready, g.o.demand())
 	case ResumeWorkload:
 		g.checkResume()
@@ -118,7 +122,8 @@ func (g *guard) checkWorkload(a Action) {
 
 // checkAnalysis: S8.
 func (g *guard) checkAnalysis() {
-	g.must(!g.m.Phase.Terminal() && g.m.Phase != Aborting, "S8", "something would be measured of a release that is being taken back")
+	g.must(!g.m.Phase.Terminal() && g.m.Phase != Aborting, "S8", "something would be measured of a release that is "+
+		"being taken back")
 }
 
 func (g *guard) service(name string) *Service {
@@ -186,7 +191,8 @@ func (g *guard) checkSelect(a SelectService) {
 		c := g.o.Canary
 		w := g.o.Workload
 		alone := c.Adopted && (!w.Exists || g.m.HandedOver && w.Alone || g.m.Phase == Aborting && !w.Held)
-		g.must(alone || c.Pods == 0 && c.Desired == 0, "S5", "Service %s would select both versions' pods (%d of them new)", sv.Name, c.Pods)
+		g.must(alone || c.Pods == 0 && c.Desired == 0, "S5", "Service %s would select both versions' pods (%d of them new)",
+			sv.Name, c.Pods)
 		g.must(!keeps(g.o, g.m, sv), "S2", "Service %s would select no pod (%s)", sv.Name, sv.Own)
 	default:
 		g.must(false, "S5", "Service %s cannot select %q", sv.Name, a.To)
@@ -209,7 +215,8 @@ func (g *guard) checkToStable(sv *Service) {
 	byCanary := sv.ReadyCanary > 0 || sv.Selects == SelectsCanary && g.o.Canary.Ready > 0
 	partly := sv.Selects == SelectsAll || sv.ReadyCanary == 0
 	enough := sv.Selects == SelectsStable || !byCanary || partly && st.Ready > 0 || g.stableFor(100, st.Ready, false)
-	g.must(enough, "S4", "Service %s would select the stable pods, of which %d of %d are ready", sv.Name, st.Ready, g.o.demand())
+	g.must(enough, "S4", "Service %s would select the stable pods, of which %d of %d are ready", sv.Name, st.Ready,
+		g.o.demand())
 }
 
 // checkScale: S3, S5, S8, S14.
@@ -220,9 +227,11 @@ func (g *guard) checkScale(a ScaleCanary) {
 	case a.Replicas < c.Desired:
 		g.way.mayShrink(g, a.Replicas)
 	case a.Replicas > c.Desired:
-		g.must(c.Pods > 0 || c.Desired > 0 || g.narrowed(), "S5", "the first new pods would start before every Service is narrowed")
+		g.must(c.Pods > 0 || c.Desired > 0 || g.narrowed(), "S5", "the first new pods would start before every Service is "+
+			"narrowed")
 		g.must(g.m.Phase != Aborting || g.servesByService(), "S8", "new pods would start during an abort")
-		g.must(g.m.Phase == Aborting || g.o.Workload.Desired == g.s.To, "S11", "pods of a revision would start that the workload no longer names")
+		g.must(g.m.Phase == Aborting || g.o.Workload.Desired == g.s.To, "S11", "pods of a revision would start that the "+
+			"workload no longer names")
 	}
 }
 
@@ -289,9 +298,11 @@ func (g *guard) checkRoute(a Route) {
 	}
 	raises := a.Weight > l.Weight
 	g.must(!raises || g.m.Phase != Aborting, "S8", "%s would get more canary weight during an abort", a.Layer)
-	g.must(!raises || g.o.Workload.Desired == g.s.To, "S11", "%s would get more weight for a revision that the workload no longer names", a.Layer)
+	g.must(!raises || g.o.Workload.Desired == g.s.To, "S11", "%s would get more weight for a revision that the "+
+		"workload no longer names", a.Layer)
 	need := share(a.Weight, g.o.demand())
-	g.must(!raises || g.o.canaryReady() >= need, "S1", "%s would send %d%% to %d ready new pods of %d needed", a.Layer, a.Weight, g.o.canaryReady(), need)
+	g.must(!raises || g.o.canaryReady() >= need, "S1", "%s would send %d%% to %d ready new pods of %d needed", a.Layer,
+		a.Weight, g.o.canaryReady(), need)
 	gets := raises || len(a.Matches) > 0 && !sameMatches(a.Matches, l.Matches)
 	g.must(!gets || g.o.canaryReady() > 0 && g.twins(), "S2", "%s would send requests to no ready pod", a.Layer)
 }
@@ -342,14 +353,16 @@ func (g *guard) turned() bool {
 func (g *guard) checkRemove() {
 	c := g.o.Canary
 	g.must(c.Pods == 0 && c.Desired == 0, "S3", "a ReplicaSet with pods would go")
-	g.must(!g.m.HandedOver && c.Adopted != (g.m.Phase == Aborting), "S3", "a ReplicaSet that the workload may need would go")
+	g.must(!g.m.HandedOver && c.Adopted != (g.m.Phase == Aborting), "S3", "a ReplicaSet that the workload may need "+
+		"would go")
 }
 
 // checkHandOver: S3, S11, S14. The workload ends its old pods the moment that it has the new ones.
 func (g *guard) checkHandOver() {
 	g.must(g.m.Phase == Completing && g.m.HandedOver, "S11", "the hand-over would not be remembered")
 	g.must(g.o.Workload.Desired == g.s.To, "S11", "the workload names another revision than the one handed over")
-	g.must(g.o.Canary.Ready >= g.o.demand(), "S14", "the workload would be left with %d of %d ready pods", g.o.Canary.Ready, g.o.demand())
+	g.must(g.o.Canary.Ready >= g.o.demand(), "S14", "the workload would be left with %d of %d ready pods",
+		g.o.Canary.Ready, g.o.demand())
 	if g.way.drains {
 		g.must(g.turned() && g.unrouted(), "S3", "the old pods would end while requests may reach them")
 		g.must(!g.m.DrainFrom.IsZero(), "S3", "the old pods would end before they have drained")

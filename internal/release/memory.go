@@ -114,7 +114,8 @@ func (m Memory) problem(s Spec) string {
 	case m.StartedAt.IsZero():
 		return "status.startedAt is missing, so that no deadline can be kept; abort the release"
 	case m.Step < 0 || m.Step >= max(len(s.Steps), 1):
-		return fmt.Sprintf("status.memory.step is %d, but the release has %s; abort the release", m.Step, plural(len(s.Steps), "step"))
+		return fmt.Sprintf("status.memory.step is %d, but the release has %s; abort the release", m.Step,
+			plural(len(s.Steps), "step"))
 	case m.Phase == Aborting && m.End == NotEnding:
 		return "status.memory.end is missing in a release that is being taken back"
 	}
@@ -152,7 +153,10 @@ func (m Memory) sane(s Spec, now time.Time) Memory {
 
 // notAhead brings times to come back to now.
 func (m Memory) notAhead(now time.Time) Memory {
-	for _, at := range []*time.Time{&m.StartedAt, &m.StepStartedAt, &m.StepReachedAt, &m.PausedAt, &m.AskedAt, &m.DrainFrom, &m.DownSince} {
+	for _, at := range []*time.Time{
+		&m.StartedAt, &m.StepStartedAt, &m.StepReachedAt, &m.PausedAt, &m.AskedAt,
+		&m.DrainFrom, &m.DownSince,
+	} {
 		if at.After(now) {
 			*at = now
 		}
@@ -170,8 +174,8 @@ func (m Memory) notAhead(now time.Time) Memory {
 func (m Memory) Equal(o Memory) bool { return reflect.DeepEqual(m, o) }
 
 // MustStore says whether the memory has to be stored before it is relied upon, where before was the last. Since when a
-// layer has what it has is no reason: whoever decides keeps it, and stores it with what comes next. Who begins anew sees
-// the layer later, and waits longer. But that a layer is about to be changed at all is stored first.
+// layer has what it has is no reason: whoever decides keeps it, and stores it with what comes next. Who begins anew
+// sees the layer later, and waits longer. But that a layer is about to be changed at all is stored first.
 func (m Memory) MustStore(before Memory) bool {
 	if len(m.Layers) != len(before.Layers) {
 		return true

@@ -156,8 +156,8 @@ const (
 	PausedAlways Pauser = "always"
 )
 
-// BySluice says whether it is Sluice who has paused the workload, and not the team. Where Sluice always keeps it paused, it
-// does not matter who has done it first.
+// BySluice says whether it is Sluice who has paused the workload, and not the team. Where Sluice always keeps it
+// paused, it does not matter who has done it first.
 func (p Pauser) BySluice(always bool) bool {
 	switch p {
 	case PausedByHold, PausedAlways:

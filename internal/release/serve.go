@@ -6,8 +6,8 @@ import "fmt"
 // team has changed: it is not given back while it would lead to no pod.
 
 // stableServes waits until every Service that a layer names shows the stable endpoints that the step's share needs.
-// Pods alone do not tell: a selector or a port may lead past them. A step that asks for approval is let through while no
-// stable pod is ready at all: promote --full does not replace the approval, so it is the only way out.
+// Pods alone do not tell: a selector or a port may lead past them. A step that asks for approval is let through while
+// no stable pod is ready at all: promote --full does not replace the approval, so it is the only way out.
 func (p *pass) stableServes() Reason {
 	step := p.current()
 	if p.stableDown() && step.Approval != nil {
@@ -30,7 +30,8 @@ func (p *pass) stableServes() Reason {
 			why += "; only the new pods answer: to release them without steps, promote --full"
 		}
 		return awaiting(ReasonStableNotReady, byKubernetes,
-			"Service %s shows %d of the %d stable endpoints that %d%% of the requests need (%d of %d stable pods are ready), and %d of %d new ones%s",
+			"Service %s shows %d of the %d stable endpoints that %d%% of the requests need (%d of %d stable pods are ready), "+
+				"and %d of %d new ones%s",
 			sv.Name, sv.ReadyStable, need, 100-step.Weight, p.o.Stable.Ready, p.o.demand(),
 			sv.CanaryReady, p.podsNeeded(), problemOf(why))
 	}
@@ -80,5 +81,6 @@ func (p *pass) tellKept() {
 // KeptMessage says that a Service is not given back, until when, and what to do.
 func KeptMessage(service, own, version string) string {
 	return fmt.Sprintf("Service %s stays on the %s pods, since its own selector (%s) matches none of them: "+
-		"release a revision whose pods bear these labels, or give the Service a selector that the running pods bear", service, version, own)
+		"release a revision whose pods bear these labels, or give the Service a selector that the running pods bear",
+		service, version, own)
 }

@@ -67,7 +67,8 @@ func (p *pass) served() Reason {
 		return awaiting(ReasonRouteNotInForce, byGateway, "%s: %s", layers, answer.Message)
 	case ServedCounting:
 	}
-	r := awaiting(ReasonRouteNotInForce, byPassing, "%s should be in force; requests are being counted to see whether %d%% reach the new version", layers, step.Weight)
+	r := awaiting(ReasonRouteNotInForce, byPassing, "%s should be in force; requests are being counted to see whether "+
+		"%d%% reach the new version", layers, step.Weight)
 	if answer.Until.IsZero() {
 		return r
 	}

@@ -87,7 +87,8 @@ func (m Memory) SettledAt(l Layer) time.Time {
 
 // settling says what a layer is given time for.
 func (p *pass) settling(l *Layer) Reason {
-	r := awaiting(ReasonRouteNotInForce, byPassing, "%s is given %s to bring %s into force, since it does not report when it has",
+	r := awaiting(ReasonRouteNotInForce, byPassing, "%s is given %s to bring %s into force, since it does not report "+
+		"when it has",
 		l.Name, l.Settle, whatItHas(l))
 	return p.within(r, l.settledAt.Add(-l.Settle), l.settledAt)
 }

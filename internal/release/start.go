@@ -18,7 +18,8 @@ func (p *pass) ours() Reason {
 		// The revision was released before, and this is its old, empty ReplicaSet. It is made afresh, so that the
 		// newest ReplicaSet is always that of the newest release: this is how Kubernetes picks one in doubt.
 		p.do(RemoveCanary{})
-		return awaiting(ReasonPodsStarting, byKubernetes, "the empty ReplicaSet of an earlier release of this revision is being removed")
+		return awaiting(ReasonPodsStarting, byKubernetes, "the empty ReplicaSet of an earlier release of this revision is "+
+			"being removed")
 	}
 	return p.takenBack()
 }
@@ -52,8 +53,8 @@ func (p *pass) withhold() Reason {
 	return Reason{}
 }
 
-// loosePodsIdle: no request needs the pods that were taken from the workload: no Service leads to them, or the pods of one
-// version carry all.
+// loosePodsIdle: no request needs the pods that were taken from the workload: no Service leads to them, or the pods of
+// one version carry all.
 func loosePodsIdle(o *Observed) bool {
 	all := func(s Service) bool { return s.Selects == SelectsAll || s.Selects == SelectsOther }
 	carried := max(o.Stable.Ready, o.Canary.Ready) >= o.demand()
@@ -85,7 +86,8 @@ func (p *pass) narrow() Reason {
 	if waits == "" {
 		return Reason{}
 	}
-	return awaiting(ReasonServicesNarrowing, byKubernetes, "Service %s is being held to the stable revision's pods (%d of %d ready)",
+	return awaiting(ReasonServicesNarrowing, byKubernetes, "Service %s is being held to the stable revision's pods (%d "+
+		"of %d ready)",
 		waits, p.o.Stable.Ready, p.o.demand())
 }
 

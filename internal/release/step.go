@@ -210,7 +210,8 @@ func (p *pass) routesInForce() Reason {
 		case l.settling:
 			return p.settling(l)
 		case !l.Settled:
-			return awaiting(ReasonRouteNotInForce, byGateway, "%s has not reported that %d%% are in force%s", l.Name, l.Weight, problemOf(l.Problem))
+			return awaiting(ReasonRouteNotInForce, byGateway, "%s has not reported that %d%% are in force%s", l.Name, l.Weight,
+				problemOf(l.Problem))
 		}
 	}
 	return Reason{}

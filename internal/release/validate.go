@@ -23,7 +23,8 @@ func Validate(s Spec) []Problem {
 	v.layers()
 	v.times()
 	if s.Background && (s.BackgroundFrom < 0 || s.BackgroundFrom >= max(len(s.Steps), 1)) {
-		v.add("spec.canary.analysis.fromStep", "there is no step of that name", "name one of spec.canary.steps, or leave it out")
+		v.add("spec.canary.analysis.fromStep", "there is no step of that name", "name one of spec.canary.steps, or leave "+
+			"it out")
 	}
 	if len(s.Steps) == 0 {
 		v.add("spec.canary.steps", "there are none", "name at least one step")
@@ -110,7 +111,8 @@ func (v *validation) times() {
 		v.add("spec.drainDelay", fmt.Sprintf("%s is negative", v.s.DrainDelay), "set it to 0s or more")
 	}
 	if v.s.Settle > 0 && v.s.Settle >= v.s.ProgressDeadline && v.s.ProgressDeadline > 0 {
-		v.add("spec.traffic[].settle", fmt.Sprintf("%s is not less than spec.progressDeadline (%s), so that no step could come into force in time",
+		v.add("spec.traffic[].settle", fmt.Sprintf("%s is not less than spec.progressDeadline (%s), so that no step could "+
+			"come into force in time",
 			v.s.Settle, v.s.ProgressDeadline), "raise progressDeadline, or lower settle")
 	}
 	switch v.s.OnFailure {
@@ -140,7 +142,8 @@ func (v *validation) step(i int) {
 	}
 	for j := range v.s.Steps[:i] {
 		if nameOf(v.s.Steps, j) == nameOf(v.s.Steps, i) {
-			v.add(field+".name", fmt.Sprintf("%q is the name of step %d too", nameOf(v.s.Steps, i), j+1), "give each step a name of its own")
+			v.add(field+".name", fmt.Sprintf("%q is the name of step %d too", nameOf(v.s.Steps, i), j+1),
+				"give each step a name of its own")
 			break
 		}
 	}
@@ -150,7 +153,8 @@ func (v *validation) step(i int) {
 		v.match(fmt.Sprintf("%s.match[%d]", field, j), &st.Matches[j])
 	}
 	if len(st.Matches) > 0 && !v.s.way().layered {
-		v.add(field+".match", "requests cannot be told apart without a traffic layer", "name an ingress or an httpRoute in spec.traffic, or remove match")
+		v.add(field+".match", "requests cannot be told apart without a traffic layer", "name an ingress or an httpRoute "+
+			"in spec.traffic, or remove match")
 	}
 }
 
@@ -173,7 +177,8 @@ func (v *validation) pause(field string, p Pause) {
 	case PauseNone, PauseManual:
 	case PauseTimed:
 		if p.Duration < 0 {
-			v.add(field+".duration", fmt.Sprintf("%s is negative", p.Duration), "set it to 0s or more, or leave it out to wait for a person")
+			v.add(field+".duration", fmt.Sprintf("%s is negative", p.Duration), "set it to 0s or more, or leave it out to "+
+				"wait for a person")
 		}
 	default:
 		v.add(field, fmt.Sprintf("%q is no kind of pause", p.Kind), "use pause: {} or pause: {duration: ...}")
@@ -188,7 +193,8 @@ func (v *validation) approval(field string, a *Approval) {
 	case a.Required < 1:
 		v.add(field+".required", fmt.Sprintf("%d is none", a.Required), "set it to 1 or more")
 	case len(a.Groups) == 0 && a.Required > len(a.Users):
-		v.add(field+".required", fmt.Sprintf("%d approvals cannot come from %s", a.Required, plural(len(a.Users), "user")), "name more users, or groups")
+		v.add(field+".required", fmt.Sprintf("%d approvals cannot come from %s", a.Required, plural(len(a.Users), "user")),
+			"name more users, or groups")
 	case a.ExpiresAfter <= 0:
 		v.add(field+".expiresAfter", fmt.Sprintf("%s is no time to wait", a.ExpiresAfter), "set it to more than 0s")
 	}

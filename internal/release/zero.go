@@ -3,8 +3,8 @@ package release
 import "time"
 
 // A workload that is scaled to zero while it is released: the team's scale counts for both versions. The new pods end,
-// too, in the safe order: first no layer sends them requests, then they drain, then they go. Scaling up goes on with the
-// step that the release is in.
+// too, in the safe order: first no layer sends them requests, then they drain, then they go. Scaling up goes on with
+// the step that the release is in.
 
 // atZero keeps a release waiting while the workload is to have no pods.
 func (p *pass) atZero() (again bool) {
@@ -15,7 +15,8 @@ func (p *pass) atZero() (again bool) {
 	refused := p.refuseFull(Decision{})
 	if p.beganAtZero() && refused.code == "" {
 		p.happened("ReleasedAtZero", "",
-			"the workload has no pods, so there is nothing to release step by step: it takes the new revision over, which is what comes up")
+			"the workload has no pods, so there is nothing to release step by step: it takes the new revision over, which is "+
+				"what comes up")
 		p.promoteFull()
 		return true
 	}

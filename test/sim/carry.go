@@ -106,8 +106,8 @@ func (h *hands) selectService(w *World, r Release, a release.SelectService) {
 	turn()
 }
 
-// hold keeps the original; where the team has edited the object in the meantime, the new one. One that an earlier release
-// has left is taken over.
+// hold keeps the original; where the team has edited the object in the meantime, the new one. One that an earlier
+// release has left is taken over.
 func (h *hands) hold(k Key, number int, own Selector) {
 	want := Hold{Release: number, Team: own.Team, Label: own.Label}
 	if old, ok := at[Hold](&h.view.table, k); !ok || old != want {
@@ -179,11 +179,11 @@ func (h *hands) unroute(layer string) {
 	h.remove(routeHoldKey)
 }
 
-// handOver gives the new ReplicaSet to the workload. The old one is marked first. In its pod template, so that it equals
-// no template of the workload's any more: an edit back to it that crosses the hand-over would otherwise make the
-// Deployment controller take it for the new one, see it complete, and end at once the pods that serve everybody.
-// And in its max-replicas annotation: when a change of scale crosses, that controller scales in proportion to it,
-// and so takes from the old one all that it has and from the new one nothing that is needed.
+// handOver gives the new ReplicaSet to the workload. The old one is marked first. In its pod template, so that it
+// equals no template of the workload's any more: an edit back to it that crosses the hand-over would otherwise make the
+// Deployment controller take it for the new one, see it complete, and end at once the pods that serve everybody. And in
+// its max-replicas annotation: when a change of scale crosses, that controller scales in proportion to it, and so takes
+// from the old one all that it has and from the new one nothing that is needed.
 func (h *hands) handOver(w *World, from, to Version) {
 	if !w.Fumble.BareHandOver {
 		h.mark(from, true)

@@ -241,7 +241,8 @@ func (c *checks) follow(w *World, ch Change) {
 		if r, _, _, ok := w.current(); ok && r.Spec.Divide == release.ByPods {
 			c.carries[v] = true
 		}
-		if before, _ := ch.Before.(ReplicaSet); before.Owner == OwnedByRelease && after.Owner == OwnedByDeployment && v != c.promoted {
+		if before, _ := ch.Before.(ReplicaSet); before.Owner == OwnedByRelease && after.Owner == OwnedByDeployment &&
+			v != c.promoted {
 			c.handed = v
 		} else if after.Owner == OwnedByRelease && c.handed == v && v != c.promoted {
 			c.handed = NoVersion
@@ -339,7 +340,8 @@ func (c *checks) foreign(w *World, ch Change) {
 	}
 	before, _ := ch.Before.(ReplicaSet)
 	v := Version(ch.Key.N)
-	if r, managed := w.rollout(); managed && !r.Removing && after.Desired > before.Desired && v != c.promoted && v != c.handed {
+	if r, managed := w.rollout(); managed && !r.Removing && after.Desired > before.Desired && v != c.promoted &&
+		v != c.handed {
 		c.breaks(w, "S21", "the workload starts pods of %s, which has not passed a release", v)
 	}
 }

@@ -55,7 +55,8 @@ func (g *gates) heard(w *World, ch Change) {
 
 // follow keeps the record with the memory.
 func (g *gates) follow(before, after Release, w *World) {
-	if before.Number != after.Number || after.Memory.End != release.NotEnding || leftSteps(before.Memory, after.Memory) > 0 {
+	if before.Number != after.Number || after.Memory.End != release.NotEnding ||
+		leftSteps(before.Memory, after.Memory) > 0 {
 		g.approvers = nil
 		return
 	}
@@ -181,19 +182,22 @@ func anewOnlyWhenAsked(w *World, ch Change) string {
 		what string
 	}{
 		{stays && a.Measured != b.Measured, stepID(b), release.Resume, "measures once more"},
-		{a.MeasuredBackground != b.MeasuredBackground, backgroundID(before), release.Resume, "measures once more beside the steps"},
+		{a.MeasuredBackground != b.MeasuredBackground, backgroundID(before), release.Resume, "measures once more beside " +
+			"the steps"},
 		{a.Waived && !b.Waived, stepID(b), release.Promote, "goes on without the step's analysis"},
-		{a.WaivedBackground && !b.WaivedBackground, backgroundID(before), release.Promote, "goes on without the background analysis"},
+		{a.WaivedBackground && !b.WaivedBackground, backgroundID(before), release.Promote, "goes on without the " +
+			"background analysis"},
 	} {
 		if change.is && !w.mayWaive(before, change.id, words, change.verb) {
-			return fmt.Sprintf("%s, which is %q, although nobody has said so who was asked", change.what, w.knownVerdict(before, change.id))
+			return fmt.Sprintf("%s, which is %q, although nobody has said so who was asked", change.what,
+				w.knownVerdict(before, change.id))
 		}
 	}
 	return ""
 }
 
-// mayWaive says whether one of these words is that of somebody who was asked what was to become of that analysis: spoken
-// after it had come to no good verdict and the release had stopped to ask.
+// mayWaive says whether one of these words is that of somebody who was asked what was to become of that analysis:
+// spoken after it had come to no good verdict and the release had stopped to ask.
 func (w *World) mayWaive(before Release, id release.AnalysisID, words []Decision, verb release.Verb) bool {
 	v := w.knownVerdict(before, id)
 	if v != release.Bad && v != release.Unclear || before.Memory.PausedBy != "sluice" {
@@ -251,8 +255,8 @@ func (w *World) wrongApproval(r Release, d Decision, has []string) string {
 	return ""
 }
 
-// heardWhenAsked is S23: whoever was asked before he spoke is not told that nobody has, however clocks were set. The API
-// server's clock alone, set back, may have that come of it.
+// heardWhenAsked is S23: whoever was asked before he spoke is not told that nobody has, however clocks were set. The
+// API server's clock alone, set back, may have that come of it.
 func heardWhenAsked(w *World, ch Change) string {
 	d, ok := ch.After.(Decision)
 	r, _, _, under := w.current()
@@ -265,8 +269,8 @@ func heardWhenAsked(w *World, ch Change) string {
 	return ""
 }
 
-// countsWhatWasShown is B6: a promotion or an approval counts only for a step that is in force, and that was when it was
-// spoken; but where a failure has stopped the release, a promotion is the answer to that.
+// countsWhatWasShown is B6: a promotion or an approval counts only for a step that is in force, and that was when it
+// was spoken; but where a failure has stopped the release, a promotion is the answer to that.
 func countsWhatWasShown(w *World, ch Change) string {
 	before, after, ok := releases(ch)
 	if !ok || w.clocks.served || before.Memory.Phase == release.Completing {
@@ -274,7 +278,8 @@ func countsWhatWasShown(w *World, ch Change) string {
 	}
 	m := before.Memory
 	for _, d := range w.newlyApplied(before, after) {
-		if d.Verb != release.Promote && d.Verb != release.Approve || d.Verb == release.Promote && d.Shown.Asked && m.PausedBy == "sluice" {
+		if d.Verb != release.Promote && d.Verb != release.Approve || d.Verb == release.Promote && d.Shown.Asked &&
+			m.PausedBy == "sluice" {
 			continue
 		}
 		if m.StepReachedAt.IsZero() || d.Shown.Step != m.Step || !d.Shown.InForce {
@@ -324,7 +329,8 @@ func nothingWhileShut(w *World, ch Change) string {
 	if !under || r.Memory.Phase.Terminal() || r.Memory.Phase == release.Completing || !w.knownShut(r) {
 		return ""
 	}
-	if before, after, ok := splits(ch); ok && !w.meddled() && (after.Weight > before.Weight || after.Match != 0 && after.Match != before.Match) {
+	if before, after, ok := splits(ch); ok && !w.meddled() &&
+		(after.Weight > before.Weight || after.Match != 0 && after.Match != before.Match) {
 		return fmt.Sprintf("raises %s to %+v while the window is shut", ch.Key, after)
 	}
 	before, _ := ch.Before.(ReplicaSet)
@@ -337,17 +343,23 @@ func nothingWhileShut(w *World, ch Change) string {
 
 // gateCodes are the waits that this file watches over.
 var gateCodes = []string{
-	release.ReasonAnalysing, release.ReasonAnalysisUnclear, release.ReasonStepFailed, release.ReasonAwaitingApproval, release.ReasonWindowShut,
+	release.ReasonAnalysing, release.ReasonAnalysisUnclear, release.ReasonStepFailed, release.ReasonAwaitingApproval,
+	release.ReasonWindowShut,
 }
 
 // gateDecided judges a decision: what it waits for ends in time to come, and it fails only on a verdict that counts.
 func (c *checks) gateDecided(w *World, out release.Outcome) {
 	r := must[Release](w.known(), releaseKey)
-	if contains(gateCodes, out.Reason.Code) && (!out.Reason.Until.After(w.hands.now(w)) || out.Reason.Who == "" || out.Reason.Since.IsZero()) {
-		c.breaks(w, "L9", "waits for %s from %s to %s, which only %q can end", out.Reason.Code, out.Reason.Since, out.Reason.Until, out.Reason.Who)
+	if contains(gateCodes, out.Reason.Code) && (!out.Reason.Until.After(w.hands.now(w)) || out.Reason.Who == "" ||
+		out.Reason.Since.IsZero()) {
+		c.breaks(w, "L9", "waits for %s from %s to %s, which only %q can end", out.Reason.Code, out.Reason.Since,
+			out.Reason.Until, out.Reason.Who)
 	}
 	for _, e := range out.Events {
-		v := map[string]release.Verdict{string(release.AnalysisFailed): release.Bad, release.ReasonAnalysisUnclear: release.Unclear}[e.Code]
+		v := map[string]release.Verdict{
+			string(release.AnalysisFailed): release.Bad,
+			release.ReasonAnalysisUnclear:  release.Unclear,
+		}[e.Code]
 		if v != release.Measuring && w.knownVerdict(r, stepID(r.Memory)) != v && w.knownVerdict(r, backgroundID(r)) != v {
 			c.breaks(w, "S12", "%s, although no analysis that counts is %q", e.Code, v)
 		}
@@ -367,7 +379,8 @@ func (w *World) calmSince(tick int) int {
 func (w *World) underWay() (r Release, ok bool) {
 	r, _, to, ok := w.current()
 	handed := r.Memory.HandedOver && w.set(to).Owner == OwnedByDeployment
-	return r, ok && !r.Memory.Phase.Terminal() && r.Memory.End == release.NotEnding && !handed && w.checks.excuse.blindFrom == 0
+	return r, ok && !r.Memory.Phase.Terminal() && r.Memory.End == release.NotEnding && !handed &&
+		w.checks.excuse.blindFrom == 0
 }
 
 // badIsTakenBack is S12: whatever the release waits for, a bad verdict that counts takes it back within a bounded time.
@@ -398,7 +411,8 @@ func badIsTakenBack(w *World) string {
 	return ""
 }
 
-// measuresAtAll is S12: what a step waits for is being measured, also when somebody has deleted it, and told to conclude.
+// measuresAtAll is S12: what a step waits for is being measured, also when somebody has deleted it, and told to
+// conclude.
 func measuresAtAll(w *World) string {
 	g := &w.checks.gates
 	if w.hands.last.Reason.Code != release.ReasonAnalysing {
@@ -460,7 +474,8 @@ func abortHeard(w *World) string {
 		return ""
 	}
 	if late := w.Tick - w.calmSince(d.At); late > w.heeds() {
-		return fmt.Sprintf("%s, an abort, is not heard for %d ticks while the release waits for %s", d.ID, late, w.hands.last.Reason.Code)
+		return fmt.Sprintf("%s, an abort, is not heard for %d ticks while the release waits for %s", d.ID, late,
+			w.hands.last.Reason.Code)
 	}
 	return ""
 }
@@ -473,5 +488,6 @@ func followsThePlan(w *World, ch Change) string {
 	if !is || before.Number == r.Number || reflect.DeepEqual(r.Spec.Steps, w.Plan.Steps) {
 		return ""
 	}
-	return fmt.Sprintf("release %d has %d steps of its own, and nobody has decided on a rollback", r.Number, len(r.Spec.Steps))
+	return fmt.Sprintf("release %d has %d steps of its own, and nobody has decided on a rollback", r.Number,
+		len(r.Spec.Steps))
 }

@@ -6,11 +6,11 @@ import (
 	"github.com/sluice-dev/sluice/internal/release"
 )
 
-// This file watches over what the team changes beside the pod template: Services that select by another label, and steps
-// that are edited.
+// This file watches over what the team changes beside the pod template: Services that select by another label, and
+// steps that are edited.
 
-// inForceOnBothSides: a step counts as in force only when each Service that a layer names shows the stable endpoints and
-// the new ones that their shares need, as far as the hands knew.
+// inForceOnBothSides: a step counts as in force only when each Service that a layer names shows the stable endpoints
+// and the new ones that their shares need, as far as the hands knew.
 func inForceOnBothSides(w *World, ch Change) string {
 	before, after, ok := releases(ch)
 	if !ok || after.Memory.End != release.NotEnding || after.Memory.Full || after.Spec.Divide == release.ByPods {
@@ -49,14 +49,16 @@ func newestPlan(w *World, ch Change) string {
 	}
 	r, _, _, under := w.current()
 	before, after, ok := splits(ch)
-	if !ok || !under || r.Memory.End != release.NotEnding || before != (Split{}) || after == (Split{}) || r.Memory.Step > 0 || !r.Memory.StepReachedAt.IsZero() {
+	if !ok || !under || r.Memory.End != release.NotEnding || before != (Split{}) || after == (Split{}) ||
+		r.Memory.Step > 0 || !r.Memory.StepReachedAt.IsZero() {
 		return ""
 	}
 	if w.meddled() || w.checks.sent || w.mayHaveSent(r) {
 		return ""
 	}
 	if known := must[Rollout](w.known(), rolloutKey).Plan; known != r.Plan && r.Renewals < mostRenewals {
-		return fmt.Sprintf("the first request of release %d follows steps %d, and the hands knew of %d", r.Number, r.Plan, known)
+		return fmt.Sprintf("the first request of release %d follows steps %d, and the hands knew of %d", r.Number, r.Plan,
+			known)
 	}
 	return ""
 }
@@ -82,8 +84,8 @@ func (w *World) keptAtRest(n int) bool {
 	return ok && held && !w.selects(own, stable) && s.Selector == w.narrow(own, stable)
 }
 
-// fittedAtRest: the Rollout is gone, and the team's own selector would miss the pods that it has left: it has the value that
-// they bear instead, and nothing of Sluice's.
+// fittedAtRest: the Rollout is gone, and the team's own selector would miss the pods that it has left: it has the value
+// that they bear instead, and nothing of Sluice's.
 func (w *World) fittedAtRest(n int) bool {
 	s, ok := w.service(n)
 	own, left := w.written(n), w.checks.promoted
@@ -92,7 +94,8 @@ func (w *World) fittedAtRest(n int) bool {
 }
 
 // lostByTeam: the team has just given a Service another label, or one that leads to no version that could run, so that
-// Kubernetes alone would serve nobody either; or had until just now. A Service that is held is Sluice's to keep serving.
+// Kubernetes alone would serve nobody either; or had until just now. A Service that is held is Sluice's to keep
+// serving.
 func (w *World) lostByTeam() bool {
 	e := &w.checks.excuse
 	if !e.relabelled {

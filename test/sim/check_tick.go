@@ -71,14 +71,15 @@ func (c *checks) least() int {
 // nobodyTurnedAway is S2 as clients see it: no request finds nobody, unless all pods of a version failed by
 // themselves or the team wants none.
 func nobodyTurnedAway(w *World) string {
-	if w.unmanaged() || w.lostByTeam() || w.plane.failed != w.Tick || w.outOfOrder() || w.checks.least() == 0 || w.checks.believedZero(w) {
+	if w.unmanaged() || w.lostByTeam() || w.plane.failed != w.Tick || w.outOfOrder() || w.checks.least() == 0 ||
+		w.checks.believedZero(w) {
 		return ""
 	}
 	return w.plane.failure
 }
 
-// capacityAtAllTimes is S1 between writes: behind each Service there are the endpoints for the share that the routes give
-// it, unless pods fail by themselves.
+// capacityAtAllTimes is S1 between writes: behind each Service there are the endpoints for the share that the routes
+// give it, unless pods fail by themselves.
 func capacityAtAllTimes(w *World) string {
 	if w.unmanaged() || w.lostByTeam() || w.outOfOrder() || w.meddled() || w.unseen() {
 		return ""
@@ -163,8 +164,8 @@ func onlyReleased(w *World) string {
 	return ""
 }
 
-// givenByAnother: somebody else has given the version a share, no greater than the one that its step is to have. While the
-// release stands still before that step it is not taken away again.
+// givenByAnother: somebody else has given the version a share, no greater than the one that its step is to have. While
+// the release stands still before that step it is not taken away again.
 func (w *World) givenByAnother(v Version) bool {
 	if w.checks.excuse.foreignAt == 0 {
 		return false
@@ -217,7 +218,8 @@ func abortAtOnce(w *World) string {
 	}
 	d, exists := w.deployment()
 	start := max(c.abortedAt, c.excuse.disturbedAt, c.excuse.outageUntil, c.excuse.foreignAt)
-	if _, ready, _ := w.count(from); !exists || ready < d.Replicas || w.Tick < start+abortLimit+foreignWindow/2*btoi(w.WatchLag > 1) {
+	if _, ready, _ := w.count(from); !exists || ready < d.Replicas ||
+		w.Tick < start+abortLimit+foreignWindow/2*btoi(w.WatchLag > 1) {
 		return ""
 	}
 	i, _ := at[Ingress](&w.store.table, ingressKey)
@@ -283,7 +285,8 @@ func cameToAnEnd(w *World) string {
 	rollout, managed := w.rollout()
 	switch {
 	case ok && !r.Memory.Phase.Terminal():
-		return fmt.Sprintf("release %d is still %s: %s %s", r.Number, r.Memory.Phase, w.hands.last.Reason.Code, w.hands.last.Reason.Message)
+		return fmt.Sprintf("release %d is still %s: %s %s", r.Number, r.Memory.Phase, w.hands.last.Reason.Code,
+			w.hands.last.Reason.Message)
 	case managed && rollout.Removing:
 		return "the Rollout is still being deleted"
 	case ok && managed && rollout.Done < r.Number:

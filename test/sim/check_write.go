@@ -96,11 +96,14 @@ func shrinkAfterDrain(w *World, ch Change) string {
 		return w.shrinkWithoutLayers(before, after, from, w.knownReady(to))
 	case w.meddled() && (!w.checks.carries[ch.Key.N] || w.movedUnseen()) || w.knownReady(Version(ch.Key.N)) == 0:
 		return "" // somebody else's hand has moved the requests, and this was not yet seen, or its pods have failed
-	case after.Desired < before.Desired && after.Desired < w.serving(Version(ch.Key.N)) && w.Tick-w.plane.served[ch.Key.N] < drain:
+	case after.Desired < before.Desired && after.Desired < w.serving(Version(ch.Key.N)) &&
+		w.Tick-w.plane.served[ch.Key.N] < drain:
 		return fmt.Sprintf("%s shrinks to %d, %d ticks after its last request; the drain is %d",
 			Version(ch.Key.N), after.Desired, w.Tick-w.plane.served[ch.Key.N], drain)
-	case Version(ch.Key.N) == to && before.Owner == OwnedByRelease && after.Owner == OwnedByDeployment && from != to && w.Tick-w.plane.served[from] < drain:
-		return fmt.Sprintf("hands %s over %d ticks after the last request to %s; the drain is %d", to, w.Tick-w.plane.served[from], from, drain)
+	case Version(ch.Key.N) == to && before.Owner == OwnedByRelease && after.Owner == OwnedByDeployment && from != to &&
+		w.Tick-w.plane.served[from] < drain:
+		return fmt.Sprintf("hands %s over %d ticks after the last request to %s; the drain is %d", to,
+			w.Tick-w.plane.served[from], from, drain)
 	}
 	return ""
 }
@@ -125,7 +128,8 @@ func (w *World) serving(v Version) int {
 		}
 	}
 	i, _ := at[Ingress](w.known(), ingressKey)
-	weight = max(weight, i.Weight, w.plane.ingress.now.Weight, w.plane.route.now.Weight, must[Route](w.known(), routeKey).Weight)
+	weight = max(weight, i.Weight, w.plane.ingress.now.Weight, w.plane.route.now.Weight,
+		must[Route](w.known(), routeKey).Weight)
 	if w.knownDemand() == 0 {
 		return 0
 	}
@@ -139,7 +143,8 @@ func (w *World) shrinkWithoutLayers(before, after ReplicaSet, from Version, cana
 		return fmt.Sprintf("hands over with %d of %d pods ready", canary, demand)
 	}
 	ready := w.knownReady(from)
-	if after.Desired < before.Desired && ready+after.Desired < demand && after.Desired < canary && !w.mayFall(ready, canary, 0, demand) {
+	if after.Desired < before.Desired && ready+after.Desired < demand && after.Desired < canary &&
+		!w.mayFall(ready, canary, 0, demand) {
 		return fmt.Sprintf("shrinks to %d while %s has %d of %d pods ready", after.Desired, from, ready, demand)
 	}
 	return ""
@@ -186,7 +191,8 @@ func partition(w *World, ch Change) string {
 	if !ok || r.Spec.Divide == release.ByPods || w.hands.removing() {
 		return ""
 	}
-	if after, is := ch.After.(ReplicaSet); is && after.Owner == OwnedByRelease && after.Desired > 0 && Version(ch.Key.N) != w.checks.promoted {
+	if after, is := ch.After.(ReplicaSet); is && after.Owner == OwnedByRelease && after.Desired > 0 &&
+		Version(ch.Key.N) != w.checks.promoted {
 		before, _ := ch.Before.(ReplicaSet)
 		for n := range w.Services {
 			if s := must[Service](w.known(), serviceKey(n)); before.Desired == 0 && s.Selector.Hash == NoVersion {
@@ -251,7 +257,8 @@ func verifiedBeforeAdvance(w *World, ch Change) string {
 func inForceWhenReached(w *World, ch Change) string {
 	before, after, ok := releases(ch)
 	m := after.Memory
-	if !ok || m.StepReachedAt.IsZero() || m.StepReachedAt.Equal(before.Memory.StepReachedAt) || m.End != release.NotEnding || w.meddled() {
+	if !ok || m.StepReachedAt.IsZero() || m.StepReachedAt.Equal(before.Memory.StepReachedAt) ||
+		m.End != release.NotEnding || w.meddled() {
 		return ""
 	}
 	step := after.Spec.Steps[m.Step]
@@ -304,15 +311,16 @@ func wholePause(w *World, ch Change) string {
 	return ""
 }
 
-// stoodAsLong is L8: what counts of a pause in which the step has lost its pods is no more than the time in which the step
-// was in force, as often as that is forgiven.
+// stoodAsLong is L8: what counts of a pause in which the step has lost its pods is no more than the time in which the
+// step was in force, as often as that is forgiven.
 func stoodAsLong(w *World, ch Change) string {
 	before, after, ok := releases(ch)
 	counts := after.Memory.Stood - before.Memory.Stood
 	if !ok || counts <= 0 {
 		return ""
 	}
-	if stood := w.Tick - w.checks.reachedAt; w.checks.reachedAt == 0 || counts > timeOf(w.longest(time.Duration(stood)*time.Second)).Sub(Epoch) {
+	if stood := w.Tick - w.checks.reachedAt; w.checks.reachedAt == 0 ||
+		counts > timeOf(w.longest(time.Duration(stood)*time.Second)).Sub(Epoch) {
 		return fmt.Sprintf("counts %s of the pause, in which the step was in force for %d ticks", counts, stood)
 	}
 	if after.Memory.Losses > 2 {
@@ -342,7 +350,8 @@ func noWayBackFromAbort(w *World, ch Change) string {
 	}
 	before, after, ok := splits(ch)
 	r, _, _, under := w.current()
-	if ok && under && r.Memory.End != release.NotEnding && (after.Weight > before.Weight || after.Match != 0 && after.Match != before.Match) {
+	if ok && under && r.Memory.End != release.NotEnding &&
+		(after.Weight > before.Weight || after.Match != 0 && after.Match != before.Match) {
 		return fmt.Sprintf("weight %d after the abort was accepted", after.Weight)
 	}
 	return ""
@@ -367,11 +376,13 @@ func oneAnswer(w *World, ch Change) string {
 		return d.ID + " is answered twice"
 	case d.Answer.Applied && d.Verb == release.Abort && r.Number == d.Release && r.Memory.End == release.NotEnding:
 		return d.ID + " is answered as applied, but nothing is aborted"
-	case d.Answer.Applied && d.Verb == release.PromoteFull && r.Number == d.Release && !r.Memory.Full && r.Memory.End == release.NotEnding:
+	case d.Answer.Applied && d.Verb == release.PromoteFull && r.Number == d.Release && !r.Memory.Full &&
+		r.Memory.End == release.NotEnding:
 		return d.ID + " is answered as applied, but nothing is promoted"
 	case d.Answer.Applied && d.Verb == release.Reject && r.Number == d.Release && r.Memory.End == release.NotEnding:
 		return d.ID + " is answered as applied, but nothing is rejected"
-	case d.Answer.Applied && d.Verb == release.Override && r.Number == d.Release && r.Memory.OverriddenBy == "" && r.Memory.End == release.NotEnding:
+	case d.Answer.Applied && d.Verb == release.Override && r.Number == d.Release && r.Memory.OverriddenBy == "" &&
+		r.Memory.End == release.NotEnding:
 		return d.ID + " is answered as applied, but nothing is overridden"
 	}
 	return ""
@@ -393,7 +404,8 @@ func releaseFromPromoted(w *World, ch Change) string {
 	if after, ok := ch.After.(Release); ok {
 		before, _ := ch.Before.(Release)
 		if before.Number != after.Number && versionOf(after.Spec.From) != w.checks.promoted {
-			return fmt.Sprintf("release %d starts from %s, but %s was promoted last", after.Number, after.Spec.From, w.checks.promoted)
+			return fmt.Sprintf("release %d starts from %s, but %s was promoted last", after.Number, after.Spec.From,
+				w.checks.promoted)
 		}
 	}
 	after, ok := ch.After.(ReplicaSet)
@@ -403,12 +415,14 @@ func releaseFromPromoted(w *World, ch Change) string {
 	before, _ := ch.Before.(ReplicaSet)
 	v := Version(ch.Key.N)
 	d, exists := at[Deployment](w.known(), deploymentKey)
-	if before.Owner == OwnedByRelease && after.Owner == OwnedByDeployment && v != w.checks.promoted && exists && d.Template != v {
+	if before.Owner == OwnedByRelease && after.Owner == OwnedByDeployment && v != w.checks.promoted && exists &&
+		d.Template != v {
 		return fmt.Sprintf("hands %s over to a workload that names %s", v, d.Template)
 	}
 	for other := range Version(Versions) {
 		rs, _ := w.replicaSet(other)
-		if other != v && other != w.checks.promoted && rs.Owner == OwnedByRelease && rs.Desired > 0 && after.Owner == OwnedByRelease && after.Desired > before.Desired {
+		if other != v && other != w.checks.promoted && rs.Owner == OwnedByRelease && rs.Desired > 0 &&
+			after.Owner == OwnedByRelease && after.Desired > before.Desired {
 			return fmt.Sprintf("pods of %s while %s still has some", v, other)
 		}
 	}

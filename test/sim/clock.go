@@ -75,8 +75,8 @@ func (h *hands) in(w *World, then time.Time) int {
 	return max(int((left+time.Second-1)/time.Second), 1)
 }
 
-// shortest and longest are how many ticks a wait of the hands may take: as many as it says, unless the API server's clock was
-// set, which theirs then follows by one part in so many.
+// shortest and longest are how many ticks a wait of the hands may take: as many as it says, unless the API server's
+// clock was set, which theirs then follows by one part in so many.
 func (w *World) shortest(d time.Duration) int {
 	if w.clocks.served {
 		d = d * clock.Pace / (clock.Pace + 1)
@@ -108,8 +108,8 @@ func (f Fault) strikes(w *World) {
 	}
 }
 
-// clockFaults set each clock at each tick until the story is over: the API server's only where people do not have to be heard
-// by it.
+// clockFaults set each clock at each tick until the story is over: the API server's only where people do not have to be
+// heard by it.
 func (w *World) clockFaults(s Scenario) (all []Fault) {
 	if !s.Clocks {
 		return nil
@@ -126,8 +126,9 @@ func (w *World) clockFaults(s Scenario) (all []Fault) {
 	return all
 }
 
-// clockStories are those in which a good deal is waited for by the clock, and those in which the machine's is set in such a
-// wait. The API server's is set by faults alone: together with a restart what is left of its step counts at once.
+// clockStories are those in which a good deal is waited for by the clock, and those in which the machine's is set in
+// such a wait. The API server's is set by faults alone: together with a restart what is left of its step counts at
+// once.
 func clockStories(add func(string, ...Trigger) *Scenario) {
 	timed := func(name string, triggers ...Trigger) *Scenario {
 		s := add(name, triggers...)
@@ -150,7 +151,8 @@ func clockStories(add func(string, ...Trigger) *Scenario) {
 		timed("clock-asked"+name, on(reached(0), Action{Verb: DoClock, M: by})).wants(2).Config.AutoApprove = true
 	}
 	// Since when gateways are given time is stored with a word, and counts after a restart.
-	slow := timed("clock-slow-routes", later(1, written(1), Action{Verb: DoPause}), later(3, byHand, Action{Verb: DoResume}),
+	slow := timed("clock-slow-routes", later(1, written(1), Action{Verb: DoPause}),
+		later(3, byHand, Action{Verb: DoResume}),
 		later(6, written(1), Action{Verb: DoTakeOver}))
 	slow.Config.SlowRoutes, slow.Config.EarlyAccepted = 8, true
 }
@@ -167,7 +169,8 @@ func written(step int) func(*World) bool {
 	})
 }
 
-// setsClocks sets the machine's clock in one story of three, once or more. All else in the story stays as it is without.
+// setsClocks sets the machine's clock in one story of three, once or more. All else in the story stays as it is
+// without.
 func setsClocks(seed uint64, actions []Action) []Action {
 	r := rand.New(rand.NewPCG(seed, 0xc10c))
 	if len(actions) == 0 || r.IntN(3) > 0 {

@@ -186,5 +186,8 @@ func (w *World) backend(c, n int, ordinary bool) {
 
 func (w *World) fails(c, n int, how string) {
 	w.plane.failed = w.Tick
-	w.plane.failure = [consumers]string{"ingress-nginx", "gateway", "service proxy"}[c] + " " + how + " behind " + serviceName(n)
+	w.plane.failure = [consumers]string{
+		"ingress-nginx", "gateway",
+		"service proxy",
+	}[c] + " " + how + " behind " + serviceName(n)
 }

@@ -25,7 +25,8 @@ const (
 var harmNames = []string{
 	"nothing", "crash before", "crash after", "409 Conflict", "429 Too Many Requests",
 	"500 Internal Server Error", "time-out after commit", "event dropped", "watch frozen",
-	"clock forward", "clock back", "clock forward, restart", "clock back, restart", "API server's clock forward", "API server's clock back",
+	"clock forward", "clock back", "clock forward, restart", "clock back, restart", "API server's clock forward",
+	"API server's clock back",
 }
 
 // String names the harm.

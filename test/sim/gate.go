@@ -143,7 +143,10 @@ func (w *World) forget(a Action) {
 func observeAnalyses(v *view, number int) (all []release.Analysis) {
 	for _, o := range v.table[KAnalysis] {
 		if a, ok := o.Value.(Analysis); ok && a.Release == number {
-			all = append(all, release.Analysis{ID: a.ID, Verdict: a.Verdict, Message: "measured " + string(a.Verdict), Concluding: a.Concluding})
+			all = append(all, release.Analysis{
+				ID: a.ID, Verdict: a.Verdict, Message: "measured " + string(a.Verdict),
+				Concluding: a.Concluding,
+			})
 		}
 	}
 	return all
@@ -194,7 +197,11 @@ type person struct {
 
 // team are the people. Carol makes the changes; nobody names mallory.
 var team = []person{
-	{"alice", nil}, {"bob", nil}, {"carol", []string{"sre"}}, {"dave", []string{"dev", "sre"}}, {"mallory", []string{"dev"}},
+	{"alice", nil},
+	{"bob", nil},
+	{"carol", []string{"sre"}},
+	{"dave", []string{"dev", "sre"}},
+	{"mallory", []string{"dev"}},
 }
 
 // The numbers of some of them.

@@ -116,59 +116,85 @@ func orderMutants() []Mutant {
 				o.Services[i].CanaryReady = max(o.Services[i].CanaryReady, o.Canary.Desired)
 			}
 		})},
-		{Name: "back to a stable that cannot carry", Row: "4, 5", Mind: lies(func(_ release.Spec, o *release.Observed, m *release.Memory) {
-			if m.Phase == release.Aborting {
-				o.Stable.Desired, o.Stable.Ready = o.Workload.Replicas, o.Workload.Replicas
-				for i := range o.Services {
-					o.Services[i].ReadyStable = o.Workload.Replicas
+		{
+			Name: "back to a stable that cannot carry", Row: "4, 5",
+			Mind: lies(func(_ release.Spec, o *release.Observed, m *release.Memory) {
+				if m.Phase == release.Aborting {
+					o.Stable.Desired, o.Stable.Ready = o.Workload.Replicas, o.Workload.Replicas
+					for i := range o.Services {
+						o.Services[i].ReadyStable = o.Workload.Replicas
+					}
 				}
-			}
-		})},
+			}),
+		},
 		{Name: "advance without looking", Row: "36", Mind: lies(func(_ release.Spec, o *release.Observed, _ *release.Memory) {
 			for i := range o.Layers {
 				o.Layers[i].Settled, o.Layers[i].Settle = true, 0
 			}
 		})},
-		{Name: "a removal counts as in force at once", Row: "C1", Mind: lies(func(_ release.Spec, o *release.Observed, _ *release.Memory) {
-			for i := range o.Layers {
-				if !o.Layers[i].Routed {
-					o.Layers[i].Settle = 0
+		{
+			Name: "a removal counts as in force at once", Row: "C1",
+			Mind: lies(func(_ release.Spec, o *release.Observed, _ *release.Memory) {
+				for i := range o.Layers {
+					if !o.Layers[i].Routed {
+						o.Layers[i].Settle = 0
+					}
 				}
-			}
-		})},
-		{Name: "Accepted counts as in force", Row: "C7", Mind: lies(func(_ release.Spec, o *release.Observed, _ *release.Memory) {
-			for i := range o.Layers {
-				if o.Layers[i].Name == "route" {
-					o.Layers[i].Settle = 0
+			}),
+		},
+		{
+			Name: "Accepted counts as in force", Row: "C7",
+			Mind: lies(func(_ release.Spec, o *release.Observed, _ *release.Memory) {
+				for i := range o.Layers {
+					if o.Layers[i].Name == "route" {
+						o.Layers[i].Settle = 0
+					}
 				}
-			}
-		})},
-		{Name: "canary pods before the Service is narrowed", Row: "13", Mind: lies(func(_ release.Spec, o *release.Observed, m *release.Memory) {
-			for i := range o.Services {
-				if s := &o.Services[i]; m.Phase == release.Progressing && s.Selects == release.SelectsAll {
-					s.Selects, s.Held = release.SelectsStable, true
+			}),
+		},
+		{
+			Name: "canary pods before the Service is narrowed", Row: "13",
+			Mind: lies(func(_ release.Spec, o *release.Observed, m *release.Memory) {
+				for i := range o.Services {
+					if s := &o.Services[i]; m.Phase == release.Progressing && s.Selects == release.SelectsAll {
+						s.Selects, s.Held = release.SelectsStable, true
+					}
 				}
-			}
-		})},
-		{Name: "canary shrinks in the barrier of the abort", Row: "7", Mind: acts(func(_ release.Spec, o release.Observed, m release.Memory, out *release.Outcome) {
-			if out.Memory.Phase == release.Aborting && o.Canary.Desired > 0 && !o.Canary.Adopted {
-				out.Actions = append(out.Actions, release.ScaleCanary{Replicas: 0})
-			}
-		})},
-		{Name: "Service widened with the canary's pods still there", Row: "37", Mind: acts(func(_ release.Spec, o release.Observed, _ release.Memory, out *release.Outcome) {
-			if out.Memory.Phase != release.Aborting || o.Canary.Pods == 0 || len(o.Services) == 0 || !slices.Contains(out.Actions, release.Action(release.ScaleCanary{})) {
-				return
-			}
-			out.Actions = append([]release.Action{release.SelectService{Service: o.Services[0].Name, To: release.SelectsAll}}, out.Actions...)
-		})},
-		{Name: "selector turned to pods that are not ready", Row: "3, 6", Mind: acts(func(_ release.Spec, o release.Observed, _ release.Memory, out *release.Outcome) {
-			for i := range o.Services {
-				if out.Memory.Phase == release.Completing && o.Canary.Ready < o.Workload.Replicas && o.Services[i].Selects == release.SelectsStable {
-					out.Actions = append(out.Actions, release.SelectService{Service: o.Services[i].Name, To: release.SelectsCanary})
+			}),
+		},
+		{
+			Name: "canary shrinks in the barrier of the abort", Row: "7",
+			Mind: acts(func(_ release.Spec, o release.Observed, m release.Memory, out *release.Outcome) {
+				if out.Memory.Phase == release.Aborting && o.Canary.Desired > 0 && !o.Canary.Adopted {
+					out.Actions = append(out.Actions, release.ScaleCanary{Replicas: 0})
 				}
-			}
-		})},
-		{Name: "weight of 200", Row: "14", Mind: acts(func(_ release.Spec, _ release.Observed, _ release.Memory, out *release.Outcome) {
+			}),
+		},
+		{
+			Name: "Service widened with the canary's pods still there", Row: "37",
+			Mind: acts(func(_ release.Spec, o release.Observed, _ release.Memory, out *release.Outcome) {
+				if out.Memory.Phase != release.Aborting || o.Canary.Pods == 0 || len(o.Services) == 0 ||
+					!slices.Contains(out.Actions, release.Action(release.ScaleCanary{})) {
+					return
+				}
+				out.Actions = append([]release.Action{release.SelectService{Service: o.Services[0].Name, To: release.SelectsAll}},
+					out.Actions...)
+			}),
+		},
+		{
+			Name: "selector turned to pods that are not ready", Row: "3, 6",
+			Mind: acts(func(_ release.Spec, o release.Observed, _ release.Memory, out *release.Outcome) {
+				for i := range o.Services {
+					if out.Memory.Phase == release.Completing && o.Canary.Ready < o.Workload.Replicas &&
+						o.Services[i].Selects == release.SelectsStable {
+						out.Actions = append(out.Actions, release.SelectService{Service: o.Services[i].Name, To: release.SelectsCanary})
+					}
+				}
+			}),
+		},
+		{Name: "weight of 200", Row: "14", Mind: acts(func(_ release.Spec, _ release.Observed, _ release.Memory,
+			out *release.Outcome,
+		) {
 			for i, a := range out.Actions {
 				if r, ok := a.(release.Route); ok && r.Weight > 50 {
 					r.Weight *= 2
@@ -176,67 +202,103 @@ func orderMutants() []Mutant {
 				}
 			}
 		})},
-		{Name: "hand-over before the drain", Row: "2", Mind: acts(func(_ release.Spec, o release.Observed, _ release.Memory, out *release.Outcome) {
-			if out.Memory.Phase == release.Completing && !out.Memory.DrainFrom.IsZero() && !o.Canary.Adopted && !out.Memory.HandedOver {
-				out.Memory.HandedOver = true
-				out.Actions = append(out.Actions, release.HandOver{})
-			}
-		})},
+		{
+			Name: "hand-over before the drain", Row: "2",
+			Mind: acts(func(_ release.Spec, o release.Observed, _ release.Memory, out *release.Outcome) {
+				if out.Memory.Phase == release.Completing && !out.Memory.DrainFrom.IsZero() && !o.Canary.Adopted &&
+					!out.Memory.HandedOver {
+					out.Memory.HandedOver = true
+					out.Actions = append(out.Actions, release.HandOver{})
+				}
+			}),
+		},
 	}
 }
 
 // worldMutants do not see, or forget, what happens.
 func worldMutants() []Mutant {
 	return []Mutant{
-		{Name: "newer revision taken for the one under release", Row: "3, 22", Mind: lies(func(s release.Spec, o *release.Observed, _ *release.Memory) { o.Workload.Desired = s.To })},
-		{Name: "no deadline while pods start", Row: "16, 17", Mind: plans(func(s *release.Spec) { s.ProgressDeadline, s.ReleaseDeadline = 1<<40, 1<<60 })},
-		{Name: "abort forgotten", Row: "39", Mind: acts(func(_ release.Spec, _ release.Observed, m release.Memory, out *release.Outcome) {
+		{
+			Name: "newer revision taken for the one under release", Row: "3, 22",
+			Mind: lies(func(s release.Spec, o *release.Observed, _ *release.Memory) { o.Workload.Desired = s.To }),
+		},
+		{
+			Name: "no deadline while pods start", Row: "16, 17",
+			Mind: plans(func(s *release.Spec) { s.ProgressDeadline, s.ReleaseDeadline = 1<<40, 1<<60 }),
+		},
+		{Name: "abort forgotten", Row: "39", Mind: acts(func(_ release.Spec, _ release.Observed, m release.Memory,
+			out *release.Outcome,
+		) {
 			if out.Memory.End == release.AbortedByUser && m.End == release.NotEnding {
 				out.Memory, out.Actions = m, nil
 			}
 		})},
-		{Name: "decisions never answered", Row: "38", Mind: acts(func(_ release.Spec, _ release.Observed, _ release.Memory, out *release.Outcome) { out.Answers = nil })},
-		{Name: "abort goes forward again", Row: "38", Mind: acts(func(_ release.Spec, _ release.Observed, m release.Memory, out *release.Outcome) {
-			if m.Phase == release.Aborting {
-				out.Memory.Phase, out.Memory.End = release.Progressing, release.NotEnding
-			}
-		})},
-		{Name: "a scale event starts the steps again", Row: "26", Mind: acts(func(_ release.Spec, o release.Observed, m release.Memory, out *release.Outcome) {
-			if m.Step > 0 && m.Phase != release.Completing && o.Workload.Replicas != o.Stable.Desired {
-				out.Memory.Step = 0
-			}
-		})},
-		{Name: "removal leaves the canary Service", Row: "45", Mind: acts(func(_ release.Spec, _ release.Observed, _ release.Memory, out *release.Outcome) {
-			out.Actions = slices.DeleteFunc(out.Actions, func(a release.Action) bool { _, is := a.(release.RemoveCanaryService); return is })
-		})},
-		{Name: "ends with the Service still narrowed", Row: "37, 45", Mind: lies(func(_ release.Spec, o *release.Observed, m *release.Memory) {
-			for i := range o.Services {
-				if m.Phase == release.Aborting || m.HandedOver {
-					o.Services[i].Selects, o.Services[i].Held = release.SelectsAll, false
+		{
+			Name: "decisions never answered", Row: "38",
+			Mind: acts(func(_ release.Spec, _ release.Observed, _ release.Memory, out *release.Outcome) { out.Answers = nil }),
+		},
+		{
+			Name: "abort goes forward again", Row: "38",
+			Mind: acts(func(_ release.Spec, _ release.Observed, m release.Memory, out *release.Outcome) {
+				if m.Phase == release.Aborting {
+					out.Memory.Phase, out.Memory.End = release.Progressing, release.NotEnding
 				}
-			}
-		})},
-		{Name: "workload left paused", Row: "21", Mind: acts(func(_ release.Spec, _ release.Observed, _ release.Memory, out *release.Outcome) {
+			}),
+		},
+		{
+			Name: "a scale event starts the steps again", Row: "26",
+			Mind: acts(func(_ release.Spec, o release.Observed, m release.Memory, out *release.Outcome) {
+				if m.Step > 0 && m.Phase != release.Completing && o.Workload.Replicas != o.Stable.Desired {
+					out.Memory.Step = 0
+				}
+			}),
+		},
+		{
+			Name: "removal leaves the canary Service", Row: "45",
+			Mind: acts(func(_ release.Spec, _ release.Observed, _ release.Memory, out *release.Outcome) {
+				out.Actions = slices.DeleteFunc(out.Actions,
+					func(a release.Action) bool { _, is := a.(release.RemoveCanaryService); return is })
+			}),
+		},
+		{
+			Name: "ends with the Service still narrowed", Row: "37, 45",
+			Mind: lies(func(_ release.Spec, o *release.Observed, m *release.Memory) {
+				for i := range o.Services {
+					if m.Phase == release.Aborting || m.HandedOver {
+						o.Services[i].Selects, o.Services[i].Held = release.SelectsAll, false
+					}
+				}
+			}),
+		},
+		{Name: "workload left paused", Row: "21", Mind: acts(func(_ release.Spec, _ release.Observed, _ release.Memory,
+			out *release.Outcome,
+		) {
 			out.Actions = slices.DeleteFunc(out.Actions, func(a release.Action) bool {
 				_, is := a.(release.ResumeWorkload)
 				return is
 			})
 		})},
-		{Name: "unpaused on removal whatever the template", Row: "53", Mind: acts(func(_ release.Spec, o release.Observed, _ release.Memory, out *release.Outcome) {
-			if out.Memory.End != release.NotEnding && o.Workload.Held && out.Memory.Phase == release.Aborting {
-				out.Actions = append(out.Actions, release.ResumeWorkload{})
-			}
-		})},
+		{
+			Name: "unpaused on removal whatever the template", Row: "53",
+			Mind: acts(func(_ release.Spec, o release.Observed, _ release.Memory, out *release.Outcome) {
+				if out.Memory.End != release.NotEnding && o.Workload.Held && out.Memory.Phase == release.Aborting {
+					out.Actions = append(out.Actions, release.ResumeWorkload{})
+				}
+			}),
+		},
 		{Name: "pause not persisted", Row: "54", Mind: lies(func(_ release.Spec, _ *release.Observed, m *release.Memory) {
 			if !m.StepReachedAt.IsZero() {
 				m.StepReachedAt = m.StepReachedAt.Add(-time.Hour)
 			}
 		})},
-		{Name: "a panic on a scale of zero", Row: "46", Mind: acts(func(_ release.Spec, o release.Observed, _ release.Memory, _ *release.Outcome) {
-			if o.Workload.Exists && o.Workload.Replicas == 0 {
-				panic("division by zero")
-			}
-		})},
+		{
+			Name: "a panic on a scale of zero", Row: "46",
+			Mind: acts(func(_ release.Spec, o release.Observed, _ release.Memory, _ *release.Outcome) {
+				if o.Workload.Exists && o.Workload.Replicas == 0 {
+					panic("division by zero")
+				}
+			}),
+		},
 	}
 }
 
@@ -258,7 +320,10 @@ func handMutants() []Mutant {
 			}
 			return last.Spec.To
 		}}},
-		{Name: "forgets that it drains", Row: "54", Fumble: Fumble{Memory: func(m *release.Memory) { m.DrainFrom = time.Time{} }}},
+		{
+			Name: "forgets that it drains", Row: "54",
+			Fumble: Fumble{Memory: func(m *release.Memory) { m.DrainFrom = time.Time{} }},
+		},
 		{Name: "the time to follow counts from before the write", Row: "C3", Fumble: Fumble{Memory: func(m *release.Memory) {
 			m.Layers = slices.Clone(m.Layers)
 			for i := range m.Layers {

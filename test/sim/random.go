@@ -60,7 +60,10 @@ func randomConfig(r *rand.Rand, seed uint64) Config {
 // randomGates adds what is measured and who has to approve, to half of the stories.
 func randomGates(r *rand.Rand, c *Config) {
 	c.AutoApprove, c.Stern = r.IntN(3) > 0, r.IntN(4) == 0
-	c.Analyst = Fate{Good: 6, Bad: r.IntN(3), Unclear: r.IntN(3), Never: r.IntN(2), After: r.IntN(20), Turns: 3, Endless: 3}
+	c.Analyst = Fate{
+		Good: 6, Bad: r.IntN(3), Unclear: r.IntN(3), Never: r.IntN(2), After: r.IntN(20), Turns: 3,
+		Endless: 3,
+	}
 	for i := range c.Plan.Steps {
 		c.Plan.Steps[i].Analysis = r.IntN(3) == 0
 		if r.IntN(5) == 0 {

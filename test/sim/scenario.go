@@ -111,7 +111,10 @@ func scenarios() []Scenario {
 			triggers = append([]Trigger{{When: always, Do: []Action{{Verb: DoEdit, N: 1}}}}, triggers...)
 			family, _, _ := strings.Cut(strings.ReplaceAll(name, "-before-", "-at-"), "-at-")
 			family, _, _ = strings.Cut(family, "-when-")
-			all = append(all, Scenario{Name: top.name + "/" + name, Family: top.name + "/" + family, Config: manual(top.layers...), Triggers: triggers})
+			all = append(all, Scenario{
+				Name: top.name + "/" + name, Family: top.name + "/" + family,
+				Config: manual(top.layers...), Triggers: triggers,
+			})
 			return &all[len(all)-1]
 		}
 		add("clean")
@@ -157,7 +160,8 @@ func stepStories(add func(string, ...Trigger) *Scenario) {
 		}
 	}
 	for step := range 3 {
-		early := add(fmt.Sprintf("promote-before-%d", step+1), on(begun(step), Action{Verb: DoPromote}, Action{Verb: DoPromote, M: 1}))
+		early := add(fmt.Sprintf("promote-before-%d", step+1),
+			on(begun(step), Action{Verb: DoPromote}, Action{Verb: DoPromote, M: 1}))
 		early.Every = gateStride
 	}
 	add("abort-then-supersede", on(reached(1), Action{Verb: DoAbort}), on(aborting, Action{Verb: DoEdit, N: 2}))
@@ -218,7 +222,8 @@ func (s Scenario) playIn(w *World, f Fault) *Violation {
 // mayEndAs says whether a fault may make the story end as another one of its family: when it delays what somebody does,
 // and whenever that meets the completion, since then it depends on the moment.
 func (s Scenario) mayEndAs(f Fault) bool {
-	late := f.watches() && (f.Kind == KDecision || f.Kind == KRollout || f.Kind == KDeployment || f.Kind == KAnalysis || s.Races && f.Kind == KService)
+	late := f.watches() && (f.Kind == KDecision || f.Kind == KRollout || f.Kind == KDeployment || f.Kind == KAnalysis ||
+		s.Races && f.Kind == KService)
 	return late || strings.Contains(s.Name, "-when-") || strings.Contains(s.Name, "-3")
 }
 

@@ -7,9 +7,9 @@ import (
 	"github.com/sluice-dev/sluice/internal/release"
 )
 
-// changeStories are what the team changes beside the pod template: a Service that selects by another label, together with
-// the pods or alone, at every step; and the Rollout's steps, at every step. Without layers a Service that leads to one
-// version alone is refused, or fails the step.
+// changeStories are what the team changes beside the pod template: a Service that selects by another label, together
+// with the pods or alone, at every step; and the Rollout's steps, at every step. Without layers a Service that leads to
+// one version alone is refused, or fails the step.
 func changeStories(add func(string, ...Trigger) *Scenario) {
 	labels := func(s *Scenario) *Scenario {
 		s.Config.Labels[1], s.Config.Labels[2] = 2, 2
@@ -21,13 +21,18 @@ func changeStories(add func(string, ...Trigger) *Scenario) {
 	labels(add("chart", on(always, relabel)))
 	labels(add("chart-service-first", Trigger{When: always, Do: []Action{relabel}})).before(4)
 	labels(add("chart-service-later", later(6, always, relabel))).endsBy(release.NotEnding, release.StepFailed)
-	labels(add("chart-abort", on(always, relabel), on(reached(1), Action{Verb: DoAbort}))).endsBy(release.AbortedByUser, release.NotEnding)
-	labels(add("chart-abort-then-fix", on(always, relabel), on(reached(1), Action{Verb: DoAbort}), later(8, aborted, Action{Verb: DoEdit, N: 2})))
+	labels(add("chart-abort", on(always, relabel), on(reached(1), Action{Verb: DoAbort}))).endsBy(release.AbortedByUser,
+		release.NotEnding)
+	labels(add("chart-abort-then-fix", on(always, relabel), on(reached(1), Action{Verb: DoAbort}),
+		later(8, aborted, Action{Verb: DoEdit, N: 2})))
 	labels(add("chart-abort-then-back", on(always, relabel), on(reached(1), Action{Verb: DoAbort}),
-		later(8, aborted, Action{Verb: DoEdit, N: 0}, Action{Verb: DoRelabel, M: 1}))).endsBy(release.AbortedByUser, release.NotEnding)
+		later(8, aborted, Action{Verb: DoEdit, N: 0}, Action{Verb: DoRelabel, M: 1}))).endsBy(release.AbortedByUser,
+		release.NotEnding)
 	labels(add("chart-then-back", on(always, relabel),
-		later(30, always, Action{Verb: DoEdit, N: 0}, Action{Verb: DoRelabel, M: 1}))).endsBy(release.BackToStable, release.NotEnding)
-	labels(add("chart-remove", on(always, relabel), on(reached(1), Action{Verb: DoRemove}))).endsBy(release.RolloutRemoved, release.NotEnding)
+		later(30, always, Action{Verb: DoEdit, N: 0}, Action{Verb: DoRelabel, M: 1}))).endsBy(release.BackToStable,
+		release.NotEnding)
+	labels(add("chart-remove", on(always, relabel),
+		on(reached(1), Action{Verb: DoRemove}))).endsBy(release.RolloutRemoved, release.NotEnding)
 	labels(add("chart-edit", on(always, relabel), on(reached(1), Action{Verb: DoEdit, N: 2})))
 	labels(add("chart-shut", on(always, relabel, Action{Verb: DoShut, N: 60})))
 	for step := range 3 {
@@ -64,9 +69,9 @@ func (s *Scenario) endsBy(layers, pods release.EndReason) *Scenario {
 	return s.ends(layers)
 }
 
-// races has a story without layers end as any other one of a Service with another label, when it is late that the hands see
-// an edit: seen with the pods' the Service's refuses the release, seen in a step it fails it, and seen when all is over it
-// finds nothing amiss. Each of them is right.
+// races has a story without layers end as any other one of a Service with another label, when it is late that the hands
+// see an edit: seen with the pods' the Service's refuses the release, seen in a step it fails it, and seen when all is
+// over it finds nothing amiss. Each of them is right.
 func (s *Scenario) races() *Scenario {
 	if divided(s.Config.Plan).Divide == release.ByPods {
 		top, _, _ := strings.Cut(s.Name, "/")

@@ -99,24 +99,33 @@ func analysisStories(add func(string, ...Trigger) *Scenario) {
 	add("analysis-good").measures(0, 1, 2)
 	add("analysis-concluded").measures(1).Config.Analyst.Endless = 1
 	for step := range 3 {
-		s := add(fmt.Sprintf("analysis-bad-at-%d", step+1), on(measuring(step, 0), bad)).measures(step).ends(release.AnalysisFailed)
+		s := add(fmt.Sprintf("analysis-bad-at-%d", step+1),
+			on(measuring(step, 0), bad)).measures(step).ends(release.AnalysisFailed)
 		s.Config.Analyst = Fate{}
 	}
-	add("analysis-bad-crosses-promote", on(measuring(1, 0), Action{Verb: DoPromote}, bad)).measures().ends(release.AnalysisFailed)
-	add("analysis-bad-crosses-resume", on(measuring(1, 0), Action{Verb: DoPause}), on(pausedBy("alice"), Action{Verb: DoResume}, bad)).
+	add("analysis-bad-crosses-promote", on(measuring(1, 0), Action{Verb: DoPromote},
+		bad)).measures().ends(release.AnalysisFailed)
+	add("analysis-bad-crosses-resume", on(measuring(1, 0), Action{Verb: DoPause}),
+		on(pausedBy("alice"), Action{Verb: DoResume}, bad)).
 		measures().ends(release.AnalysisFailed)
-	add("analysis-bad-paused-by-hand", on(measuring(1, 0), Action{Verb: DoPause}), on(pausedBy("alice"), bad)).measures().ends(release.AnalysisFailed)
-	add("analysis-bad-scaled-to-zero", on(measuring(1, 0), Action{Verb: DoScale, N: 0}), later(10, measuring(1, 0), bad)).measures().ends(release.AnalysisFailed)
+	add("analysis-bad-paused-by-hand", on(measuring(1, 0), Action{Verb: DoPause}),
+		on(pausedBy("alice"), bad)).measures().ends(release.AnalysisFailed)
+	add("analysis-bad-scaled-to-zero", on(measuring(1, 0), Action{Verb: DoScale, N: 0}),
+		later(10, measuring(1, 0), bad)).measures().ends(release.AnalysisFailed)
 	add("analysis-unclear-promote", on(measuring(1, 0), unclear)).measures()
 	add("analysis-unclear-resume", on(measuring(1, 0), unclear), on(failed, Action{Verb: DoResume})).measures(1).stern()
-	add("analysis-unclear-twice", on(measuring(1, 0), unclear), on(failed, Action{Verb: DoResume}), on(measuring(1, 1), unclear)).measures().
+	add("analysis-unclear-twice", on(measuring(1, 0), unclear), on(failed, Action{Verb: DoResume}),
+		on(measuring(1, 1), unclear)).measures().
 		Config.Plan.OnFailure = release.FailurePauses
-	add("analysis-unclear-turns-bad", on(reached(0), Action{Verb: DoPromote}), on(measuring(1, 0), unclear), later(3, failed, bad)).
+	add("analysis-unclear-turns-bad", on(reached(0), Action{Verb: DoPromote}), on(measuring(1, 0), unclear),
+		later(3, failed, bad)).
 		measures().ends(release.AnalysisFailed).Config.AutoPromote = false // Nobody promotes what may just have come out.
-	add("analysis-unclear-abort", on(measuring(1, 0), unclear), on(failed, Action{Verb: DoAbort})).measures().stern().ends(release.AbortedByUser)
+	add("analysis-unclear-abort", on(measuring(1, 0), unclear),
+		on(failed, Action{Verb: DoAbort})).measures().stern().ends(release.AbortedByUser)
 	add("analysis-never").measures().ends(release.DeadlinePassed).Config.Plan.ReleaseDeadline = 200 * time.Second
 	for _, then := range []Verb{DoResume, DoPromote, DoAbort} {
-		s := add("analysis-bad-pauses-then-"+string(then), on(measuring(1, 0), bad), on(failed, Action{Verb: then})).measures(1).stern()
+		s := add("analysis-bad-pauses-then-"+string(then), on(measuring(1, 0), bad),
+			on(failed, Action{Verb: then})).measures(1).stern()
 		s.Config.Plan.OnFailure = release.FailurePauses
 		if then == DoAbort {
 			s.ends(release.AbortedByUser)
@@ -136,7 +145,8 @@ func pausedBy(name string) func(*World) bool {
 func backgroundStories(add func(string, ...Trigger) *Scenario) {
 	add("background-quiet").watches()
 	for step := range 3 {
-		add(fmt.Sprintf("background-bad-at-%d", step+1), on(both(from(step), besideBegun), badBeside)).watches().ends(release.AnalysisFailed)
+		add(fmt.Sprintf("background-bad-at-%d", step+1),
+			on(both(from(step), besideBegun), badBeside)).watches().ends(release.AnalysisFailed)
 	}
 	for i, c := range completions[:len(completions)-1] {
 		s := add("background-bad-when-"+c.name, on(c.when, badBeside)).watches()
@@ -147,7 +157,8 @@ func backgroundStories(add func(string, ...Trigger) *Scenario) {
 	for i, when := range []func(*World) bool{both(reached(1), besideBegun), completions[0].when, completions[1].when} {
 		name := []string{"in-step", "completing", "draining"}[i]
 		add("background-unclear-promote-"+name, on(when, unclearToo)).watches()
-		add("background-unclear-resume-"+name, on(when, unclearToo), later(12, failed, Action{Verb: DoResume})).watches().stern()
+		add("background-unclear-resume-"+name, on(when, unclearToo),
+			later(12, failed, Action{Verb: DoResume})).watches().stern()
 		add("background-deleted-"+name, on(when, Action{Verb: DoForget, N: 1})).watches()
 	}
 }
@@ -177,16 +188,20 @@ func approvalStories(add func(string, ...Trigger) *Scenario) {
 	willing("approval-scale", on(asks(1), Action{Verb: DoScale, N: 6}))
 	willing("approval-bad-beside", on(asks(1), badBeside)).watches().ends(release.AnalysisFailed)
 	add("approval-by-group", on(asks(0), approves(dave)), on(asks(1), approves(alice))).wants(2)
-	add("approval-rejected", on(asks(0), approves(alice)), on(asks(1), Action{Verb: DoReject, N: bob})).wants(2).ends(release.RejectedByUser)
+	add("approval-rejected", on(asks(0), approves(alice)),
+		on(asks(1), Action{Verb: DoReject, N: bob})).wants(2).ends(release.RejectedByUser)
 	add("approval-rejected-by-author", on(asks(0), Action{Verb: DoReject, N: carol})).wants(1).ends(release.RejectedByUser)
 	add("approval-expired", on(asks(0), approves(alice))).wants(2).ends(release.ApprovalExpired)
-	add("approval-twice", on(asks(0), approves(alice)), on(asks(1), approves(alice))).wants(2).ends(release.ApprovalExpired)
-	add("approval-abort", on(asks(0), approves(alice)), on(asks(1), Action{Verb: DoAbort})).wants(2).ends(release.AbortedByUser)
+	add("approval-twice", on(asks(0), approves(alice)),
+		on(asks(1), approves(alice))).wants(2).ends(release.ApprovalExpired)
+	add("approval-abort", on(asks(0), approves(alice)),
+		on(asks(1), Action{Verb: DoAbort})).wants(2).ends(release.AbortedByUser)
 	add("approval-late", later(120, asks(0), approves(alice))).wants(1).ends(release.ApprovalExpired)
 	add("approval-early", on(measuring(1, 0), approves(alice))).wants(1).measures(1).ends(release.ApprovalExpired).Config.Plan.Steps[1].Pause = release.Pause{}
 	add("approval-wrong", on(asks(0), approves(mallory), approves(carol), Action{Verb: DoReject, N: mallory},
 		Action{Verb: DoApprove, M: 1}, Action{Verb: DoApprove, M: 2}, Action{Verb: DoApprove, M: 3},
-		Action{Verb: DoApprove, M: 4}, Action{Verb: DoApprove, M: 5}, Action{Verb: DoPromoteFull})).wants(1).ends(release.ApprovalExpired)
+		Action{Verb: DoApprove, M: 4}, Action{Verb: DoApprove, M: 5},
+		Action{Verb: DoPromoteFull})).wants(1).ends(release.ApprovalExpired)
 	add("approval-author-unknown", on(asks(0), approves(alice))).wants(1).ends(release.ApprovalExpired).Config.Policy = false
 }
 

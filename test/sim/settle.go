@@ -53,7 +53,8 @@ func (w *World) standing() string {
 
 // atRest: the last release is over, and neither Sluice nor anybody else has done anything for a good while.
 func (w *World) atRest() bool {
-	if len(w.people.actions) > 0 || w.Tick-max(w.checks.lastWrite, w.healedAt, w.actedAt) < quiet || w.hands.downUntil != 0 {
+	if len(w.people.actions) > 0 || w.Tick-max(w.checks.lastWrite, w.healedAt, w.actedAt) < quiet ||
+		w.hands.downUntil != 0 {
 		return false
 	}
 	return cameToAnEnd(w) == ""

@@ -81,7 +81,8 @@ func (w *World) replicaSetController(v Version) {
 		return
 	}
 	pods, ready, _ := w.count(v)
-	if w.late(dueReplicaSet+int(v), rs.Pods != pods || rs.Ready != ready || rs.Observed != rs.Generation, w.ControllerLag) {
+	if w.late(dueReplicaSet+int(v), rs.Pods != pods || rs.Ready != ready || rs.Observed != rs.Generation,
+		w.ControllerLag) {
 		rs.Pods, rs.Ready, rs.Observed = pods, ready, rs.Generation
 		w.put(Kubernetes, replicaSetKey(v), rs)
 	}
@@ -269,8 +270,10 @@ func (w *World) proportion(d Deployment, v Version, add, added, total int) int {
 func (w *World) rollDeployment(d Deployment, all []Version, hasNew bool) {
 	if !hasNew {
 		rs := w.set(d.Template)
-		if r, managed := w.rollout(); managed && !r.Removing && rs.Former && d.Template == w.checks.promoted && w.checks.handed == NoVersion {
-			w.checks.breaks(w, "S14", "the workload starts %s anew, since its ReplicaSet bears the mark of a former one", d.Template)
+		if r, managed := w.rollout(); managed && !r.Removing && rs.Former && d.Template == w.checks.promoted &&
+			w.checks.handed == NoVersion {
+			w.checks.breaks(w, "S14", "the workload starts %s anew, since its ReplicaSet bears the mark of a former one",
+				d.Template)
 		}
 		rs.Owner, rs.Created, rs.Former = OwnedByDeployment, w.store.rv, false
 		w.put(Kubernetes, replicaSetKey(d.Template), rs)
