@@ -174,8 +174,8 @@ func authority(t *testing.T) (ca string, client map[string]string, server tls.Ce
 	template := func(n int64) *x509.Certificate {
 		return &x509.Certificate{
 			SerialNumber: big.NewInt(n), Subject: pkix.Name{CommonName: "sluice"},
-			// TLS has no other clock
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), //nolint:forbidigo
+			NotBefore:   time.Now().Add(-time.Hour), //nolint:forbidigo // TLS has no other clock
+			NotAfter:    time.Now().Add(time.Hour),  //nolint:forbidigo // TLS has no other clock
 			IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		}
 	}
