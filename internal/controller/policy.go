@@ -87,13 +87,13 @@ func (p *policyWatch) watch(ctx context.Context, kind string, touched chan<- str
 		w, err := p.live.Watch(ctx, list, client.MatchingFields{"metadata.name": admission.HoldWorkload})
 		if err == nil {
 			began := time.Now()
+			tell(touched) // What has changed before the watch began.
 			for range w.ResultChan() {
 				tell(touched)
 			}
 			w.Stop()
 			if time.Since(began) > watchLasts {
-				tell(touched) // The API server ends every watch at some time.
-				continue
+				continue // The API server ends every watch at some time.
 			}
 		}
 		select {
