@@ -1,4 +1,4 @@
-package workload
+package workload_test
 
 import (
 	"strings"
@@ -8,62 +8,12 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"pgregory.net/rapid"
-	"sigs.k8s.io/yaml"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/podtemplate"
+	"github.com/sluice-dev/sluice/internal/workload"
+	"github.com/sluice-dev/sluice/internal/workload/workloadtest"
 )
-
-const shop = `
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: shop
-  namespace: demo
-  uid: d-1
-  annotations:
-    kubectl.kubernetes.io/last-applied-configuration: '{"a":"long","story":true}'
-    team.example.com/owner: web
-  managedFields: [{manager: kubectl}]
-spec:
-  replicas: 4
-  minReadySeconds: 7
-  selector: {matchLabels: {app: shop}}
-  template:
-    metadata: {labels: {app: shop, tier: front}, creationTimestamp: null}
-    spec:
-      futureField: {deep: [1, two, {three: 3}]}
-      initContainers: [{name: prepare, image: "prepare:1"}]
-      containers:
-      - name: web
-        image: "shop:v1"
-        envFrom: [{configMapRef: {name: env}}, {secretRef: {name: keys}}]
-        env: [{name: A, valueFrom: {secretKeyRef: {name: one, key: k}}}, {name: B, valueFrom: {configMapKeyRef: {name: two, key: k}}}]
-      - {name: side, image: "side:3"}
-      volumes: [{name: v, configMap: {name: files}}, {name: w, secret: {secretName: cert}}, {name: x, projected: {sources: [{secret: {name: deep}}]}}]
-`
-
-func object(t *testing.T, manifest string) *unstructured.Unstructured {
-	t.Helper()
-	u := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal([]byte(manifest), &u.Object); err != nil {
-		t.Fatal(err)
-	}
-	// As the API server's client decodes numbers.
-	raw, err := u.MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := &unstructured.Unstructured{}
-	if err := out.UnmarshalJSON(raw); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func set(value any, path ...string) func(*unstructured.Unstructured) {
-	return func(u *unstructured.Unstructured) { _ = unstructured.SetNestedField(u.Object, value, path...) }
-}
 
 // TestHash: it stays the same where Kubernetes or Sluice itself has written, and changes with all else.
 func TestHash(t *testing.T) {
@@ -72,20 +22,20 @@ func TestHash(t *testing.T) {
 		same bool
 	}{
 		"nothing":               {func(*unstructured.Unstructured) {}, true},
-		"the pods' hash label":  {set("abc", "spec", "template", "metadata", "labels", v1alpha1.LabelPodTemplateHash), true},
-		"a creation time":       {set("2026-11-20T00:00:00Z", "spec", "template", "metadata", "creationTimestamp"), true},
-		"our mark":              {set("true", "spec", "template", "metadata", "annotations", podtemplate.Former), true},
-		"the size":              {set(int64(9), "spec", "replicas"), true},
-		"the object's own note": {set("x", "metadata", "annotations", "note"), true},
-		"a label":               {set("x", "spec", "template", "metadata", "labels", "more"), false},
-		"an annotation":         {set("x", "spec", "template", "metadata", "annotations", "restartedAt"), false},
-		"a field of tomorrow":   {set("x", "spec", "template", "spec", "futureField", "deep"), false},
-		"the grace":             {set(int64(5), "spec", "template", "spec", "terminationGracePeriodSeconds"), false},
+		"the pods' hash label":  {workloadtest.Set("abc", "spec", "template", "metadata", "labels", v1alpha1.LabelPodTemplateHash), true},
+		"a creation time":       {workloadtest.Set("2026-11-20T00:00:00Z", "spec", "template", "metadata", "creationTimestamp"), true},
+		"our mark":              {workloadtest.Set("true", "spec", "template", "metadata", "annotations", podtemplate.Former), true},
+		"the size":              {workloadtest.Set(int64(9), "spec", "replicas"), true},
+		"the object's own note": {workloadtest.Set("x", "metadata", "annotations", "note"), true},
+		"a label":               {workloadtest.Set("x", "spec", "template", "metadata", "labels", "more"), false},
+		"an annotation":         {workloadtest.Set("x", "spec", "template", "metadata", "annotations", "restartedAt"), false},
+		"a field of tomorrow":   {workloadtest.Set("x", "spec", "template", "spec", "futureField", "deep"), false},
+		"the grace":             {workloadtest.Set(int64(5), "spec", "template", "spec", "terminationGracePeriodSeconds"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before, after := object(t, shop), object(t, shop)
+			before, after := workloadtest.Object(t, workloadtest.Shop), workloadtest.Object(t, workloadtest.Shop)
 			tt.edit(after)
-			if same := TemplateOf(before).Hash == TemplateOf(after).Hash; same != tt.same {
+			if same := workload.TemplateOf(before).Hash == workload.TemplateOf(after).Hash; same != tt.same {
 				t.Errorf("the same: %v, want %v", same, tt.same)
 			}
 		})
@@ -93,13 +43,13 @@ func TestHash(t *testing.T) {
 }
 
 func TestTemplate(t *testing.T) {
-	d := object(t, shop)
+	d := workloadtest.Object(t, workloadtest.Shop)
 	whole := d.DeepCopy()
-	got := TemplateOf(d)
+	got := workload.TemplateOf(d)
 	if diff := cmp.Diff(whole, d); diff != "" {
 		t.Errorf("reading changed it:\n%s", diff)
 	}
-	want := Template{
+	want := workload.Template{
 		Hash:   got.Hash,
 		Labels: map[string]string{"app": "shop", "tier": "front"},
 		Images: []v1alpha1.ContainerImage{{Container: "web", Image: "shop:v1"}, {Container: "side", Image: "side:3"}, {Container: "prepare", Image: "prepare:1"}},
@@ -119,25 +69,25 @@ func TestTemplate(t *testing.T) {
 	if len(got.Hash) != 64 || strings.Trim(got.Hash, "0123456789abcdef") != "" {
 		t.Errorf("hash %q, want a whole SHA-256", got.Hash)
 	}
-	if a, b := Short(got.Hash, 0), Short(got.Hash, 1); a == b || len(a) != 10 || len(b) != 10 || strings.Trim(a+b, "bcdfghjklmnpqrstvwxz2456789") != "" {
+	if a, b := workload.Short(got.Hash, 0), workload.Short(got.Hash, 1); a == b || len(a) != 10 || len(b) != 10 || strings.Trim(a+b, "bcdfghjklmnpqrstvwxz2456789") != "" {
 		t.Errorf("short names %q and %q", a, b)
 	}
 	other := got
 	other.Refs = []v1alpha1.SharedObject{{Kind: "ConfigMap", Name: "two"}, {Kind: "Secret", Name: "two"}}
-	if diff := cmp.Diff([]v1alpha1.SharedObject{{Kind: "ConfigMap", Name: "two"}}, Shared(got, other)); diff != "" {
+	if diff := cmp.Diff([]v1alpha1.SharedObject{{Kind: "ConfigMap", Name: "two"}}, workload.Shared(got, other)); diff != "" {
 		t.Errorf("shared (-want +got):\n%s", diff)
 	}
 }
 
 func TestCondense(t *testing.T) {
-	d := object(t, shop)
-	want := TemplateOf(d)
-	out, err := Condense(d)
+	d := workloadtest.Object(t, workloadtest.Shop)
+	want := workload.TemplateOf(d)
+	out, err := workload.Condense(d)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := out.(*unstructured.Unstructured)
-	if diff := cmp.Diff(want, TemplateOf(got)); diff != "" {
+	if diff := cmp.Diff(want, workload.TemplateOf(got)); diff != "" {
 		t.Errorf("the template (-want +got):\n%s", diff)
 	}
 	if n, _, _ := unstructured.NestedInt64(got.Object, "spec", "replicas"); n != 4 || got.GetAnnotations()["team.example.com/owner"] != "web" {
@@ -152,10 +102,10 @@ func TestCondense(t *testing.T) {
 			t.Errorf("%s is kept", dropped)
 		}
 	}
-	if _, err := Condense(got.DeepCopy()); err != nil {
+	if _, err := workload.Condense(got.DeepCopy()); err != nil {
 		t.Errorf("again: %v", err)
 	}
-	if out, err := Condense("a tombstone"); out != "a tombstone" || err != nil {
+	if out, err := workload.Condense("a tombstone"); out != "a tombstone" || err != nil {
 		t.Errorf("what is no object: %v, %v", out, err)
 	}
 }
@@ -172,12 +122,12 @@ func TestCondenseProperty(t *testing.T) {
 		if _, ok := spec.(map[string]any); !ok {
 			t.Skip("no template")
 		}
-		want := TemplateOf(u)
+		want := workload.TemplateOf(u)
 		for range 2 {
-			if _, err := Condense(u); err != nil {
+			if _, err := workload.Condense(u); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, TemplateOf(u), cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(want, workload.TemplateOf(u), cmpopts.EquateEmpty()); diff != "" {
 				t.Fatalf("(-want +got):\n%s", diff)
 			}
 		}

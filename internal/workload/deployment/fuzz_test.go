@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/podtemplate"
 	"github.com/sluice-dev/sluice/internal/workload"
+	"github.com/sluice-dev/sluice/internal/workload/workloadtest"
 )
 
 // FuzzView: whatever an object has, and whatever annotation or label somebody has added, nothing panics, and the cache's
@@ -54,7 +55,7 @@ func FuzzView(f *testing.F) {
 
 // TestTemplateWithoutLabels: its ReplicaSet has the hash for its only label, and the same template.
 func TestTemplateWithoutLabels(t *testing.T) {
-	d := object(t, `
+	d := workloadtest.Object(t, `
 kind: Deployment
 metadata: {name: shop}
 spec:

@@ -11,15 +11,15 @@ import (
 )
 
 func TestLaw(t *testing.T) {
-	d := object(t, shop)
+	d := workloadtest.Object(t, workloadtest.Shop)
 	d.SetManagedFields(nil)
 	rs := Next(d, Owner(d), nil, workload.Short(workload.TemplateOf(d).Hash, 0), 4)
 	rs.SetUID("set")
 	workloadtest.Run(t, workloadtest.Case{
 		Driver: New(), Object: d, Part: rs,
 		Edit: func(d *unstructured.Unstructured) {
-			set("x", "spec", "template", "metadata", "labels", "more")(d)
-			set(true, "spec", "paused")(d)
+			workloadtest.Set("x", "spec", "template", "metadata", "labels", "more")(d)
+			workloadtest.Set(true, "spec", "paused")(d)
 			workload.Annotate(d, v1alpha1.AnnotationHeld, "bob")
 		},
 	})

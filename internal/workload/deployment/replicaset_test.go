@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/podtemplate"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/workload"
+	"github.com/sluice-dev/sluice/internal/workload/workloadtest"
 )
 
 var (
@@ -21,7 +22,7 @@ var (
 )
 
 func TestNext(t *testing.T) {
-	d := object(t, shop)
+	d := workloadtest.Object(t, workloadtest.Shop)
 	before := d.DeepCopy()
 	rs := Next(d, owner, marks, "5d41402abc", 3)
 	if diff := cmp.Diff(before, d); diff != "" {
@@ -58,7 +59,7 @@ func TestNext(t *testing.T) {
 
 // TestHandOver: given to the Deployment and taken back again, a ReplicaSet is what it was, but for the size marks.
 func TestHandOver(t *testing.T) {
-	d := object(t, shop)
+	d := workloadtest.Object(t, workloadtest.Shop)
 	rs := Next(d, owner, marks, "5d41402abc", 4)
 	given := HandedOver(rs, d)
 	ref := metav1.GetControllerOf(given)
@@ -85,7 +86,7 @@ func TestHandOver(t *testing.T) {
 // TestFormer: the mark makes the template another to Kubernetes and the same to us, also in the cache, and goes without
 // a trace.
 func TestFormer(t *testing.T) {
-	d := object(t, shop)
+	d := workloadtest.Object(t, workloadtest.Shop)
 	rs := HandedOver(Next(d, owner, marks, "5d41402abc", 4), d)
 	marked := Former(rs)
 	if mark, _, _ := unstructured.NestedString(marked.Object, "spec", "template", "metadata", "annotations", annotationFormer); mark == "" {
@@ -137,7 +138,7 @@ func TestMaxSurge(t *testing.T) {
 		"Recreate":     {map[string]any{"type": "Recreate"}, 0},
 		"nonsense":     {map[string]any{"rollingUpdate": map[string]any{"maxSurge": "many"}}, 0},
 	} {
-		d := object(t, shop)
+		d := workloadtest.Object(t, workloadtest.Shop)
 		if tt.strategy != nil {
 			_ = unstructured.SetNestedMap(d.Object, tt.strategy, "spec", "strategy")
 		}
@@ -175,7 +176,7 @@ func TestReadTrack(t *testing.T) {
 		},
 		"cannot": {1, 3, map[string]any{"observedGeneration": int64(1), "replicas": int64(0), "conditions": failing}, release.Track{Exists: true, Desired: 3, Problem: "exceeded quota"}},
 	} {
-		rs := Next(object(t, shop), owner, marks, "5d41402abc", int(tt.size))
+		rs := Next(workloadtest.Object(t, workloadtest.Shop), owner, marks, "5d41402abc", int(tt.size))
 		rs.SetGeneration(tt.generation)
 		if tt.status != nil {
 			rs.Object["status"] = tt.status
@@ -187,14 +188,14 @@ func TestReadTrack(t *testing.T) {
 	if got := ReadTrack(nil, "d-1"); got != (release.Track{}) {
 		t.Errorf("none: %+v", got)
 	}
-	d := object(t, shop)
+	d := workloadtest.Object(t, workloadtest.Shop)
 	if !ReadTrack(HandedOver(Next(d, owner, marks, "5d41402abc", 1), d), "d-1").Adopted {
 		t.Error("the Deployment's own is not seen as adopted")
 	}
 }
 
 func TestUpdating(t *testing.T) {
-	d := object(t, shop)
+	d := workloadtest.Object(t, workloadtest.Shop)
 	own := func(name string, size, pods int64) *unstructured.Unstructured {
 		rs := HandedOver(Next(d, owner, nil, "5d41402abc", int(size)), d)
 		rs.SetName(name)

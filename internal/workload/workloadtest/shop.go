@@ -1,4 +1,4 @@
-package deployment
+package workloadtest
 
 import (
 	"testing"
@@ -7,7 +7,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-const shop = `
+// Shop is a Deployment as a team has it.
+const Shop = `
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -36,13 +37,13 @@ spec:
       volumes: [{name: v, configMap: {name: files}}, {name: w, secret: {secretName: cert}}, {name: x, projected: {sources: [{secret: {name: deep}}]}}]
 `
 
-func object(t *testing.T, manifest string) *unstructured.Unstructured {
+// Object reads a manifest as the API server's client does.
+func Object(t *testing.T, manifest string) *unstructured.Unstructured {
 	t.Helper()
 	u := &unstructured.Unstructured{}
 	if err := yaml.Unmarshal([]byte(manifest), &u.Object); err != nil {
 		t.Fatal(err)
 	}
-	// As the API server's client decodes numbers.
 	raw, err := u.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +55,7 @@ func object(t *testing.T, manifest string) *unstructured.Unstructured {
 	return out
 }
 
-func set(value any, path ...string) func(*unstructured.Unstructured) {
+// Set is an edit of one field.
+func Set(value any, path ...string) func(*unstructured.Unstructured) {
 	return func(u *unstructured.Unstructured) { _ = unstructured.SetNestedField(u.Object, value, path...) }
 }
