@@ -230,6 +230,18 @@ func condense(t *testing.T, o client.Object) {
 // errLost is no answer at all.
 var errLost = errors.New("connection lost")
 
+// diesAfter has the process die after its n-th write, whose answer it never sees. hit is that write, once it was made.
+func (c *cluster) diesAfter(n int, hit *string) {
+	c.failure = func(i int, write string) (error, bool) {
+		if i != n {
+			return nil, false
+		}
+		*hit = write
+		c.restart()
+		return errLost, true
+	}
+}
+
 func (c *cluster) write(what string, do func() error) error {
 	c.writes = append(c.writes, what)
 	if c.failure != nil {

@@ -8,10 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-dev/sluice/internal/controller/loop"
-
-	"github.com/sluice-dev/sluice/internal/release"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -22,7 +18,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/controller/loop"
 	"github.com/sluice-dev/sluice/internal/kube"
+	"github.com/sluice-dev/sluice/internal/release"
 )
 
 // This file has how many Decisions are looked at, and which first. Anybody who may write one may write thousands.
@@ -157,8 +155,8 @@ func stray(d *v1alpha1.Decision, now time.Time) bool {
 
 // answerStrays answers Decisions on releases of a Rollout that does not exist, and removes them an hour later. Those on
 // a Release that is kept after its Rollout has gone are part of its record.
-func (r *Reconciler) answerStrays(ctx context.Context, write *kube.Writer, key types.NamespacedName) (ctrl.Result,
-	error,
+func (r *Reconciler) answerStrays(ctx context.Context, write *kube.Writer, key types.NamespacedName) (
+	ctrl.Result, error,
 ) {
 	list := &v1alpha1.DecisionList{}
 	if err := r.Kube.List(ctx, list, client.InNamespace(key.Namespace),

@@ -206,6 +206,29 @@ func (c *cluster) expectRest(what string, phase v1alpha1.RolloutPhase, image str
 	}
 }
 
+// TestRemovedAndKilledAtEveryWrite: the process dies after each write that follows on the deletion of a Rollout: with a new
+// revision that is held, in mid-release, and at rest with a revision that was rejected and is held.
+func TestRemovedAndKilledAtEveryWrite(t *testing.T) {
+	for name, before := range map[string]func(*cluster){
+		"before a release begins": func(*cluster) {},
+		"in mid-release":          (*cluster).settle,
+		"on its rejected":         func(c *cluster) { play(c, v1alpha1.VerbAbort) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for n, hit := 1, "the first"; hit != "" && !t.Failed(); n++ {
+				c := underWay(t)
+				before(c)
+				c.writes, hit = nil, ""
+				c.diesAfter(n, &hit)
+				c.delete(c.rollout())
+				c.settle()
+				c.expectRest(fmt.Sprintf("killed after write %d (%s)", n, hit), "", "shop:v1")
+			}
+		})
+	}
+}
+
 // replace deletes the workload and makes it anew under the same name, as Helm and `kubectl replace --force` do. The API
 // server holds it in the create, as long as there is a Rollout for it.
 func (c *cluster) replace(image string) {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sluice-dev/sluice/internal/controller/loop"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -15,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/controller/loop"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/measure"
 	"github.com/sluice-dev/sluice/internal/release"
@@ -23,8 +22,8 @@ import (
 
 // drive takes the running release one decision further: ask the core, store what must be remembered, carry out
 // one barrier of actions, answer the people.
-func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release) (ctrl.Result,
-	error,
+func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, rel *v1alpha1.Release) (
+	ctrl.Result, error,
 ) {
 	if err := r.observeTraffic(ctx, w); err != nil {
 		return loop.Retry(err)

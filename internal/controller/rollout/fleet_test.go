@@ -314,16 +314,12 @@ func TestFleet(t *testing.T) {
 		c.settle()
 		c.expectRest("removed", "", "shop:v1")
 	})
-	for n := 1; n < 40; n += 3 { // What holds of each write is a Deployment's test.
+	// What holds of each write is a Deployment's test. The last case is the one that has no such write any more.
+	for n, hit := 1, "the first"; hit != ""; n += 3 {
 		t.Run(fmt.Sprintf("killed after write %d", n), func(t *testing.T) {
-			c, done := fleetCluster(t), 0
-			c.failure = func(int, string) (error, bool) {
-				if done++; done != n {
-					return nil, false
-				}
-				c.restart()
-				return errLost, true
-			}
+			c := fleetCluster(t)
+			hit = ""
+			c.diesAfter(n, &hit)
 			c.settle()
 			c.setImage("shop:v2")
 			c.settle()

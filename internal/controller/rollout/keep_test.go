@@ -5,12 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-dev/sluice/internal/release"
-
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/workload"
 	"github.com/sluice-dev/sluice/internal/workload/deployment"
 )
@@ -221,14 +220,7 @@ func TestFaultA5KilledAtEveryWrite(t *testing.T) {
 		c.settle()
 		putEvil(c, c.named(c.setOf("shop:v1")))
 		c.writes = nil
-		c.failure = func(i int, write string) (error, bool) {
-			if i != n {
-				return nil, false
-			}
-			hit = write
-			c.restart()
-			return errLost, true
-		}
+		c.diesAfter(n, &hit)
 		play(c, v1alpha1.VerbAbort)
 		what := fmt.Sprintf("killed after write %d (%s)", n, hit)
 		if got := c.release("shop-1").Status.Phase; got != v1alpha1.ReleaseAborted {

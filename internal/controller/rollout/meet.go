@@ -87,8 +87,8 @@ func (r *Reconciler) busy(ctx context.Context, w *world) (*traffic.Busy, error) 
 
 // others are the releases that work on a layer of the same kind: those that the Holds of its objects name, and those
 // that may have their part in them yet.
-func (r *Reconciler) others(ctx context.Context, w *world, l *layer, running []*v1alpha1.Release) ([]traffic.Party,
-	error,
+func (r *Reconciler) others(ctx context.Context, w *world, l *layer, running []*v1alpha1.Release) (
+	[]traffic.Party, error,
 ) {
 	out := slices.Clone(l.world.Parties)
 	for _, rel := range running {

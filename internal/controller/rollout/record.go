@@ -77,10 +77,8 @@ func (r *Reconciler) template(ctx context.Context, w *world, rev *v1alpha1.Revis
 		if err != nil || len(needs) == 0 {
 			return template, err
 		}
-		for _, n := range needs {
-			if shown.Whole[n.Ref], err = r.whole(ctx, w, n); err != nil {
-				return nil, err
-			}
+		if err := r.show(ctx, w, shown, needs); err != nil {
+			return nil, err
 		}
 	}
 }

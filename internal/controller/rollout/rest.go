@@ -9,22 +9,19 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-dev/sluice/internal/controller/loop"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/controller/loop"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/preflight"
 	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
-	"github.com/sluice-dev/sluice/internal/workload"
 )
 
 // This file looks after a Rollout that has no release under way, as drive.go does with one that has: ask the core,
@@ -42,7 +39,7 @@ func (r *Reconciler) atRest(ctx context.Context, write *kube.Writer, w *world) (
 		seen.StablePods.Problem = r.askStable(ctx, w)
 		out = release.Rest(spec, seen, w.now)
 	}
-	err = r.carryRest(ctx, write, w, seen, &out)
+	err = r.carryRest(ctx, write, w, spec, seen, &out)
 	switch busy, waits := errors.AsType[*traffic.Busy](err); {
 	case waits: // It was not asked before, since one begins at a time.
 		seen.Busy, err = release.Busy{Release: busy.Release, Message: busy.Error()}, nil
@@ -89,32 +86,31 @@ func (w *world) whenAtRest(out release.RestOutcome, further time.Time) ctrl.Resu
 
 // carryRest carries out what the core says, in its order, and answers the people. Where the stable part cannot be made
 // anew it goes on without.
-func (r *Reconciler) carryRest(ctx context.Context, write *kube.Writer, w *world, seen release.RestSeen,
-	out *release.RestOutcome,
+func (r *Reconciler) carryRest(ctx context.Context, write *kube.Writer, w *world, spec release.RestSpec,
+	seen release.RestSeen, out *release.RestOutcome,
 ) error {
 	c := &carrier{r: r, write: write, w: w}
 	for _, a := range out.Actions {
 		err := c.rest(ctx, a, out)
-		if _, remakes := a.(release.RemakeStable); remakes && err != nil {
-			if !errors.Is(err, workload.ErrNoTemplate) {
-				log.FromContext(ctx).Error(err, "make the part of the stable revision anew", "rollout", w.rollout.Name)
-			}
+		if errors.Is(err, errNotRemade) {
 			seen.NotRemade = true
-			*out = release.Rest(r.restSpec(w), seen, w.now)
-			return r.carryRest(ctx, write, w, seen, out)
+			*out = release.Rest(spec, seen, w.now)
+			return r.carryRest(ctx, write, w, spec, seen, out)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	for _, a := range inAPI(out.Answers) {
-		i := slices.IndexFunc(w.decisions, func(d *v1alpha1.Decision) bool { return d.Name == a.Decision })
-		if err := r.answerOne(ctx, write, w.decisions[i], a); err != nil {
+		if err := r.answerOne(ctx, write, w.decision(a.Decision), a); err != nil {
 			return err
 		}
 	}
 	return r.pruneDecisions(ctx, write, w)
 }
+
+// errNotRemade: the stable part could not be made anew, which is no reason to stop.
+var errNotRemade = errors.New("the part of the stable revision is not made anew")
 
 // rest carries one action out.
 func (c *carrier) rest(ctx context.Context, a release.RestAction, out *release.RestOutcome) error {
@@ -141,8 +137,13 @@ func (c *carrier) rest(ctx context.Context, a release.RestAction, out *release.R
 		return c.removeTwin(ctx, a.Service)
 	case release.Unroute:
 		return c.unroute(ctx, a.Layer)
-	case release.TakeOver, release.GiveBack, release.KeepStable, release.RemakeStable, release.RemoveRemains,
-		release.PauseWorkload, release.ResumeWorkload:
+	case release.RemakeStable:
+		if !c.r.remakeStable(ctx, c.write, c.w) {
+			return errNotRemade
+		}
+		return nil
+	case release.TakeOver, release.GiveBack, release.KeepStable, release.RemoveRemains, release.PauseWorkload,
+		release.ResumeWorkload:
 		_, err := c.r.do(ctx, c.write, c.w, a)
 		return err
 	}
@@ -192,8 +193,8 @@ func (c *carrier) removeRecord(ctx context.Context, name string) error {
 }
 
 // tellRest writes the status. It returns when the pods that serve are to be looked at again, zero for never.
-func (r *Reconciler) tellRest(ctx context.Context, write *kube.Writer, w *world, out release.RestOutcome) (time.Time,
-	error,
+func (r *Reconciler) tellRest(ctx context.Context, write *kube.Writer, w *world, out release.RestOutcome) (
+	time.Time, error,
 ) {
 	if out.Phase == "" {
 		return time.Time{}, nil

@@ -74,7 +74,9 @@ func (r *Reconciler) restSeen(ctx context.Context, w *world) (release.RestSeen, 
 	w.restRecords(&o)
 	o.Trouble = w.trouble
 	o.Problem, err = r.problem(ctx, w)
-	o.Follows, o.Next = w.follows(), naming.Release(w.rollout.Name, w.nextNumber())
+	if w.settled == nil || w.seen.Template.Hash != w.settled.Hash { // Otherwise nothing is about to begin.
+		o.Follows, o.Next = w.follows(), naming.Release(w.rollout.Name, w.nextNumber())
+	}
 	return o, err
 }
 

@@ -148,14 +148,7 @@ func TestFaultB23KilledAtEveryWrite(t *testing.T) {
 					c.settle()
 					c.resume()
 					c.writes = nil
-					c.failure = func(i int, write string) (error, bool) {
-						if i != n {
-							return nil, false
-						}
-						hit = write
-						c.restart()
-						return errLost, true
-					}
+					c.diesAfter(n, &hit)
 					play(c, verb)
 					what := fmt.Sprintf("killed after write %d (%s)", n, hit)
 					if got := c.release("shop-1").Status.Phase; got != phase {

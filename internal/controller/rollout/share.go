@@ -74,8 +74,8 @@ func (r *Reconciler) observeHold(ctx context.Context, w *world, l *layer, of tra
 }
 
 // sharedHold finds the Hold of an object, or nil.
-func (r *Reconciler) sharedHold(ctx context.Context, namespace string, target v1alpha1.HoldTarget) (*v1alpha1.Hold,
-	error,
+func (r *Reconciler) sharedHold(ctx context.Context, namespace string, target v1alpha1.HoldTarget) (
+	*v1alpha1.Hold, error,
 ) {
 	list := &v1alpha1.HoldList{}
 	err := r.Kube.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{indexTarget: targetKey(target)})

@@ -92,20 +92,23 @@ const mostShared = 64
 
 // answerOthers answers Decisions on releases that have ended while another is under way.
 func (r *Reconciler) answerOthers(ctx context.Context, write *kube.Writer, w *world, running *v1alpha1.Release) error {
-	done := 0
+	var late []*v1alpha1.Decision
+	for _, d := range w.decisions {
+		if !speaksOf(d, running) {
+			late = append(late, d)
+		}
+	}
+	if len(late) == 0 {
+		return nil
+	}
+	spec := r.restSpec(w)
 	seen := release.RestSeen{
 		Told: statusTold(w.rollout.Status), Workload: release.RestWorkload{Exists: w.object != nil},
 		Stable: inCore(w.settled),
 	}
-	for _, d := range w.decisions {
-		if speaksOf(d, running) {
-			continue
-		}
-		if done++; done > wordsPerLook {
-			return nil
-		}
-		late := release.AnswerLate(r.restSpec(w), seen, w.decisionAtRest(d), running.Name)
-		if err := r.answerOne(ctx, write, d, inAPI([]release.Answer{late})[0]); err != nil {
+	for _, d := range late[:min(len(late), wordsPerLook)] {
+		answer := release.AnswerLate(spec, seen, w.decisionAtRest(d), running.Name)
+		if err := r.answerOne(ctx, write, d, inAPI([]release.Answer{answer})[0]); err != nil {
 			return err
 		}
 	}

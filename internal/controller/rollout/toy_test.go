@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluice-dev/sluice/internal/release"
-
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -20,6 +18,7 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/registry"
+	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/traffic/toy"
 	"github.com/sluice-dev/sluice/internal/translate"
@@ -311,14 +310,7 @@ func TestToyLayerCrashAtEveryWrite(t *testing.T) {
 			for n := 1; ; n += every {
 				c, hit := toyUnderWay(t), ""
 				before := c.teamsObjects()
-				c.failure = func(i int, write string) (error, bool) {
-					if i != n {
-						return nil, false
-					}
-					hit = write
-					c.restart()
-					return errLost, true
-				}
+				c.diesAfter(n, &hit)
 				c.settle()
 				c.decide(v1alpha1.VerbPromote, "shop-1")
 				c.settle()

@@ -54,8 +54,8 @@ func (w *world) isTwin(s *corev1.Service) bool {
 
 // orphans are the twins and the Holds of Services that are gone. While a release is under way they stay: the team may
 // make its Service anew.
-func (r *Reconciler) orphans(ctx context.Context, w *world) (twins []*corev1.Service, holds []*v1alpha1.Hold,
-	err error,
+func (r *Reconciler) orphans(ctx context.Context, w *world) (
+	twins []*corev1.Service, holds []*v1alpha1.Hold, err error,
 ) {
 	list := &corev1.ServiceList{}
 	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.UnsafeDisableDeepCopy); err != nil {

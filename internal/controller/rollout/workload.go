@@ -68,8 +68,8 @@ func (r *Reconciler) driver(kind string) workload.Driver {
 }
 
 // parts lists those with this owner.
-func (r *Reconciler) parts(ctx context.Context, w *world, index string, owner types.UID) ([]*unstructured.Unstructured,
-	error,
+func (r *Reconciler) parts(ctx context.Context, w *world, index string, owner types.UID) (
+	[]*unstructured.Unstructured, error,
 ) {
 	kind := w.driver.Kinds().Part
 	list := &unstructured.UnstructuredList{}
@@ -103,16 +103,14 @@ func (w *world) mark() string { return w.driver.Kinds().Mark }
 func (w *world) kind() string { return w.driver.Kinds().Workload.Kind }
 
 // do has the driver carry out an action. It reads what the driver asks for, and then writes what it answers, in order.
-// It returns the last state of the workload that it wrote.
+// It returns how much it wrote.
 func (r *Reconciler) do(ctx context.Context, write *kube.Writer, w *world, a workload.Action) (writes int, err error) {
 	shown := w.shown()
 	shown.Whole = map[workload.Ref]*unstructured.Unstructured{}
 	doing, err := w.driver.Do(shown, a)
 	for err == nil && len(doing.Needs) > 0 {
-		for _, n := range doing.Needs {
-			if shown.Whole[n.Ref], err = r.whole(ctx, w, n); err != nil {
-				return 0, err
-			}
+		if err := r.show(ctx, w, shown, doing.Needs); err != nil {
+			return 0, err
 		}
 		doing, err = w.driver.Do(shown, a)
 	}
@@ -132,6 +130,18 @@ func (r *Reconciler) do(ctx context.Context, write *kube.Writer, w *world, a wor
 		r.warn(w.rollout, reason)
 	}
 	return write.Writes() - before, nil
+}
+
+// show adds whole objects to what the driver sees.
+func (r *Reconciler) show(ctx context.Context, w *world, shown workload.World, needs []workload.Need) error {
+	for _, n := range needs {
+		whole, err := r.whole(ctx, w, n)
+		if err != nil {
+			return err
+		}
+		shown.Whole[n.Ref] = whole
+	}
+	return nil
 }
 
 // whole reads an object past the cache; nil if it is not there.
@@ -201,6 +211,9 @@ func (w *world) stableRevision() *v1alpha1.Revision {
 // says whether anything was written. What cannot be written is no reason to stop: a release has to go on, and above all
 // back.
 func (r *Reconciler) remakeStable(ctx context.Context, write *kube.Writer, w *world) bool {
+	if w.seen.Stable != nil {
+		return false // As nearly always; the driver need not look.
+	}
 	writes, err := r.do(ctx, write, w, release.RemakeStable{})
 	if err != nil && !errors.Is(err, workload.ErrNoTemplate) {
 		log.FromContext(ctx).Error(err, "make the part of the stable revision anew", "rollout", w.rollout.Name)
