@@ -82,8 +82,8 @@ func (t *tracker) see(o any) {
 }
 
 // wait returns when an object is in a state, or has been, and since when.
-func (t *tracker) wait(ctx context.Context, key client.ObjectKey, state string, limit time.Duration) (time.Time,
-	error,
+func (t *tracker) wait(ctx context.Context, key client.ObjectKey, state string, limit time.Duration) (
+	time.Time, error,
 ) {
 	late := time.After(limit)
 	for {

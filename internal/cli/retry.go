@@ -170,8 +170,8 @@ func (d *decide) rollback(ctx context.Context, e *env, arg string, to int64) err
 
 // toRollBackTo is the succeeded release of that number, or without one the last that brought another revision than
 // the one that is stable now. Where there is none, before says that what ran before the named release is meant.
-func toRollBackTo(ctx context.Context, c client.Reader, r *v1alpha1.Rollout, number int64) (name string, before bool,
-	err error,
+func toRollBackTo(ctx context.Context, c client.Reader, r *v1alpha1.Rollout, number int64) (
+	name string, before bool, err error,
 ) {
 	all, err := releases(ctx, c, r.Namespace, r.Name)
 	if err != nil {

@@ -22,8 +22,8 @@ const templateDepth = 5
 
 // Metrics are those of one analysis of a frozen plan, with every argument filled in. Values stand for the built-in
 // names, see Names; requestMetrics says whose metrics a builtin asks for. The error is a *Problem.
-func Metrics(plan v1alpha1.ReleasePlan, at At, values map[string]string, requestMetrics Requests) ([]v1alpha1.Metric,
-	error,
+func Metrics(plan v1alpha1.ReleasePlan, at At, values map[string]string, requestMetrics Requests) (
+	[]v1alpha1.Metric, error,
 ) {
 	return metrics(plan, at, values, requestMetrics, parsed{})
 }
@@ -211,8 +211,8 @@ func (g *gathering) read(ref v1alpha1.AnalysisTemplateReference) (spec v1alpha1.
 }
 
 // arguments are a template's own, with what is given in place of its defaults.
-func (g *gathering) arguments(template string, own, given []v1alpha1.AnalysisArgument) ([]v1alpha1.AnalysisArgument,
-	error,
+func (g *gathering) arguments(template string, own, given []v1alpha1.AnalysisArgument) (
+	[]v1alpha1.AnalysisArgument, error,
 ) {
 	var out []v1alpha1.AnalysisArgument
 	for _, a := range own {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sluice-dev/sluice/internal/controller/loop"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	pure "github.com/sluice-dev/sluice/internal/analysis"
+	"github.com/sluice-dev/sluice/internal/controller/loop"
 	"github.com/sluice-dev/sluice/internal/kube"
 	"github.com/sluice-dev/sluice/internal/metric"
 )
@@ -99,8 +98,8 @@ func (r *Reconciler) endOf(ctx context.Context, run *v1alpha1.AnalysisRun) (end,
 }
 
 // further writes down what has come in and asks what is due.
-func (r *Reconciler) further(ctx context.Context, write *kube.Writer, run *v1alpha1.AnalysisRun, e end) (ctrl.Result,
-	error,
+func (r *Reconciler) further(ctx context.Context, write *kube.Writer, run *v1alpha1.AnalysisRun, e end) (
+	ctrl.Result, error,
 ) {
 	key, now := types.NamespacedName{Namespace: run.Namespace, Name: run.Name}, r.Now()
 	after := run.DeepCopy()

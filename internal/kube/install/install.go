@@ -68,8 +68,8 @@ func Install(ctx context.Context, cfg *rest.Config, o Options) error {
 	if err := c.installKinds(ctx); err != nil {
 		return err
 	}
-	if err := c.applySet(ctx, func() ([]*unstructured.Unstructured,
-		error,
+	if err := c.applySet(ctx, func() (
+		[]*unstructured.Unstructured, error,
 	) {
 		return deploy.Access(o.Namespace, o.Namespaces...)
 	}); err != nil {

@@ -128,8 +128,8 @@ const (
 
 // Metric is the measurement that a builtin stands for. Pause is the step's timed pause, or 0; an open measurement goes
 // on until it is concluded. Collection is how often Prometheus collects the metrics, 0 where that is not known.
-func Metric(name string, a *v1alpha1.StepAnalysis, open bool, pause, collection time.Duration) (v1alpha1.Metric,
-	error,
+func Metric(name string, a *v1alpha1.StepAnalysis, open bool, pause, collection time.Duration) (
+	v1alpha1.Metric, error,
 ) {
 	d, known := dialects[name]
 	if !known {

@@ -42,8 +42,8 @@ func needsLookup(pod *corev1.Pod, c *corev1.Container) bool {
 
 // lookUpIn reads the ConfigMaps and Secrets that a container's variables name, and
 // sees to it that those named by volumes exist.
-func lookUpIn(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, c *corev1.Container) (environment,
-	error,
+func lookUpIn(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, c *corev1.Container) (
+	environment, error,
 ) {
 	found := environment{configMaps: map[string]map[string]string{}, secrets: map[string]map[string]string{}}
 	configMaps, secrets := references(c)
