@@ -97,6 +97,10 @@ type ReleaseSpec struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^-canary(-[0-9]+)?$`
 	CanarySuffix string `json:"canarySuffix,omitempty"`
+	// previewOf is the Service whose canary Service is the plan's previewService, since the team has none of that name.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	PreviewOf string `json:"previewOf,omitempty"`
 	// shared lists the ConfigMaps and Secrets that both revisions name: changing their content changes
 	// both versions at once, and an abort does not bring it back.
 	// +optional
@@ -157,6 +161,16 @@ type ReleasePlan struct {
 	// analysis in the background, as in the Rollout.
 	// +optional
 	Analysis *BackgroundAnalysis `json:"analysis,omitempty"`
+	// switch: without a traffic layer the Services themselves change over to the new pods, in a step of weight 100.
+	// +optional
+	Switch bool `json:"switch,omitempty"`
+	// previewService leads to the new pods before they get requests.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	PreviewService string `json:"previewService,omitempty"`
+	// keepOld is how long the old pods stay ready after the workload has taken the new revision over.
+	// +optional
+	KeepOld *metav1.Duration `json:"keepOld,omitempty"`
 	// templates are the analysis templates that the steps and the background analysis name, and those that these name, as
 	// they were when the release began. A later change of a template counts for later releases.
 	// +optional
@@ -428,6 +442,9 @@ type ReleaseMemory struct {
 	// drainFrom is when the version that goes was first seen to get no more requests.
 	// +optional
 	DrainFrom *metav1.MicroTime `json:"drainFrom,omitempty"`
+	// keptFrom is since when the old pods have been kept, after the workload has taken the new revision over.
+	// +optional
+	KeptFrom *metav1.MicroTime `json:"keptFrom,omitempty"`
 	// downSince is since when no pod of the stable revision has been ready, where onStableDown makes that count.
 	// +optional
 	DownSince *metav1.MicroTime `json:"downSince,omitempty"`

@@ -1,6 +1,9 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
 
 // Rollout says how new revisions of one workload are to be released: in which steps, through which
 // traffic layers, and what happens when a step fails. The workload stays the team's own object; a new
@@ -46,7 +49,9 @@ type RolloutList struct {
 
 // RolloutSpec says how new revisions of the workload are released.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.traffic) || !self.traffic.exists(t, has(t.httpRoute)) || self.canary.steps.all(s, !has(s.match) || s.match.all(m, !has(m.headers) || m.headers.all(h, !has(h.regex) || '-'.matches(h.regex) in [true, false])))",message="spec.canary.steps: the regex of a header is no regular expression that an HTTPRoute's gateway reads (RE2 syntax); mend it, as ^(eu|us)-.*$"
+// +kubebuilder:validation:XValidation:rule="!has(self.traffic) || !self.traffic.exists(t, has(t.httpRoute)) || !has(self.canary) || self.canary.steps.all(s, !has(s.match) || s.match.all(m, !has(m.headers) || m.headers.all(h, !has(h.regex) || '-'.matches(h.regex) in [true, false])))",message="spec.canary.steps: the regex of a header is no regular expression that an HTTPRoute's gateway reads (RE2 syntax); mend it, as ^(eu|us)-.*$"
+// +kubebuilder:validation:XValidation:rule="!has(self.traffic) || !self.traffic.exists(t, has(t.httpRoute)) || !has(self.blueGreen) || !has(self.blueGreen.preview) || !has(self.blueGreen.preview.match) || self.blueGreen.preview.match.all(m, !has(m.headers) || m.headers.all(h, !has(h.regex) || '-'.matches(h.regex) in [true, false]))",message="spec.blueGreen.preview.match: the regex of a header is no regular expression that an HTTPRoute's gateway reads (RE2 syntax); mend it, as ^(eu|us)-.*$"
+// +kubebuilder:validation:ExactlyOneOf=canary;blueGreen
 type RolloutSpec struct {
 	// workload names the team's object whose pod template is released, in the Rollout's namespace.
 	// One workload may be named by one Rollout only. To release another workload, make another Rollout.
@@ -71,8 +76,12 @@ type RolloutSpec struct {
 	Services []ServiceRule `json:"services,omitempty"`
 
 	// canary releases a new revision beside the stable one, step by step.
-	// +required
-	Canary CanaryStrategy `json:"canary"`
+	// +optional
+	Canary CanaryStrategy `json:"canary,omitzero"`
+
+	// blueGreen releases a new revision beside the stable one, and sends all requests to it at once.
+	// +optional
+	BlueGreen *BlueGreenStrategy `json:"blueGreen,omitempty"`
 
 	// onFailure says what happens when a step fails or its deadline passes: abort (the default) sends all
 	// requests back to the stable revision and removes the new pods; pause stops and asks a person.
@@ -250,6 +259,12 @@ type CanaryStrategy struct {
 	// +kubebuilder:validation:XValidation:rule="self.filter(s, has(s.name)).all(s, self.exists_one(t, has(t.name) && t.name == s.name))",message="spec.canary.steps: step names must differ"
 	Steps []CanaryStep `json:"steps"`
 
+	// keepOld is how long the old pods stay ready after the workload has taken the new revision over. A rollback in this
+	// time needs no new pods. It needs a traffic layer. Default: 0s.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="canary.keepOld: must be between 0s and 8760h, with its unit, as 10m"
+	KeepOld *metav1.Duration `json:"keepOld,omitempty"`
+
 	// analysis is measured in the background, beside the steps, from one of them on. As soon as it fails, the release
 	// is taken back, whatever it waits for.
 	// +optional
@@ -272,12 +287,14 @@ type CanaryStep struct {
 	// +kubebuilder:validation:Maximum=100
 	Weight *int32 `json:"weight"`
 
-	// replicas is the number of new pods in this step, if more are wanted than the weight needs. Default:
-	// what the weight needs, at least 1.
+	// replicas is the number of new pods in this step, if more are wanted than the weight needs: a number, or a share of
+	// the workload's replicas, as 50%, rounded up. Default: what the weight needs, at least 1.
 	// +optional
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=10000
-	Replicas *int32 `json:"replicas,omitempty"`
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:Pattern=`^([1-9][0-9]?|100)%$`
+	// +kubebuilder:validation:MaxLength=4
+	// +kubebuilder:validation:XValidation:rule="type(self) == string || self >= 1 && self <= 10000",message="replicas: must be a number from 1 to 10000, or a share from 1% to 100%"
+	Replicas *intstr.IntOrString `json:"replicas,omitempty"`
 
 	// match lists requests that go to the new revision whatever the weight. A request matches when one
 	// entry matches; an entry matches when all its headers and cookies do.
@@ -296,6 +313,72 @@ type CanaryStep struct {
 	// +optional
 	Analysis *StepAnalysis `json:"analysis,omitempty"`
 
+	// approval is asked for when the pause is over and the analysis has succeeded.
+	// +optional
+	Approval *Approval `json:"approval,omitempty"`
+}
+
+// BlueGreenStrategy runs all pods of a new revision beside the stable ones, lets them be looked at, and then sends them
+// all requests at once: through every traffic layer, or, where the Rollout names none, by the Services in front of the
+// workload. It is the same as a canary of two steps, "preview" with weight 0 and "switch" with weight 100.
+type BlueGreenStrategy struct {
+	// replicas is the number of new pods before the switch: a number, or a share of the workload's replicas, as 50%,
+	// rounded up. All are ready before the switch. Default: 100%.
+	// +optional
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:Pattern=`^([1-9][0-9]?|100)%$`
+	// +kubebuilder:validation:MaxLength=4
+	// +kubebuilder:validation:XValidation:rule="type(self) == string || self >= 1 && self <= 10000",message="replicas: must be a number from 1 to 10000, or a share from 1% to 100%"
+	Replicas *intstr.IntOrString `json:"replicas,omitempty"`
+
+	// preview says who reaches the new pods before the switch. Default: nobody.
+	// +optional
+	Preview *BlueGreenPreview `json:"preview,omitempty"`
+
+	// before is what the switch waits for, once the new pods are ready.
+	// +optional
+	Before *BlueGreenGate `json:"before,omitempty"`
+
+	// after is what the release waits for after the switch. Until it is over the old pods stay as they were, and requests
+	// go back to them when the release is aborted or fails.
+	// +optional
+	After *BlueGreenGate `json:"after,omitempty"`
+
+	// keepOld is how long the old pods stay ready after the workload has taken the new revision over. A rollback in this
+	// time needs no new pods. Default: 0s.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="blueGreen.keepOld: must be between 0s and 8760h, with its unit, as 10m"
+	KeepOld *metav1.Duration `json:"keepOld,omitempty"`
+}
+
+// BlueGreenPreview says who reaches the new pods before the switch.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.service) || has(self.match)",message="blueGreen.preview: set service or match"
+type BlueGreenPreview struct {
+	// service leads to the new pods. It is one of the team's that selects the workload's pods, or one that does not exist:
+	// then it is made beside the Service in front of the workload, with its ports, and removed at the end.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
+	Service string `json:"service,omitempty"`
+
+	// match lists requests that go to the new pods before the switch, through the traffic layers.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Match []RequestMatch `json:"match,omitempty"`
+}
+
+// BlueGreenGate is what a release waits for before or after the switch. All of it must be good.
+type BlueGreenGate struct {
+	// pause waits: for a time, or, when empty ({}), until somebody promotes the release.
+	// +optional
+	Pause *Pause `json:"pause,omitempty"`
+	// analysis is measured, and must succeed; when it fails, onFailure applies.
+	// +optional
+	Analysis *StepAnalysis `json:"analysis,omitempty"`
 	// approval is asked for when the pause is over and the analysis has succeeded.
 	// +optional
 	Approval *Approval `json:"approval,omitempty"`

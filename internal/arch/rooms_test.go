@@ -57,7 +57,7 @@ var rooms = []room{
 	{"internal/metric/*", []string{"api/*", "internal/metric"}, service},
 	{"internal/notify", nil, service},
 	{"internal/notify/*", []string{"internal/notify"}, service},
-	{"internal/translate", []string{"api/*", "internal/release", "internal/traffic"}, objects},
+	{"internal/translate", []string{"api/*", "internal/naming", "internal/release", "internal/traffic"}, objects},
 	{"internal/view", []string{"api/*", "internal/release", "internal/translate", "internal/traffic"}, shown},
 	{"internal/measure", []string{"api/*", "internal/metric", "internal/metric/*", "internal/naming"}, service},
 	{"internal/preflight", []string{"api/*", "internal/window", "internal/workload/*"}, objects},

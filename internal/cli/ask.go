@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
 )
@@ -116,11 +115,15 @@ func (w *surroundings) checkRights(ctx context.Context, c client.Client, r *v1al
 			field, verb, what, r.Namespace, verb)
 	}
 	ask("spec.workload.name", "update", "apps", "deployments", r.Spec.Workload.Name)
-	if translate.Divide(r.Spec.Traffic) != release.ByLayers {
+	if !translate.Apart(r) {
 		return
 	}
-	ask("spec.traffic", "update", "", "services", "")
-	ask("spec.traffic", "create", "", "services", "")
+	needs := "spec.traffic"
+	if len(r.Spec.Traffic) == 0 {
+		needs = "spec.blueGreen"
+	}
+	ask(needs, "update", "", "services", "")
+	ask(needs, "create", "", "services", "")
 	for i := range r.Spec.Traffic {
 		l, known := w.layers[i]
 		if !known {

@@ -118,16 +118,16 @@ func (s sources) backends(ctx context.Context, o *view.Objects) ([]traffic.Backe
 	if o.Workload == nil {
 		return nil, nil
 	}
-	rules, suffix := o.Rollout.Spec.Services, naming.PlainSuffix
+	rules, twins := o.Rollout.Spec.Services, naming.Twins{}
 	if o.UnderWay() {
-		rules, suffix = o.Release.Spec.Plan.Services, o.Release.Spec.CanarySuffix
+		rules, twins = o.Release.Spec.Plan.Services, translate.Twins(o.Release)
 	}
 	all, err := allServices(ctx, s.routes, o.Workload.Namespace)
 	if err != nil {
 		return nil, err
 	}
 	divided, _ := byRule(inFront(all, o.Workload), rules)
-	return backendsOf(divided, suffix, all), nil
+	return backendsOf(divided, twins, all), nil
 }
 
 // readHolds reads which releases have a share in the team's objects.

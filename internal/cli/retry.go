@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/view"
 )
 
@@ -131,7 +132,8 @@ func newRollback(e *env) *cobra.Command {
 as soon as the pods that it needs are ready. Without --to it is the last one before the version that is stable
 now, or, after the first release, what ran before it. "sluice history NAME" shows the numbers.
 
-A release that is still under way is taken back by "sluice abort".`,
+While a release keeps its old pods after the hand-over (keepOld), the rollback goes back to these at once, and ends
+that release. Any other release that is still under way is taken back by "sluice abort".`,
 		Example: `  sluice rollback shop
   sluice rollback shop --to 3`,
 		Args:              oneName,
@@ -157,6 +159,11 @@ func (d *decide) rollback(ctx context.Context, e *env, arg string, to int64) err
 	if t.rollout == nil {
 		return fmt.Errorf("the Rollout %s of release %s is gone", t.release.Spec.Rollout, t.release.Name)
 	}
+	if to == 0 && t.keepsOld() {
+		return d.run(ctx, e, c, t.namespace(), v1alpha1.DecisionSpec{
+			Release: t.release.Name, Verb: v1alpha1.VerbRollback, PlanDigest: t.release.Spec.PlanDigest,
+		})
+	}
 	name, before, err := toRollBackTo(ctx, c, t.rollout, to)
 	if err != nil {
 		return err
@@ -166,6 +173,15 @@ func (d *decide) rollback(ctx context.Context, e *env, arg string, to int64) err
 		fmt.Fprintln(e.err, appliedAgain(&workload))
 	}
 	return d.anew(ctx, e, c, t, v1alpha1.DecisionSpec{Release: name, Verb: v1alpha1.VerbRollback, Before: before})
+}
+
+// keepsOld says whether a release is under way whose old pods are kept to go back to.
+func (t target) keepsOld() bool {
+	if !t.underWay() || t.release == nil {
+		return false
+	}
+	w := t.release.Status.WaitingFor
+	return w != nil && w.Reason == release.ReasonKeepingOld
 }
 
 // toRollBackTo is the succeeded release of that number, or without one the last that brought another revision than

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
+	"github.com/sluice-dev/sluice/internal/translate"
 	"github.com/sluice-dev/sluice/internal/view"
 )
 
@@ -175,7 +176,7 @@ func (e *env) tellStarted(t target, d *appsv1.Deployment, changes []imageChange)
 	if t.underWay() {
 		fmt.Fprint(&b, safef("%s, which is under way, is superseded: its pods take no more requests.\n", t.release.Name))
 	}
-	steps := view.StepsInWords(t.rollout.Spec.Canary.Steps)
+	steps := view.StepsInWords(translate.StepsOf(t.rollout))
 	fmt.Fprint(&b, safef("What follows: %s; then the workload takes the new revision over.\n", steps))
 	fmt.Fprint(&b, safef("Follow it:    %s get %s -w\n", e.program, t.rollout.Name))
 	_, err := fmt.Fprint(e.out, b.String())

@@ -19,7 +19,6 @@ import (
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/preflight"
-	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
 )
@@ -140,14 +139,14 @@ func inFront(all []corev1.Service, d *appsv1.Deployment) []corev1.Service {
 func (w *surroundings) checkServices(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment,
 	services, left []corev1.Service,
 ) {
-	layered := translate.Divide(r.Spec.Traffic) == release.ByLayers
+	apart := translate.Apart(r)
 	switch {
 	case len(services) > 0:
-	case layered && len(left) > 0:
+	case apart && len(left) > 0:
 		w.refuse("%s", preflight.AllLeft(d.Name, serviceNames(left)))
 	case len(left) > 0:
-	case layered && w.leadToOld(ctx, c, d):
-	case layered:
+	case apart && w.leadToOld(ctx, c, d):
+	case apart:
 		w.refuse("%s", preflight.NoService(r.Namespace, d.Name, d.Spec.Template.Labels))
 	default:
 		w.note("no Service selects the pods of deployment/%s, so what requests they get is not known", d.Name)
@@ -183,7 +182,7 @@ func (w *surroundings) leadToOld(ctx context.Context, c client.Client, d *appsv1
 func (w *surroundings) checkBehind(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment,
 	services []corev1.Service,
 ) {
-	if translate.Divide(r.Spec.Traffic) != release.ByLayers {
+	if !translate.Apart(r) {
 		return
 	}
 	sets, err := setsOf(ctx, c, r, d)
@@ -266,7 +265,7 @@ func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, 
 		return
 	}
 	taken := ""
-	world := traffic.World{Rollout: r.Name, Backends: backendsOf(services, naming.PlainSuffix, nil), Now: e.now()}
+	world := traffic.World{Rollout: r.Name, Backends: backendsOf(services, naming.Twins{}, nil), Now: e.now()}
 	world, err := traffic.Look(provider, world, func(o traffic.Object) (*unstructured.Unstructured, error) {
 		found, err := objectOf(ctx, c, r.Namespace, o.Ref)
 		switch {
@@ -346,12 +345,12 @@ func originalsOf(
 	return out
 }
 
-// backendsOf are Services with the canary Services beside them, as a release's suffix names these. What a canary
+// backendsOf are Services with the canary Services beside them, as a release names these. What a canary
 // Service selects is known where it is among all.
-func backendsOf(services []corev1.Service, suffix string, all []corev1.Service) []traffic.Backend {
+func backendsOf(services []corev1.Service, twins naming.Twins, all []corev1.Service) []traffic.Backend {
 	var out []traffic.Backend
 	for _, s := range services {
-		b := traffic.Twins(s.Name, naming.CanaryService(s.Name, suffix))
+		b := traffic.Twins(s.Name, twins.Of(s.Name))
 		b.Stable.Labels = s.Spec.Selector
 		if i := slices.IndexFunc(all, func(o corev1.Service) bool { return o.Name == b.Canary.Service }); i >= 0 {
 			b.Canary.Labels = all[i].Spec.Selector

@@ -74,6 +74,22 @@ func CanaryService(service, suffix string) string {
 	return Fit(service, suffix, MaxLabel)
 }
 
+// Twins names the canary Services of one release. The zero value has the plain suffix.
+type Twins struct {
+	// Suffix of their names; empty means PlainSuffix.
+	Suffix string
+	// PreviewOf is the Service whose canary Service has a name of its own, Preview.
+	PreviewOf, Preview string
+}
+
+// Of is the name of the canary Service beside one of the team's.
+func (t Twins) Of(service string) string {
+	if t.PreviewOf != "" && service == t.PreviewOf {
+		return t.Preview
+	}
+	return CanaryService(service, t.Suffix)
+}
+
 // CanaryObject is the name of an object of a traffic layer beside one of the team's, an Ingress say, for a Rollout:
 // "shop-canary" where both have one name, and otherwise, since several Rollouts may share the team's object, with a
 // hash of both: "web-canary-4586ae564e". No two pairs have the same.

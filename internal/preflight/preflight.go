@@ -77,6 +77,17 @@ func Field(rules []v1alpha1.ServiceRule, service string) string {
 	return fmt.Sprintf("spec.services[%d]", max(i, 0))
 }
 
+// NoPreviewOf: it cannot be told which of these Services the preview Service is to be made like.
+func NoPreviewOf(preview string, services []string) string {
+	if len(services) == 0 {
+		return fmt.Sprintf("spec.blueGreen.preview.service: no Service in front of the workload is there to make "+
+			"the Service %q like; make it yourself, with the selector of the pods", preview)
+	}
+	return fmt.Sprintf("spec.blueGreen.preview.service: several Services lead to the workload (%s), so it is not "+
+		"known which of them the Service %q is to be made like; make it yourself, with the selector of the pods",
+		strings.Join(services, ", "), preview)
+}
+
 // TwinTaken: the name of a canary Service is another's.
 func TwinTaken(twin, service string) string {
 	return fmt.Sprintf("the Service %q, which a release needs for the canary of Service %q, exists already and is not "+

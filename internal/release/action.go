@@ -32,8 +32,14 @@ type Route struct {
 type Unroute struct{ Layer string }
 
 // HandOver gives the canary's ReplicaSet to the workload, which then removes its old one. It may be cut short and
-// repeated.
-type HandOver struct{}
+// repeated. With KeepOld the release takes the old one first, so that its pods stay.
+type HandOver struct{ KeepOld bool }
+
+// ScaleOld makes the old ReplicaSet, which the release has taken, have so many pods.
+type ScaleOld struct{ Replicas int }
+
+// GiveOld gives the old ReplicaSet back to the workload; where that is gone, it is removed.
+type GiveOld struct{}
 
 // PauseWorkload pauses the workload: somebody has resumed it although its new revision is being released.
 type PauseWorkload struct{}
@@ -67,6 +73,8 @@ func (RemoveCanaryService) action() {}
 func (Route) action()               {}
 func (Unroute) action()             {}
 func (HandOver) action()            {}
+func (ScaleOld) action()            {}
+func (GiveOld) action()             {}
 func (PauseWorkload) action()       {}
 func (RemoveLoose) action()         {}
 func (TakeBack) action()            {}

@@ -17,7 +17,7 @@ func carried(ready, replicas int) int {
 // podsToCarry is the number of canary pods that a step needs where a layer divides the requests: those that carry its
 // weight.
 func podsToCarry(step Step, replicas int) int {
-	return max(step.Replicas, share(step.Weight, replicas), 1)
+	return max(step.least(replicas), share(step.Weight, replicas), 1)
 }
 
 // podsToShare is the number of canary pods that a step needs where requests are divided by pods alone: c pods
@@ -25,11 +25,14 @@ func podsToCarry(step Step, replicas int) int {
 // at least 1.
 func podsToShare(step Step, replicas int) int {
 	if step.Weight >= 100 {
-		return max(step.Replicas, replicas, 1)
+		return max(step.least(replicas), replicas, 1)
 	}
 	rest := 100 - step.Weight
-	return max(step.Replicas, (2*replicas*step.Weight+rest)/(2*rest), 1)
+	return max(step.least(replicas), (2*replicas*step.Weight+rest)/(2*rest), 1)
 }
+
+// least is the number of canary pods that the step asks for whatever its weight.
+func (s *Step) least(replicas int) int { return max(s.Replicas, share(s.Share, replicas)) }
 
 // podsAhead is the number of canary pods to ask for in a step where a layer divides the requests. A step that waits
 // for nothing but its own pods and routes leads at once to the next, so the pods of all the steps up to the next wait
@@ -48,7 +51,7 @@ func podsAhead(s *Spec, step, replicas, has int) int {
 
 // passes says that a step is left as soon as it is in force.
 func (s *Step) passes() bool {
-	return s.Pause.Kind == PauseNone && !s.Analysis && s.Approval == nil && s.Replicas == 0
+	return s.Pause.Kind == PauseNone && !s.Analysis && s.Approval == nil && s.Replicas == 0 && s.Share == 0
 }
 
 // lasting is the world without the pods that are on their way out: what is ready beyond the number asked for will

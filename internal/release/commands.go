@@ -52,6 +52,9 @@ func (p *pass) refuse(d Decision) refusal {
 	if r := p.refuseAny(d); r.code != "" {
 		return r
 	}
+	if p.keepingOld() {
+		return refusal{} // Whatever has a meaning now, see endsKeeping.
+	}
 	switch d.Verb {
 	case Abort:
 		return refusal{}
@@ -89,7 +92,7 @@ func (p *pass) refuseAny(d Decision) refusal {
 		return refusal{RefusedPlanMismatch, "spec.planDigest is not this release's; look at the release and decide again"}
 	case p.m.Phase == Aborting:
 		return refusal{RefusedAlreadyEnding, "the release is being taken back already: " + p.m.EndMessage}
-	case p.handedOver():
+	case p.handedOver() && !(p.keepingOld() && endsKeeping(d.Verb)):
 		return refusal{RefusedHandedOver, "the workload has taken the new revision over; to go back, release the former one"}
 	case d.Verb != Abort && p.broken != "":
 		return refusal{RefusedMemoryInvalid, p.broken}
@@ -219,7 +222,7 @@ func (p *pass) apply(d Decision) (code, message string) {
 		p.remeasure(false)
 		p.unpause()
 	case Promote:
-		inForce := p.m.Phase != Completing && !p.m.StepReachedAt.IsZero()
+		inForce := p.keepingOld() || p.m.Phase != Completing && !p.m.StepReachedAt.IsZero()
 		if !p.crosses(d) {
 			p.remeasure(true)
 			p.unpause()
@@ -237,12 +240,18 @@ func (p *pass) apply(d Decision) (code, message string) {
 }
 
 // endedBy are the words that take a release back.
-var endedBy = map[Verb]EndReason{Abort: AbortedByUser, Reject: RejectedByUser}
+var endedBy = map[Verb]EndReason{Abort: AbortedByUser, RollBack: AbortedByUser, Reject: RejectedByUser}
+
+// endsKeeping are the words that have a meaning while old pods are kept: back to them, or on without them.
+func endsKeeping(v Verb) bool { return v == Abort || v == RollBack || v == Promote }
 
 // heard is the answer to a decision that is applied.
 func (p *pass) heard(d Decision) (code, message string) {
 	switch at := p.placeLabel(); d.Verb {
 	case Promote:
+		if p.keepingOld() {
+			return AnswerPromoted, fmt.Sprintf("the old pods are given up, as %s says", d.User)
+		}
 		if p.m.Phase != Completing && p.m.StepReachedAt.IsZero() {
 			return AnswerResumed, fmt.Sprintf("%s goes on trying, as %s says", at, d.User)
 		}
@@ -261,7 +270,9 @@ func (p *pass) heard(d Decision) (code, message string) {
 		return AnswerRejected, fmt.Sprintf("%s rejected by %s", at, d.User)
 	case Override:
 		return AnswerOverridden, fmt.Sprintf("the release windows are overridden by %s at %s", d.User, at)
-	case Retry, RollBack:
+	case RollBack:
+		return AnswerAborting, fmt.Sprintf("rolled back by %s to the old pods", d.User)
+	case Retry:
 	}
 	return "", ""
 }

@@ -87,69 +87,10 @@ func (p *pass) handOverWaits(r Reason) Reason {
 	return r
 }
 
-// pointServices turns the Services to the new pods once there are enough, and keeps them so. They go back to
-// stable when no new pod is ready any more.
-func (p *pass) pointServices() Reason {
-	var waits, whose string
-	for i := range p.o.Services {
-		sv := &p.o.Services[i]
-		to := p.wanted(sv)
-		if sv.Selects == to && sv.Held {
-			continue
-		}
-		waits, whose = sv.Name, string(to)
-		if to == SelectsCanary || p.canPointToStable(sv) {
-			p.do(SelectService{Service: sv.Name, To: to})
-		}
-	}
-	if waits == "" {
-		return Reason{}
-	}
-	return awaiting(ReasonServicesTurning, byKubernetes, "Service %s is being pointed at the %s pods", waits, whose)
-}
-
-// wanted is the version that a Service is to select during completion.
-func (p *pass) wanted(sv *Service) Selection {
-	c := p.o.Canary
-	switch {
-	case c.Exists && c.Ready >= p.o.demand():
-		return SelectsCanary
-	case sv.Selects == SelectsCanary && c.Ready > 0 || p.standsIn():
-		return SelectsCanary
-	}
-	return SelectsStable
-}
-
-// keepTurned corrects a Service that somebody pointed at the old pods while they end, or at nobody. Where the new pods
-// are all that is left, it does so also if none of them is ready.
-func (p *pass) keepTurned() Reason {
-	for i := range p.o.Services {
-		sv := &p.o.Services[i]
-		old := sv.Selects == SelectsStable || sv.Selects == SelectsOther ||
-			sv.Selects == SelectsAll && (sv.MissesCanary || p.o.Stable.Pods > 0 && !p.o.Workload.Alone)
-		if old && (p.o.Canary.Ready > 0 || p.o.Workload.Alone) {
-			p.do(SelectService{Service: sv.Name, To: SelectsCanary})
-			return awaiting(ReasonServicesTurning, byKubernetes, "Service %s is being pointed at the new pods again", sv.Name)
-		}
-	}
-	return Reason{}
-}
-
 // scaleFull waits for as many new pods as the whole load needs.
 func (p *pass) scaleFull() Reason {
 	need := p.o.demand()
 	return p.scaleTo(max(need, p.o.Canary.Desired), need)
-}
-
-// servicesTurned waits until the endpoints show what the selectors say.
-func (p *pass) servicesTurned() Reason {
-	for i := range p.o.Services {
-		if sv := &p.o.Services[i]; sv.ReadyCanary < p.o.demand() || sv.ReadyStable > 0 {
-			return awaiting(ReasonEndpointsPending, byKubernetes, "Service %s shows %d of %d new endpoints and %d old ones",
-				sv.Name, sv.ReadyCanary, p.o.demand(), sv.ReadyStable)
-		}
-	}
-	return Reason{}
 }
 
 // unroute gives every layer back; the Service itself leads to the right version now.
@@ -208,7 +149,7 @@ func (p *pass) handOver() Reason {
 		p.happened("HandedOver", "", "the workload takes over the new ReplicaSet with %s",
 			plural(p.o.Canary.Ready, "ready pod"))
 	}
-	p.do(HandOver{})
+	p.do(HandOver{KeepOld: p.s.KeepOld > 0 && p.o.Stable.Desired > 0})
 	return awaiting(ReasonHandingOver, byKubernetes, "the workload is taking over the new ReplicaSet")
 }
 

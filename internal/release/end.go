@@ -55,6 +55,8 @@ func (p *pass) endIfCrossed() {
 	switch {
 	case !w.Exists:
 		p.end(WorkloadRemoved, "", "the workload is gone")
+	case w.Desired == p.s.From && p.keepingOld():
+		p.end(BackToStable, "", "reverted: the pod template was set back to the former revision, whose pods were kept")
 	case w.Desired == p.s.To || w.Alone:
 	case w.Desired == p.s.From:
 		p.end(BackToStable, "", "reverted: the pod template was set back to the stable revision during the hand-over")
@@ -70,7 +72,7 @@ func shortly(hash string) string { return hash[:min(len(hash), 10)] }
 // between two ReplicaSets if the new one is not exactly as large as it is itself; so the new one is taken back, and
 // handed over anew.
 func (p *pass) takeBackIfScaled() {
-	if !p.handedOver() || p.o.Stable.Desired == 0 || p.o.Canary.Desired == p.o.demand() {
+	if !p.handedOver() || p.o.Stable.Desired == 0 || p.o.Stable.Taken || p.o.Canary.Desired == p.o.demand() {
 		return
 	}
 	p.m.HandedOver = false
@@ -110,7 +112,7 @@ func (p *pass) beforeFirstStep() bool {
 // says. Without layers a pod gets requests as soon as it is ready.
 func (p *pass) nothingSent() bool {
 	routed := slices.ContainsFunc(p.o.Layers, func(l Layer) bool { return l.Routed })
-	led := p.m.StoodIn || p.anyHeld() || routed || !p.servicesLeaveCanary() || !p.way.layered && p.o.Canary.Ready > 0
+	led := p.m.StoodIn || p.anyHeld() || routed || !p.servicesLeaveCanary() || !p.way.apart && p.o.Canary.Ready > 0
 	return p.beforeFirstStep() && !led && p.m.End == NotEnding && p.m.PausedBy != pausedByFailure
 }
 

@@ -78,6 +78,8 @@ func (g *guard) check(a Action) {
 		g.checkSelect(a)
 	case ScaleCanary:
 		g.checkScale(a)
+	case ScaleOld:
+		g.checkScaleOld(a)
 	case EnsureCanaryService:
 		g.must(g.service(a.Service) != nil, "S5", "a twin for %s, which is no Service of the workload's", a.Service)
 	case RemoveCanaryService:
@@ -102,8 +104,9 @@ func (g *guard) checkWorkload(a Action) {
 	case HandOver:
 		g.checkHandOver()
 	case PauseWorkload:
-		g.must(w.Exists && !g.m.HandedOver && w.Desired != g.s.From, "S21", "a workload would be paused that runs what "+
-			"was released")
+		g.must(w.Exists && g.mayPause(), "S21", "a workload would be paused that runs what was released")
+	case GiveOld:
+		g.checkGiveOld()
 	case TakeBack:
 		g.must((g.o.Canary.Adopted || w.Loose > 0) && w.Exists, "S14", "there is nothing to take back")
 	case RemoveLoose:
@@ -118,6 +121,14 @@ func (g *guard) checkWorkload(a Action) {
 	default:
 		g.must(false, "S20", "%T is no action that the guard knows", a)
 	}
+}
+
+// mayPause: the workload runs what was not released, or is to get its old pods again.
+func (g *guard) mayPause() bool {
+	if g.m.Phase == Aborting && g.o.Stable.Taken {
+		return true
+	}
+	return !g.m.HandedOver && g.o.Workload.Desired != g.s.From
 }
 
 // checkAnalysis: S8.
@@ -191,6 +202,7 @@ func (g *guard) checkSelect(a SelectService) {
 		c := g.o.Canary
 		w := g.o.Workload
 		alone := c.Adopted && (!w.Exists || g.m.HandedOver && w.Alone || g.m.Phase == Aborting && !w.Held)
+		g.must(!g.o.Stable.Taken || g.o.Stable.Pods == 0, "S5", "Service %s would select the old pods that are kept", sv.Name)
 		g.must(alone || c.Pods == 0 && c.Desired == 0, "S5", "Service %s would select both versions' pods (%d of them new)",
 			sv.Name, c.Pods)
 		g.must(!keeps(g.o, g.m, sv), "S2", "Service %s would select no pod (%s)", sv.Name, sv.Own)
@@ -203,9 +215,17 @@ func (g *guard) checkToCanary(sv *Service) {
 	c := g.o.Canary
 	after := g.m.HandedOver && c.Adopted && (c.Ready > 0 || g.o.Workload.Alone) // The old pods are ending, or gone.
 	instead := g.o.demand() > 0 && g.o.Stable.Ready == 0 && c.Ready > 0
-	g.must(sv.Selects == SelectsCanary || c.Ready >= g.o.demand() || after || instead, "S4",
+	preview := sv.Preview && c.Ready > 0
+	g.must(sv.Selects == SelectsCanary || c.Ready >= g.o.demand() || after || instead || preview, "S4",
 		"Service %s would select the new pods, of which %d of %d are ready", sv.Name, c.Ready, g.o.demand())
-	g.must(g.m.Phase == Completing || instead, "S11", "Service %s would select the new pods before completion", sv.Name)
+	g.must(g.m.Phase == Completing || instead || preview || g.switching(), "S11",
+		"Service %s would select the new pods before they are due", sv.Name)
+}
+
+// switching says that the step has the Services themselves change over.
+func (g *guard) switching() bool {
+	step := g.m.Step
+	return g.way.switches && step >= 0 && step < len(g.s.Steps) && g.s.Steps[step].Weight == 100
 }
 
 // checkToStable: a Service that new pods answer needs stable pods for all; for one that new pods answer only by a
@@ -369,6 +389,34 @@ func (g *guard) checkHandOver() {
 	}
 }
 
+// checkScaleOld: S3. Old pods that are kept end once nothing leads to them.
+func (g *guard) checkScaleOld(a ScaleOld) {
+	g.must(g.o.Stable.Taken, "S5", "the old pods are the workload's own")
+	if a.Replicas >= g.o.Stable.Desired || a.Replicas >= g.o.demand() && g.o.demand() > 0 {
+		return
+	}
+	over := !g.o.Workload.Exists || g.m.Phase == Completing && g.m.HandedOver && g.o.Canary.Adopted && g.oldUnled()
+	g.must(over, "S3", "the old pods would end while requests may reach them")
+}
+
+// oldUnled says that every Service leads to the new pods alone.
+func (g *guard) oldUnled() bool {
+	for i := range g.o.Services {
+		if sv := &g.o.Services[i]; sv.Selects != SelectsCanary || sv.ReadyStable > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// checkGiveOld: S14. A workload that has the pods of two revisions divides its number between them.
+func (g *guard) checkGiveOld() {
+	old := g.o.Stable
+	empty := old.Pods == 0 && old.Desired == 0
+	alone := g.m.Phase == Aborting && !g.o.Canary.Adopted && g.o.Workload.Held
+	g.must(old.Taken && (empty || alone), "S14", "the workload would divide its pods between two revisions")
+}
+
 // checkResume: S21.
 func (g *guard) checkResume() {
 	w := g.o.Workload
@@ -388,8 +436,9 @@ func (g *guard) checkResume() {
 func (g *guard) oneDisruption(actions []Action) {
 	for _, a := range actions {
 		scale, scales := a.(ScaleCanary)
+		old, ends := a.(ScaleOld)
 		_, hands := a.(HandOver)
-		if hands || scales && scale.Replicas < g.o.Canary.Desired {
+		if hands || scales && scale.Replicas < g.o.Canary.Desired || ends && old.Replicas < g.o.Stable.Desired {
 			g.must(changes(actions) == 1, "S14", "pods would end in the same breath as something else changes")
 		}
 	}
@@ -412,6 +461,7 @@ func (g *guard) nothingLeft() {
 	if !g.m.Phase.Terminal() {
 		return
 	}
+	g.must(!g.o.Stable.Taken, "S22", "the old ReplicaSet would not go back to the workload")
 	for i := range g.o.Services {
 		sv := &g.o.Services[i]
 		g.must(!sv.CanaryExists, "S22", "the canary Service beside %s would be left", sv.Name)

@@ -62,6 +62,8 @@ type Memory struct {
 	Layers []LayerSeen
 	// DrainFrom is when the version that goes was first seen to get no more requests.
 	DrainFrom time.Time
+	// KeptFrom is since when the old pods have been kept after the hand-over.
+	KeptFrom time.Time
 	// DownSince is since when the stable revision has been without a ready pod, where that counts.
 	DownSince time.Time
 	// StoodIn: a Service was pointed at the new pods while no stable one was ready, so they have had requests.
@@ -155,7 +157,7 @@ func (m Memory) sane(s Spec, now time.Time) Memory {
 func (m Memory) notAhead(now time.Time) Memory {
 	for _, at := range []*time.Time{
 		&m.StartedAt, &m.StepStartedAt, &m.StepReachedAt, &m.PausedAt, &m.AskedAt,
-		&m.DrainFrom, &m.DownSince,
+		&m.DrainFrom, &m.KeptFrom, &m.DownSince,
 	} {
 		if at.After(now) {
 			*at = now

@@ -55,9 +55,11 @@ type Workload struct {
 type Track struct {
 	// Exists: there is a ReplicaSet for the version.
 	Exists bool
-	// Adopted: the ReplicaSet belongs to the workload (the stable one always does; the canary's after the
-	// hand-over, or before the release if it is one of the workload's history).
+	// Adopted: the ReplicaSet belongs to the workload (the stable one, but while a release keeps it after the hand-over;
+	// the canary's after the hand-over, or before the release if it is one of the workload's history).
 	Adopted bool
+	// Taken: this release has taken the stable ReplicaSet from the workload, to keep its pods after the hand-over.
+	Taken bool
 	// Desired is the number of pods asked for, Pods how many there are (terminating ones not counted), Ready
 	// how many of them are available.
 	Desired, Pods, Ready int
@@ -96,8 +98,11 @@ type Service struct {
 	Own string
 	// Problem says why endpoints are missing although pods are ready, if that is known.
 	Problem string
-	// Routed: a traffic layer names this Service, so it needs a canary twin.
+	// Routed: a traffic layer names this Service, or its new pods are to be looked at before they get requests, so it
+	// needs a canary twin.
 	Routed bool
+	// Preview: the team has made this Service to look at the new pods. It leads to them as soon as they are ready.
+	Preview bool
 	// CanaryExists: the twin exists and selects the new revision; CanaryReady are its ready endpoints.
 	CanaryExists bool
 	CanaryReady  int

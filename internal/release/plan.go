@@ -96,6 +96,14 @@ func waitsInForce(s *Spec, st Step) []string {
 	return []string{fmt.Sprintf("%s in force in %s", weightAndMatches(st), strings.Join(s.Layers, ", "))}
 }
 
+// waitsForServices: the Services lead to the version that is due.
+func waitsForServices(_ *Spec, st Step) []string {
+	if st.Weight < 100 {
+		return []string{"the Services to lead to the old pods alone"}
+	}
+	return []string{"the Services to lead to the new pods alone"}
+}
+
 func weightAndMatches(st Step) string {
 	if len(st.Matches) == 0 {
 		return fmt.Sprintf("%d%%", st.Weight)
@@ -105,10 +113,11 @@ func weightAndMatches(st Step) string {
 
 // waitsForDrain: before the old pods end, no request may reach them any more.
 func waitsForDrain(s *Spec) []string {
-	return []string{
-		"the Services to lead to the new pods alone", "every layer given back: " + strings.Join(s.Layers, ", "),
-		fmt.Sprintf("the old pods to drain for %s", s.DrainDelay),
+	waits := []string{"the Services to lead to the new pods alone"}
+	if len(s.Layers) > 0 {
+		waits = append(waits, "every layer given back: "+strings.Join(s.Layers, ", "))
 	}
+	return append(waits, fmt.Sprintf("the old pods to drain for %s", s.DrainDelay))
 }
 
 func planCompletion(s *Spec, replicas, canary int) PlannedStep {

@@ -21,12 +21,22 @@ func drawSpec(t *rapid.T) Spec {
 	}
 	layers := rapid.SampledFrom([][]string{nil, {"Ingress"}, {"Ingress"}, {"Ingress", "HTTPRoute"}}).Draw(t, "layers")
 	s = layered(s, layers...)
+	if len(layers) == 0 && rapid.Bool().Draw(t, "bySelector") {
+		s.Divide = BySelector
+	}
+	if s.Divide != ByPods {
+		s.KeepOld = time.Duration(rapid.SampledFrom([]int{0, 0, 0, 20}).Draw(t, "keepOld")) * time.Second
+	}
 	least := 0
 	if s.Divide == ByPods {
 		least = 1
 	}
 	for range rapid.IntRange(1, 4).Draw(t, "steps") {
 		st := Step{Weight: rapid.IntRange(least, 100).Draw(t, "weight"), Replicas: rapid.SampledFrom([]int{0, 0, 0, 1, 3}).Draw(t, "pods")}
+		if s.Divide == BySelector {
+			st.Weight = max(least, 100*rapid.IntRange(0, 1).Draw(t, "switches"))
+		}
+		st.Share = rapid.SampledFrom([]int{0, 0, 0, 50, 100}).Draw(t, "share")
 		least = st.Weight
 		switch rapid.IntRange(0, 2).Draw(t, "pause") {
 		case 1:
@@ -62,7 +72,8 @@ func drawGates(t *rapid.T, st *Step) {
 	}
 }
 
-func drawTrack(t *rapid.T, name string) Track {
+// drawTrack is one version's pods; kept says whether the release may have taken them from the workload.
+func drawTrack(t *rapid.T, name string, kept bool) Track {
 	tr := Track{
 		Exists: rapid.IntRange(0, 4).Draw(t, name+"Exists") > 0, Adopted: rapid.IntRange(0, 4).Draw(t, name+"Adopted") == 0,
 		Desired: rapid.IntRange(0, 6).Draw(t, name+"Desired"), Pods: rapid.IntRange(0, 6).Draw(t, name+"Pods"),
@@ -71,6 +82,7 @@ func drawTrack(t *rapid.T, name string) Track {
 	if !tr.Exists {
 		return Track{}
 	}
+	tr.Taken = !tr.Adopted && kept && rapid.Bool().Draw(t, "taken")
 	return tr
 }
 
@@ -82,19 +94,20 @@ func drawObserved(t *rapid.T, s Spec) Observed {
 			Replicas: rapid.IntRange(0, 5).Draw(t, "replicas"),
 			Held:     rapid.Bool().Draw(t, "held"), Alone: rapid.Bool().Draw(t, "alone"),
 		},
-		Stable: drawTrack(t, "stable"), Canary: drawTrack(t, "canary"),
+		Stable: drawTrack(t, "stable", s.Divide != ByPods), Canary: drawTrack(t, "canary", false),
 		PlanChanged: rapid.IntRange(0, 3).Draw(t, "planChanged") == 0,
 		Removing:    rapid.IntRange(0, 9).Draw(t, "removing") == 0,
 		Trouble:     rapid.SampledFrom([]string{"", "", "", "no right to patch"}).Draw(t, "trouble"),
 	}
 	some := rapid.IntRange(0, 6)
-	if s.Divide == ByLayers {
+	if s.Divide != ByPods {
 		for i := range rapid.IntRange(0, 2).Draw(t, "services") {
 			o.Services = append(o.Services, Service{
 				Name: fmt.Sprintf("shop-%d", i), Held: rapid.Bool().Draw(t, "serviceHeld"),
 				Selects:     rapid.SampledFrom([]Selection{SelectsAll, SelectsStable, SelectsCanary, SelectsOther}).Draw(t, "selects"),
 				ReadyStable: some.Draw(t, "readyStable"), ReadyCanary: some.Draw(t, "readyCanary"), CanaryReady: some.Draw(t, "canaryReady"),
 				Routed: rapid.IntRange(0, 3).Draw(t, "routed") > 0, CanaryExists: rapid.IntRange(0, 3).Draw(t, "twin") > 0,
+				Preview:      i > 0 && rapid.Bool().Draw(t, "preview"),
 				MissesStable: rapid.IntRange(0, 4).Draw(t, "missesStable") == 0, MissesCanary: rapid.IntRange(0, 4).Draw(t, "missesCanary") == 0,
 			})
 		}
@@ -356,6 +369,9 @@ func leftNothing(t *rapid.T, w *world) {
 		if s.Selects != SelectsAll || s.Held || s.CanaryExists {
 			t.Fatalf("left behind: %+v", s)
 		}
+	}
+	if w.o.Stable.Taken {
+		t.Fatalf("left behind: %+v", w.o.Stable)
 	}
 	for _, l := range w.o.Layers {
 		if l.Routed || l.Held {

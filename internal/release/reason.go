@@ -29,6 +29,8 @@ const (
 	ReasonPodsStarting = "PodsStarting"
 	// ReasonEndpointsPending: pods are ready, but the endpoints of a Service do not show it yet.
 	ReasonEndpointsPending = "EndpointsPending"
+	// ReasonKeepingOld: the old pods are kept after the hand-over, so that a rollback needs no new ones.
+	ReasonKeepingOld = "KeepingOld"
 	// ReasonRouteNotInForce: a route was written, but the layer has not reported that it is in force.
 	ReasonRouteNotInForce = "RouteNotInForce"
 	// ReasonCanaryNotReady: no new pod is ready any more, so its requests were sent back to stable.

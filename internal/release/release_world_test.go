@@ -48,6 +48,9 @@ func newWorld(s Spec, replicas int) *world {
 	if s.Divide == ByLayers {
 		w.o.Services = []Service{{Name: "shop", Selects: SelectsAll, Routed: true}}
 	}
+	if s.Divide == BySelector {
+		w.o.Services = []Service{{Name: "shop", Selects: SelectsAll}}
+	}
 	for _, l := range s.Layers {
 		w.o.Layers = append(w.o.Layers, Layer{Name: l, Settled: true})
 	}
@@ -83,6 +86,10 @@ func (w *world) deployment() {
 	case w.asleep:
 	case d.Loose > 0: // It was resumed, and all its pods are of the new template.
 		st.Desired = 0
+	case st.Taken:
+		if c.Adopted {
+			c.Desired = d.Replicas
+		}
 	case !d.Exists:
 		st.Desired = 0
 		if c.Adopted {
@@ -95,7 +102,7 @@ func (w *world) deployment() {
 	default:
 		st.Desired, c.Desired = d.Replicas/2, d.Replicas-d.Replicas/2
 	}
-	d.Alone = c.Adopted && st.Pods == 0 && st.Desired == 0 && c.Ready >= d.Replicas
+	d.Alone = c.Adopted && (st.Taken || st.Pods == 0 && st.Desired == 0) && c.Ready >= d.Replicas
 }
 
 // kubelet starts and ends pods. What it started in the last tick gets ready in this one.
@@ -164,6 +171,16 @@ func (w *world) carryOut(a Action) {
 		*l = Layer{Name: l.Name}
 	case HandOver:
 		w.o.Canary.Adopted = true
+		if a.KeepOld {
+			w.o.Stable.Adopted, w.o.Stable.Taken = false, true
+		}
+	case ScaleOld:
+		w.o.Stable.Desired = a.Replicas
+	case GiveOld:
+		w.o.Stable.Adopted, w.o.Stable.Taken = true, false
+		if !w.o.Workload.Exists {
+			w.o.Stable = Track{}
+		}
 	case PauseWorkload:
 		w.o.Workload.Held = true
 	case RemoveLoose:
@@ -235,7 +252,14 @@ func describeAction(a Action) string {
 	case Unroute:
 		return a.Layer + ": give back"
 	case HandOver:
+		if a.KeepOld {
+			return "hand the new ReplicaSet over to the workload, and keep the old one"
+		}
 		return "hand the new ReplicaSet over to the workload"
+	case ScaleOld:
+		return fmt.Sprintf("%d old pods", a.Replicas)
+	case GiveOld:
+		return "give the old ReplicaSet back to the workload"
 	case PauseWorkload:
 		return "pause the workload again"
 	case RemoveLoose:

@@ -27,7 +27,7 @@ func drawRest(t *rapid.T) *restWorld {
 	o := &w.o
 	o.Removing, o.Finalizer, o.Bound, o.Orphans = seldom("removing"), yes("finalizer"), yes("bound"), seldom("orphans")
 	o.Stable, o.Running, o.Unkept = drawRevision(t, "stable"), drawRevision(t, "running"), yes("unkept")
-	o.StablePods = drawTrack(t, "stable")
+	o.StablePods = drawTrack(t, "stable", false)
 	o.Workload = RestWorkload{
 		Exists: !seldom("gone"), Going: seldom("going"), Ours: yes("ours"), Template: drawRevision(t, "template"),
 		Former:   seldom("former"),

@@ -51,7 +51,7 @@ func (r *rest) leaving() string {
 // undivided: where the number of pods divides the requests, a Service that leads to one of the two versions only leaves
 // nothing to divide.
 func (r *rest) undivided() string {
-	if r.s.Plan.way().layered {
+	if r.s.Plan.way().apart {
 		return ""
 	}
 	for i := range r.o.Services {

@@ -36,6 +36,9 @@ type Spec struct {
 	Settle time.Duration
 	// DrainDelay is kept between the last request sent to a version and the end of its pods.
 	DrainDelay time.Duration
+	// KeepOld is how long the old pods stay after the workload has taken the new revision over, so that a rollback needs
+	// no new ones; 0 for not at all.
+	KeepOld time.Duration
 }
 
 // Divide says what divides the requests between the two versions.
@@ -45,6 +48,8 @@ type Divide string
 const (
 	// ByLayers: traffic layers send the new pods their share.
 	ByLayers Divide = "layers"
+	// BySelector: each Service leads to one version alone, and changes over to the new one in a step of weight 100.
+	BySelector Divide = "selector"
 	// ByPods: the Services lead to both versions, and each gets as many requests as it has pods.
 	ByPods Divide = "pods"
 )
@@ -93,6 +98,8 @@ type Step struct {
 	Weight int
 	// Replicas is the least number of canary pods; 0 means what the weight needs.
 	Replicas int
+	// Share is the same in percent of the workload's replicas, rounded up.
+	Share int
 	// Matches are requests that go to the canary whatever the weight.
 	Matches []Match
 	// Pause keeps the release in this step.

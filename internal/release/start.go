@@ -66,44 +66,6 @@ func (p *pass) takenBack() Reason {
 	return awaiting(ReasonTakingBack, byKubernetes, "the new ReplicaSet is being taken back from the workload")
 }
 
-// narrow holds every Service to the stable revision. No new pod may exist before this is seen to be done, or
-// it would get requests by the old selector.
-func (p *pass) narrow() Reason {
-	if p.standsIn() {
-		return p.serveByNew()
-	}
-	var waits string
-	for i := range p.o.Services {
-		sv := &p.o.Services[i]
-		if sv.Selects == SelectsStable && sv.Held {
-			continue
-		}
-		waits = sv.Name
-		if p.canPointToStable(sv) {
-			p.do(SelectService{Service: sv.Name, To: SelectsStable})
-		}
-	}
-	if waits == "" {
-		return Reason{}
-	}
-	return awaiting(ReasonServicesNarrowing, byKubernetes, "Service %s is being held to the stable revision's pods (%d "+
-		"of %d ready)",
-		waits, p.o.Stable.Ready, p.o.demand())
-}
-
-// canPointToStable says whether a Service loses nothing when it selects the stable pods alone: they can carry
-// what it gets, or the new ones carry none of it.
-func (p *pass) canPointToStable(sv *Service) bool {
-	serving := sv.ReadyCanary > 0 || sv.Selects == SelectsCanary && p.o.Canary.Ready > 0
-	switch {
-	case sv.Selects == SelectsStable || !serving || p.carries():
-		return true
-	case sv.Selects == SelectsAll || sv.ReadyCanary == 0:
-		return p.o.Stable.Ready > 0
-	}
-	return false
-}
-
 // scale gets the step's pods ready. Their number does not fall while stable has not all of its own ready.
 func (p *pass) scale() Reason {
 	want := p.way.asked(&p.s, p.m.Step, p.o.demand(), p.o.Canary.Desired)
@@ -130,8 +92,17 @@ func (p *pass) scaleTo(want, need int) Reason {
 	return awaiting(ReasonPodsStarting, byKubernetes, "%d of %d new pods are ready%s", c.Ready, need, problemOf(c.Problem))
 }
 
-// twins makes the canary Service of every Service that a layer names, while its pods start: so the endpoints are
-// there when the pods are ready.
+// keepTwins makes canary Services anew that somebody has deleted while a layer leads to them.
+func (p *pass) keepTwins() Reason {
+	if !slices.ContainsFunc(p.o.Layers, func(l Layer) bool { return l.Routed }) {
+		return Reason{}
+	}
+	return p.twins()
+}
+
+// twins makes the canary Service of every Service that a layer names. Its pods are ready by then. Kubernetes sees a
+// Service whose pods come one by one change several times in a moment, and its EndpointSlice controller then waits for
+// a second before it tries again ("EndpointSlice informer cache is out of date").
 func (p *pass) twins() Reason {
 	var waits string
 	for i := range p.o.Services {
@@ -146,24 +117,27 @@ func (p *pass) twins() Reason {
 	return awaiting(ReasonEndpointsPending, byKubernetes, "the canary Service beside %s is being made", waits)
 }
 
+// led waits until a traffic layer names one of the Services.
+func (p *pass) led() Reason {
+	if slices.ContainsFunc(p.o.Services, func(sv Service) bool { return sv.Routed }) {
+		return Reason{}
+	}
+	return awaiting(ReasonEndpointsPending, "whoever may edit the Services or the routes",
+		"no Service in front of the workload is named by a traffic layer")
+}
+
 // endpoints waits until every canary Service shows the pods that the step needs.
 func (p *pass) endpoints() Reason {
 	need := p.podsNeeded()
-	routed := false
 	for i := range p.o.Services {
 		sv := &p.o.Services[i]
 		if !sv.Routed {
 			continue
 		}
-		routed = true
 		if sv.CanaryReady < need {
 			return awaiting(ReasonEndpointsPending, byKubernetes, "the canary Service beside %s shows %d of %d endpoints",
 				sv.Name, sv.CanaryReady, need)
 		}
-	}
-	if !routed {
-		return awaiting(ReasonEndpointsPending, "whoever may edit the Services or the routes",
-			"no Service in front of the workload is named by a traffic layer")
 	}
 	return Reason{}
 }

@@ -38,11 +38,17 @@ func (p *play) command(t *testing.T, d *datadriven.TestData) string {
 	case "release":
 		p.w = newWorld(specOf(t, d), number(t, d, "replicas", 4))
 		p.w.settle = duration(t, d, "settle", 0)
+		if name := text(d, "preview"); name != "" {
+			p.w.o.Services = append(p.w.o.Services, Service{Name: name, Selects: SelectsAll, Preview: true})
+		}
+		if d.HasArg("twin") { // Made to look at the new pods.
+			p.w.o.Services[0].Routed = true
+		}
 	case "tick":
 		return w.describe(w.tick())
 	case "run":
 		return p.run(t, d)
-	case "promote", "promoteFull", "abort", "pause", "resume", "approve", "reject", "override":
+	case "promote", "promoteFull", "abort", "rollback", "pause", "resume", "approve", "reject", "override":
 		p.decide(d)
 	case "scale":
 		w.o.Workload.Replicas, _ = strconv.Atoi(d.CmdArgs[0].Key)
@@ -164,6 +170,10 @@ func (p *play) overwrite(t *testing.T, d *datadriven.TestData) {
 		p.w.service(name).Selects = SelectsAll
 		return
 	}
+	if name := text(d, "twin"); name != "" {
+		p.w.service(name).CanaryExists = false
+		return
+	}
 	l := p.w.layer(text(d, "layer"))
 	if d.HasArg("undone") {
 		l.Routed, l.Weight, l.Matches, l.Version = false, 0, nil, ""
@@ -180,6 +190,7 @@ func specOf(t *testing.T, d *datadriven.TestData) Spec {
 		ProgressDeadline: duration(t, d, "progress", time.Minute), ReleaseDeadline: duration(t, d, "deadline", time.Hour),
 		DrainDelay: duration(t, d, "drain", 5*time.Second),
 	}
+	s.KeepOld = duration(t, d, "keep-old", 0)
 	s.Namespace = "demo"
 	s.Authors = strings.FieldsFunc(text(d, "author"), comma)
 	if d.HasArg("background-from") {
@@ -190,6 +201,9 @@ func specOf(t *testing.T, d *datadriven.TestData) Spec {
 		s = layered(s, "Ingress")
 	case "none":
 		s = layered(s)
+	case "selector":
+		s = layered(s)
+		s.Divide = BySelector
 	default:
 		s = layered(s, strings.Split(layers, "+")...)
 	}
@@ -211,6 +225,8 @@ func stepOf(t *testing.T, d *datadriven.TestData, words []string) Step {
 		switch {
 		case i == 0:
 			st.Weight, _ = strconv.Atoi(word)
+		case key == "pods" && strings.HasSuffix(value, "%"):
+			st.Share, _ = strconv.Atoi(strings.TrimSuffix(value, "%"))
 		case key == "pods":
 			st.Replicas, _ = strconv.Atoi(value)
 		case key == "name":

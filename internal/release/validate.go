@@ -65,17 +65,17 @@ func (v *validation) way() {
 	switch {
 	case !s.Divide.known():
 		v.add("spec.traffic", fmt.Sprintf("requests cannot be divided by %q", s.Divide),
-			"name an ingress or an httpRoute, or remove spec.traffic to divide by the number of pods")
+			"name a traffic layer, or remove spec.traffic to divide by the number of pods")
 	case !known:
 		v.add("spec.workload.kind", fmt.Sprintf("there is no way to release a workload %s and whose releases end with %q",
 			s.Traits.places(), s.Traits.Finish), "name a Deployment")
 	case way.layered && named == 0:
 		v.add("spec.traffic", "requests are to be divided by traffic layers, and none is named",
-			"name an ingress or an httpRoute, or remove spec.traffic to divide by the number of pods")
+			"name one, or remove spec.traffic to divide by the number of pods")
 	case !way.layered && named > 0:
 		v.add("spec.traffic", fmt.Sprintf("it names %s, but requests are to be divided by %s", plural(named, "layer"),
 			s.Divide), "remove spec.traffic")
-	case way.layered && s.Traits.Apart == Never:
+	case way.apart && s.Traits.Apart == Never:
 		v.add("spec.traffic", "nothing that a Service can select by tells this workload's new pods from the old ones, "+
 			"so no layer can lead to the one or the other", "remove spec.traffic to divide by the number of pods")
 	}
@@ -93,7 +93,7 @@ func (v *validation) layers() {
 	for i, l := range v.s.Layers {
 		field := fmt.Sprintf("spec.traffic[%d]", i)
 		if l == "" {
-			v.add(field, "it names nothing", "name an ingress or an httpRoute")
+			v.add(field, "it names nothing", "name a traffic layer")
 		}
 		for _, former := range v.s.Layers[:i] {
 			if former == l {
@@ -107,6 +107,13 @@ func (v *validation) layers() {
 func (v *validation) times() {
 	v.positive("spec.progressDeadline", v.s.ProgressDeadline)
 	v.positive("spec.releaseDeadline", v.s.ReleaseDeadline)
+	switch {
+	case v.s.KeepOld < 0:
+		v.add("keepOld", fmt.Sprintf("%s is negative", v.s.KeepOld), "set it to 0s or more")
+	case v.s.KeepOld > 0 && !v.s.way().apart:
+		v.add("keepOld", "the Services lead to all pods, so that old ones that stay would get requests",
+			"name a traffic layer in spec.traffic, or remove keepOld")
+	}
 	if v.s.DrainDelay < 0 {
 		v.add("spec.drainDelay", fmt.Sprintf("%s is negative", v.s.DrainDelay), "set it to 0s or more")
 	}
@@ -137,6 +144,9 @@ func (v *validation) step(i int) {
 	st := &v.s.Steps[i]
 	field := fmt.Sprintf("spec.canary.steps[%d]", i)
 	v.weight(field, i, st)
+	if st.Share < 0 || st.Share > 100 {
+		v.add(field+".replicas", fmt.Sprintf("%d%% is not a share of the workload's pods", st.Share), "use 1% to 100%")
+	}
 	if st.Replicas < 0 {
 		v.add(field+".replicas", fmt.Sprintf("%d is negative", st.Replicas), "set it to 1 or more, or leave it out")
 	}
@@ -153,8 +163,8 @@ func (v *validation) step(i int) {
 		v.match(fmt.Sprintf("%s.match[%d]", field, j), &st.Matches[j])
 	}
 	if len(st.Matches) > 0 && !v.s.way().layered {
-		v.add(field+".match", "requests cannot be told apart without a traffic layer", "name an ingress or an httpRoute "+
-			"in spec.traffic, or remove match")
+		v.add(field+".match", "requests cannot be told apart without a traffic layer",
+			"name one in spec.traffic, or remove match")
 	}
 }
 
@@ -166,9 +176,11 @@ func (v *validation) weight(field string, i int, st *Step) {
 	case i > 0 && st.Weight < v.s.Steps[i-1].Weight:
 		v.add(field, fmt.Sprintf("%d is less than the step before has (%d)", st.Weight, v.s.Steps[i-1].Weight),
 			"let weights rise or stay; to take a version back, abort the release")
-	case st.Weight == 0 && !v.s.way().layered:
+	case st.Weight == 0 && !v.s.way().apart:
 		v.add(field, "without a traffic layer any new pod gets requests, so that a weight of 0 cannot be kept",
-			"use 1 or more, or name an ingress or an httpRoute in spec.traffic")
+			"use 1 or more, or name a traffic layer in spec.traffic")
+	case st.Weight > 0 && st.Weight < 100 && v.s.way().switches:
+		v.add(field, "a Service leads to one version alone, so it cannot divide requests", "use 0 or 100")
 	}
 }
 

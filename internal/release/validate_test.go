@@ -20,7 +20,7 @@ func TestValidate(t *testing.T) {
 		{"nothing to release", func(s *Spec) { s.To = "" }, []string{"spec.to"}},
 		{"stable already", func(s *Spec) { s.To = "blue" }, []string{"spec.to"}},
 		{"divided by nothing", func(s *Spec) { s.Divide = "" }, []string{"spec.traffic"}},
-		{"divided by what no row has", func(s *Spec) { s.Divide = "selector" }, []string{"spec.traffic"}},
+		{"divided by what no row has", func(s *Spec) { s.Divide = "moon" }, []string{"spec.traffic"}},
 		{"pods in the places of others", func(s *Spec) { s.Traits.Beside = false }, []string{"spec.workload.kind"}},
 		{"an end that no row has", func(s *Spec) { s.Traits.Finish = "inPlace" }, []string{"spec.workload.kind"}},
 		{"by layers without any", func(s *Spec) { s.Layers = nil }, []string{"spec.traffic"}},

@@ -31,9 +31,12 @@ type Way struct {
 	// mayShrink is the guard's rule for fewer new pods.
 	mayShrink func(g *guard, to int)
 
-	// layered: traffic layers divide the requests. They can tell requests apart, and leave new pods without any, but
-	// every Service has to select one version alone.
+	// layered: traffic layers divide the requests, and can tell them apart.
 	layered bool
+	// apart: every Service leads to one version alone, so that new pods can be without any requests.
+	apart bool
+	// switches: the Services themselves change over to the new pods, in a step of weight 100.
+	switches bool
 	// drains: a version gets no more requests for a while before its pods end.
 	drains bool
 
@@ -46,8 +49,10 @@ var ways = map[Shape]*Way{
 	// The new pods run beside the old ones, layers send them their share, and the workload takes them over.
 	{ByLayers, true, ByHandOver}: {
 		into: []gate{
-			(*pass).ours, together((*pass).protect, (*pass).narrow), together((*pass).twins, (*pass).scale),
-			(*pass).endpoints, (*pass).routes, (*pass).routesInForce, (*pass).stableServes, (*pass).served,
+			(*pass).ours, together((*pass).protect, (*pass).narrow),
+			together((*pass).keepTwins, (*pass).scale), (*pass).twins,
+			(*pass).led, (*pass).endpoints, (*pass).servicesShow, (*pass).routes, (*pass).routesInForce,
+			(*pass).stableServes, (*pass).served,
 			(*pass).untroubled,
 		},
 		held: []gate{(*pass).ours, together((*pass).protect, (*pass).narrow), (*pass).follow},
@@ -57,19 +62,43 @@ var ways = map[Shape]*Way{
 			(*pass).handOver,
 		},
 		finishHeld: []gate{(*pass).ours, together((*pass).protect, (*pass).pointServices), (*pass).follow},
-		after:      []gate{(*pass).keepTurned, (*pass).alone, (*pass).resume, (*pass).putBack},
+		after:      []gate{(*pass).keepTurned, (*pass).alone, (*pass).resume, (*pass).keepOld, (*pass).putBack},
 		zero: []gate{
 			(*pass).ours, together((*pass).protect, (*pass).narrow), (*pass).weightless, (*pass).routesInForce,
 			(*pass).unledDrained, (*pass).emptied,
 		},
 		back: []gate{
-			(*pass).takeBack, (*pass).keepServing, (*pass).servicesBack, (*pass).requestsBack, (*pass).routesBack,
+			(*pass).recall, (*pass).takeBack, (*pass).keepServing, (*pass).servicesBack, (*pass).requestsBack,
+			(*pass).routesBack,
 			(*pass).canaryDrained, (*pass).canaryGone, (*pass).putBack, (*pass).endHold,
 		},
 		pods: podsToCarry, asked: podsAhead, mayShrink: (*guard).mayShrinkUnled,
-		layered: true, drains: true,
+		layered: true, apart: true, drains: true,
 		weight:    func(st Step, _, _ int) int { return st.Weight },
 		stepWaits: waitsInForce, finishWaits: waitsForDrain,
+	},
+	// The new pods run beside the old ones, and the Services change over to them all at once.
+	{BySelector, true, ByHandOver}: {
+		into: []gate{
+			(*pass).ours, (*pass).narrow, together((*pass).keepTwins, (*pass).scale), (*pass).twins, (*pass).endpoints,
+			(*pass).servicesShow, (*pass).untroubled,
+		},
+		held: []gate{(*pass).ours, (*pass).keepPointed, (*pass).follow},
+		finish: []gate{
+			(*pass).ours, (*pass).pointServices, (*pass).scaleFull, (*pass).servicesTurned, (*pass).untroubled,
+			(*pass).stableDrained, (*pass).scaleExactly, (*pass).handOver,
+		},
+		finishHeld: []gate{(*pass).ours, (*pass).pointServices, (*pass).follow},
+		after:      []gate{(*pass).keepTurned, (*pass).alone, (*pass).resume, (*pass).keepOld, (*pass).putBack},
+		zero:       []gate{(*pass).ours, (*pass).keepPointed, (*pass).unledDrained, (*pass).emptied},
+		back: []gate{
+			(*pass).recall, (*pass).takeBack, (*pass).keepServing, (*pass).servicesBack, (*pass).canaryDrained,
+			(*pass).canaryGone, (*pass).putBack, (*pass).endHold,
+		},
+		pods: podsToCarry, asked: podsAhead, mayShrink: (*guard).mayShrinkUnled,
+		apart: true, switches: true, drains: true,
+		weight:    func(st Step, _, _ int) int { return st.Weight },
+		stepWaits: waitsForServices, finishWaits: waitsForDrain,
 	},
 	// The new pods run beside the old ones behind the same Services, and their number is their share. There is nothing to
 	// narrow, to route or to drain.

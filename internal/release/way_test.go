@@ -34,7 +34,9 @@ func TestEveryGateIsReached(t *testing.T) {
 	for shape, way := range rows {
 		ways[shape] = noting(shape, *way, reached)
 	}
-	for _, s := range []Spec{layered(specFor(twoPauses()...), "Ingress"), layered(specFor(twoPauses()...))} {
+	bySelector := layered(specFor(switchPauses()...))
+	bySelector.Divide = BySelector
+	for _, s := range []Spec{layered(specFor(twoPauses()...), "Ingress"), layered(specFor(twoPauses()...)), bySelector} {
 		for _, story := range wayStories {
 			w := newWorld(s, 4)
 			runUntil(t, w, ReasonPausedForPerson)
@@ -51,6 +53,12 @@ func TestEveryGateIsReached(t *testing.T) {
 func twoPauses() []Step {
 	pause := Pause{Kind: PauseManual}
 	return []Step{{Weight: 50, Pause: pause}, {Weight: 70, Pause: pause}}
+}
+
+// switchPauses are the two steps of a release in which the Services change over.
+func switchPauses() []Step {
+	pause := Pause{Kind: PauseManual}
+	return []Step{{Weight: 0, Share: 100, Pause: pause}, {Weight: 100, Pause: pause}}
 }
 
 // wayStories lead a release from its first pause through every list of a row.
@@ -112,7 +120,7 @@ func noting(shape Shape, way Way, reached map[string]bool) *Way {
 func TestSpecWithoutARow(t *testing.T) {
 	w := newWorld(specFor(twoPauses()...), 4)
 	runUntil(t, w, ReasonPausedForPerson)
-	w.spec.Divide = "selector"
+	w.spec.Divide = "moon"
 	if out := w.tick(); out.Reason.Code != ReasonSpecInvalid || len(out.Actions) > 0 {
 		t.Fatalf("%s", w.describe(out))
 	}

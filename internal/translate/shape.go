@@ -14,10 +14,14 @@ var traits = map[string]release.Traits{
 // Traits are how a kind of workload is released.
 func Traits(kind string) release.Traits { return traits[kind] }
 
-// Divide says what divides the requests, where a Rollout or a plan names these layers.
-func Divide(layers []v1alpha1.TrafficLayer) release.Divide {
-	if len(layers) > 0 {
+// Divide says what divides the requests, where a Rollout or a plan names these layers. switches: without layers the
+// Services change over.
+func Divide(layers []v1alpha1.TrafficLayer, switches bool) release.Divide {
+	switch {
+	case len(layers) > 0:
 		return release.ByLayers
+	case switches:
+		return release.BySelector
 	}
 	return release.ByPods
 }

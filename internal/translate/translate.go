@@ -11,9 +11,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
@@ -39,12 +42,16 @@ func Plan(r *v1alpha1.Rollout, kinds LayerKinds) v1alpha1.ReleasePlan {
 		Services:         s.Services,
 		Steps:            s.Canary.Steps,
 		Analysis:         s.Canary.Analysis,
+		KeepOld:          s.Canary.KeepOld,
 		OnFailure:        orDefault(s.OnFailure, v1alpha1.FailureAbort),
 		OnStableDown:     s.OnStableDown,
 		OnAbort:          orDefault(s.OnAbort, v1alpha1.AbortKeep),
 		ProgressDeadline: durationOr(s.ProgressDeadline, DefaultProgressDeadline),
 		ReleaseDeadline:  durationOr(s.ReleaseDeadline, DefaultReleaseDeadline),
 		DrainDelay:       durationOr(s.DrainDelay, DefaultDrainDelay),
+	}
+	if s.BlueGreen != nil {
+		blueGreen(&p, s.BlueGreen)
 	}
 	kinds.fillSettle(p.Traffic)
 	for i := range p.Steps {
@@ -60,7 +67,7 @@ func Plan(r *v1alpha1.Rollout, kinds LayerKinds) v1alpha1.ReleasePlan {
 func Spec(p v1alpha1.ReleasePlan, from, to string) release.Spec {
 	s := release.Spec{
 		From: from, To: to,
-		Divide:           Divide(p.Traffic),
+		Divide:           Divide(p.Traffic, p.Switch),
 		Traits:           traits[p.Workload.Kind],
 		OnFailure:        release.FailurePolicy(p.OnFailure),
 		OnStableDown:     release.StableDownPolicy(p.OnStableDown),
@@ -68,6 +75,7 @@ func Spec(p v1alpha1.ReleasePlan, from, to string) release.Spec {
 		ProgressDeadline: p.ProgressDeadline.Duration,
 		ReleaseDeadline:  p.ReleaseDeadline.Duration,
 		DrainDelay:       p.DrainDelay.Duration,
+		KeepOld:          durationOr(p.KeepOld, 0).Duration,
 	}
 	for _, l := range p.Traffic {
 		layer := LayerOf(l)
@@ -108,8 +116,15 @@ func step(s v1alpha1.CanaryStep) release.Step {
 	if s.Weight != nil {
 		out.Weight = int(*s.Weight)
 	}
-	if s.Replicas != nil {
-		out.Replicas = int(*s.Replicas)
+	switch r := s.Replicas; {
+	case r == nil:
+	case r.Type == intstr.Int:
+		out.Replicas = int(r.IntVal)
+	default:
+		share, err := strconv.Atoi(strings.TrimSuffix(r.StrVal, "%"))
+		if out.Share = share; err != nil { // The CRD lets nothing else pass.
+			out.Share = 100
+		}
 	}
 	if s.Pause != nil {
 		out.Pause = release.Pause{Kind: release.PauseManual}

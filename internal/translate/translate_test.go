@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -47,7 +48,7 @@ func shop() *v1alpha1.Rollout {
 				Headers: []v1alpha1.HeaderMatch{{Name: "X-Canary", Value: "always"}, {Name: "X-Team", Regex: "a|b"}},
 				Cookies: []v1alpha1.CookieMatch{{Name: "canary", Value: "always"}},
 			}}},
-			{Weight: ptr.To(int32(20)), Replicas: ptr.To(int32(3)), Pause: &v1alpha1.Pause{}},
+			{Weight: ptr.To(int32(20)), Replicas: new(intstr.FromInt32(3)), Pause: &v1alpha1.Pause{}},
 			{Weight: ptr.To(int32(50)), Pause: &v1alpha1.Pause{Duration: &metav1.Duration{Duration: time.Minute}}},
 		}},
 	}}

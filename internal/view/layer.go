@@ -8,7 +8,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
-	"github.com/sluice-dev/sluice/internal/release"
 	"github.com/sluice-dev/sluice/internal/traffic"
 	"github.com/sluice-dev/sluice/internal/translate"
 )
@@ -173,7 +172,7 @@ type Front struct {
 // WantsServices says whether the Services in front of the workload have to be read: while a release is under way
 // that has layers of which it is known where they lead.
 func (o Objects) WantsServices() bool {
-	if !o.Live() || !o.UnderWay() || o.Workload == nil || translate.Divide(o.Traffic()) != release.ByLayers {
+	if !o.Live() || !o.UnderWay() || o.Workload == nil || len(o.Traffic()) == 0 {
 		return false
 	}
 	return !slices.ContainsFunc(o.layers(), func(l Layer) bool { return l.Unclear })

@@ -94,7 +94,7 @@ func (s Subject) plan() (steps []v1alpha1.CanaryStep, current int) {
 	case s.Release != nil:
 		return s.Release.Spec.Plan.Steps, CurrentStep(s.Release)
 	case s.Rollout != nil:
-		return s.Rollout.Spec.Canary.Steps, -1
+		return translate.StepsOf(s.Rollout), -1
 	}
 	return nil, -1
 }

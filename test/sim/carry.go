@@ -19,7 +19,11 @@ func (h *hands) plan(w *World, r Release, a release.Action) {
 	case release.Unroute:
 		h.unroute(a.Layer)
 	case release.HandOver:
-		h.handOver(w, versionOf(r.Spec.From), to)
+		h.handOver(w, versionOf(r.Spec.From), to, a.KeepOld)
+	case release.ScaleOld:
+		h.scaleOld(versionOf(r.Spec.From), a.Replicas)
+	case release.GiveOld:
+		h.giveOld(w, versionOf(r.Spec.From))
 	case release.PauseWorkload:
 		h.pause()
 	case release.TakeBack:
@@ -184,8 +188,13 @@ func (h *hands) unroute(layer string) {
 // Deployment controller take it for the new one, see it complete, and end at once the pods that serve everybody. And in
 // its max-replicas annotation: when a change of scale crosses, that controller scales in proportion to it, and so takes
 // from the old one all that it has and from the new one nothing that is needed.
-func (h *hands) handOver(w *World, from, to Version) {
-	if !w.Fumble.BareHandOver {
+//
+// Where the old pods are to stay, the old ReplicaSet is taken from the workload instead.
+func (h *hands) handOver(w *World, from, to Version, keepOld bool) {
+	switch {
+	case keepOld:
+		h.own(w, from, OwnedByRelease)
+	case !w.Fumble.BareHandOver:
 		h.mark(from, true)
 	}
 	n := len(h.queue)
@@ -193,6 +202,27 @@ func (h *hands) handOver(w *World, from, to Version) {
 	if len(h.queue) > n {
 		h.queue[n].joined = n > 0
 	}
+}
+
+// scaleOld makes the old ReplicaSet, which was taken from the workload, have so many pods.
+func (h *hands) scaleOld(from Version, n int) {
+	if rs, ok := h.view.replicaSet(from); !ok || rs.Desired == n {
+		return
+	}
+	h.add(replicaSetKey(from), func(current any) any {
+		rs := current.(ReplicaSet)
+		rs.Desired = n
+		return rs
+	})
+}
+
+// giveOld gives it back to the workload; without one, it is removed.
+func (h *hands) giveOld(w *World, from Version) {
+	if h.view.get(deploymentKey).Value == nil {
+		h.remove(replicaSetKey(from))
+		return
+	}
+	h.own(w, from, OwnedByDeployment)
 }
 
 // takeBack is the way back; only then may the Deployment controller know the old one again.

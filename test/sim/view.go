@@ -121,7 +121,7 @@ func (w *World) observe(v *view, r Release) release.Observed {
 	from, to := versionOf(r.Spec.From), versionOf(r.Spec.To)
 	o := release.Observed{
 		Workload: w.observeWorkload(v, to),
-		Stable:   observeTrack(v, from),
+		Stable:   observeStable(v, from),
 		Canary:   observeTrack(v, to),
 	}
 	needless := r.Spec.Divide == release.ByPods || v.turned(w, to)
@@ -196,7 +196,8 @@ func (v *view) runsAlone(to Version) bool {
 		return false
 	}
 	for other := range Version(Versions) {
-		if rs, ok := v.replicaSet(other); ok && other != to && (rs.Desired > 0 || rs.Pods > 0) {
+		rs, ok := v.replicaSet(other)
+		if ok && other != to && rs.Owner == OwnedByDeployment && (rs.Desired > 0 || rs.Pods > 0) {
 			return false
 		}
 	}
@@ -211,6 +212,13 @@ func observeTrack(v *view, ver Version) release.Track {
 	return release.Track{
 		Exists: true, Adopted: rs.Owner == OwnedByDeployment, Desired: rs.Desired, Pods: rs.Pods, Ready: rs.Ready,
 	}
+}
+
+// observeStable says, too, whether the release has taken the stable ReplicaSet.
+func observeStable(v *view, ver Version) release.Track {
+	t := observeTrack(v, ver)
+	t.Taken = t.Exists && !t.Adopted
+	return t
 }
 
 func (w *World) observeService(v *view, number, n int, from, to Version) (release.Service, bool) {

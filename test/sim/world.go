@@ -110,12 +110,14 @@ type manifest struct {
 	route          int
 }
 
-// divided is a plan with what its layers say of how the requests are divided; stories name the layers alone. The
-// workload is a Deployment.
+// divided is a plan with what its layers say of how the requests are divided; stories name the layers alone, or that
+// the Services change over. The workload is a Deployment.
 func divided(plan release.Spec) release.Spec {
-	plan.Divide = release.ByPods
-	if len(plan.Layers) > 0 {
+	switch {
+	case len(plan.Layers) > 0:
 		plan.Divide = release.ByLayers
+	case plan.Divide != release.BySelector:
+		plan.Divide = release.ByPods
 	}
 	plan.Traits = release.Traits{Beside: true, Finish: release.ByHandOver, Apart: release.ByLabel}
 	return plan

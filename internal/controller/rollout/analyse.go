@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/measure"
 	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/translate"
 )
 
 // labelAnalysis on an AnalysisRun says which of its release's analyses it is: "step-0-1" is the second try in the first
@@ -159,6 +160,6 @@ func (r *Reconciler) templates(namespace string) measure.Reader {
 
 // measures says whether a Rollout has anything measured, and so may depend on templates.
 func measures(ro *v1alpha1.Rollout) bool {
-	return ro.Spec.Canary.Analysis != nil || slices.ContainsFunc(ro.Spec.Canary.Steps,
+	return ro.Spec.Canary.Analysis != nil || slices.ContainsFunc(translate.StepsOf(ro),
 		func(s v1alpha1.CanaryStep) bool { return s.Analysis != nil })
 }

@@ -51,8 +51,8 @@ func (c *carrier) do(ctx context.Context, a release.Action) error {
 		return c.analyse(ctx, a.ID)
 	case release.ConcludeAnalysis:
 		return c.conclude(ctx, a.ID)
-	case release.ScaleCanary, release.HandOver, release.PauseWorkload, release.TakeBack, release.RemoveLoose,
-		release.ResumeWorkload, release.RevertTemplate, release.RemoveCanary:
+	case release.ScaleCanary, release.HandOver, release.ScaleOld, release.GiveOld, release.PauseWorkload,
+		release.TakeBack, release.RemoveLoose, release.ResumeWorkload, release.RevertTemplate, release.RemoveCanary:
 		return c.work(ctx, a)
 	}
 	return fmt.Errorf("carry out %T: no such action", a)

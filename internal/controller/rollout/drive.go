@@ -28,7 +28,7 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	if err := r.observeTraffic(ctx, w); err != nil {
 		return loop.Retry(err)
 	}
-	switch err := (&carrier{r: r, write: write, w: w, rel: rel}).apart(ctx); {
+	switch err := (&carrier{r: r, write: write, w: w, rel: rel}).leaveServices(ctx); {
 	case isObstacle(err):
 		w.trouble = err.Error()
 	case err != nil:

@@ -274,7 +274,7 @@ func imagesOf(p *corev1.Pod) string {
 // what is sent there is no share of any step.
 func (r *Reconciler) foreignServices(ctx context.Context, w *world) (reason, says string) {
 	canary, stable := w.seen.Canary, w.seen.Stable
-	if w.active() == nil || canary == nil || len(w.traffic()) == 0 {
+	if w.active() == nil || canary == nil || w.byPods() {
 		return "", ""
 	}
 	list := &discoveryv1.EndpointSliceList{}

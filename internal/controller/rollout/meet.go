@@ -150,7 +150,7 @@ func (r *Reconciler) backendsOf(ctx context.Context, rel *v1alpha1.Release) ([]t
 	for i := range list.Items {
 		selector := unhashed(list.Items[i].Spec.Selector, driver.Kinds().Mark)
 		if len(selector) > 0 && labels.SelectorFromSet(selector).Matches(pods) {
-			out = append(out, traffic.Twins(list.Items[i].Name, canaryServiceOf(rel, list.Items[i].Name)))
+			out = append(out, traffic.Twins(list.Items[i].Name, translate.Twins(rel).Of(list.Items[i].Name)))
 		}
 	}
 	return out, nil

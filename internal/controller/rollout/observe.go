@@ -303,10 +303,13 @@ func (w *world) observedWorkload(o *release.Observed) {
 	o.Workload, o.Canary = w.seen.Workload, w.seen.Canary.Now()
 	if !o.Workload.Exists {
 		o.Canary.Adopted = false
+		if t := stable.Now(); t.Taken {
+			o.Stable = t // The release has kept it, and ends it.
+		}
 		return
 	}
 	o.Stable = stable.Now()
-	if (w.turned() || len(w.traffic()) == 0) && stable != nil && stable.Behind {
+	if (w.turned() || w.byPods()) && stable != nil && stable.Behind {
 		o.Stable.Ready = 0 // It may have been scaled away and back: what is ready is not known.
 	}
 	if w.onNew {

@@ -28,7 +28,7 @@ func planFor(of v1alpha1.ReleasePlan, cause v1alpha1.ReleaseCause) v1alpha1.Rele
 		// measurements and approvals were had then.
 		plan.Steps = plan.Steps[len(plan.Steps)-1:]
 		plan.Steps[0] = v1alpha1.CanaryStep{Name: "rollback", Weight: plan.Steps[0].Weight}
-		plan.Analysis, plan.Templates = nil, nil
+		plan.Analysis, plan.Templates, plan.PreviewService = nil, nil, ""
 	}
 	return plan
 }

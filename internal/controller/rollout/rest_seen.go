@@ -216,7 +216,7 @@ func (r *Reconciler) problem(ctx context.Context, w *world) (string, error) {
 	if w.object == nil {
 		return "", nil
 	}
-	if len(w.plan.Traffic) > 0 {
+	if translate.Apart(w.rollout) {
 		if problem := w.layersProblem(translate.Spec(w.plan, "", "")); problem != "" {
 			return problem, nil
 		}
@@ -250,7 +250,8 @@ func (w *world) layersProblem(spec release.Spec) string {
 			return err.Error()
 		}
 	}
-	return ""
+	_, problem := w.previewOf()
+	return problem
 }
 
 // jobsProblem refuses a Rollout that has Jobs run where the controller has not been let: a release would come to a halt

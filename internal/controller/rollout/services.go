@@ -239,8 +239,13 @@ func (w *world) turned() bool {
 
 func (s *service) observed(w *world) release.Service {
 	stable, canary := w.track(w.seen.Stable), w.trackOf(release.SelectsCanary)
+	name, preview, previewOf := s.object.Name, "", ""
+	if rel := w.active(); rel != nil {
+		preview, previewOf = rel.Spec.Plan.PreviewService, rel.Spec.PreviewOf
+	}
 	out := release.Service{
-		Name: s.object.Name, Held: s.hold != nil && w.holdsNow(s.hold), Routed: s.routed, Selects: s.selects(w),
+		Name: name, Held: s.hold != nil && w.holdsNow(s.hold), Selects: s.selects(w),
+		Routed: s.routed || name == previewOf, Preview: name == preview && previewOf == "",
 		ReadyStable: s.ready[w.seen.Stable.Name()], ReadyCanary: s.ready[w.seen.Canary.Name()],
 		MissesStable: stable.misses(s.original), MissesCanary: canary.misses(s.original),
 		Own:     labels.FormatLabels(s.original),

@@ -67,6 +67,7 @@ func (r *Reconciler) newRelease(w *world, to v1alpha1.Revision) *v1alpha1.Releas
 	cause := w.cause()
 	author, authors := w.authors()
 	plan := planFor(w.plan, cause)
+	previewOf, _ := w.previewOf()
 	shared := workload.Shared(w.seen.Stable.Template, w.seen.Template)
 	yes := true
 	return &v1alpha1.Release{
@@ -81,8 +82,8 @@ func (r *Reconciler) newRelease(w *world, to v1alpha1.Revision) *v1alpha1.Releas
 		Spec: v1alpha1.ReleaseSpec{
 			Rollout: w.rollout.Name, Number: number, From: from, To: to, Plan: plan,
 			PlanDigest: translate.Digest(plan, from, to), Author: clip(author), Authors: authors, Cause: cause,
-			CanarySuffix: w.suffixOf(number),
-			Shared:       shared[:min(len(shared), mostShared)], MoreShared: int32(max(0, len(shared)-mostShared)),
+			CanarySuffix: w.suffixOf(number), PreviewOf: previewOf,
+			Shared: shared[:min(len(shared), mostShared)], MoreShared: int32(max(0, len(shared)-mostShared)),
 		},
 	}
 }

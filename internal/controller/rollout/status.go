@@ -76,7 +76,8 @@ func (r *Reconciler) due(rel *v1alpha1.Release, status v1alpha1.ReleaseStatus, b
 		return true
 	}
 	told := equality.Semantic.DeepEqual(tellable(rel.Status), tellable(status))
-	return r.waits.lasts(rel.UID, state, told, now)
+	lasts := r.waits.lasts(rel.UID, state, told, now)
+	return lasts && !nearlyOver(out.Reason, now)
 }
 
 // begins says whether all that there is to remember is that the first step began. A release without a memory is at
@@ -191,7 +192,7 @@ func (w *world) weight() int {
 		return w.layers[0].state.Weight
 	}
 	counts := w.replicas()
-	if all := counts.Stable + counts.Canary; all > 0 && len(w.traffic()) == 0 {
+	if all := counts.Stable + counts.Canary; all > 0 && w.byPods() {
 		return int((counts.Canary*100 + all/2) / all)
 	}
 	return 0

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/translate"
 )
 
 // This file looks after the Services while no release is under way. Mostly there is nothing to do. But a Service whose
@@ -144,10 +145,18 @@ func (w *world) undivided() string {
 	return ""
 }
 
-// apart looks after the Services in a release without traffic layers, which the release itself does not touch: one that
+// byPods says whether the number of pods divides the requests. Then the release itself touches no Service.
+func (w *world) byPods() bool {
+	if rel := w.active(); rel != nil {
+		return translate.Divide(rel.Spec.Plan.Traffic, rel.Spec.Plan.Switch) == release.ByPods
+	}
+	return !translate.Apart(w.rollout)
+}
+
+// leaveServices looks after the Services in a release whose requests are divided by the number of pods: one that
 // would lead to the new pods alone is kept on the stable ones, and given back when it leads to both.
-func (c *carrier) apart(ctx context.Context) error {
-	if len(c.w.traffic()) > 0 {
+func (c *carrier) leaveServices(ctx context.Context) error {
+	if !c.w.byPods() {
 		return nil
 	}
 	c.w.onNew = c.w.turned()

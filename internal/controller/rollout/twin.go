@@ -12,20 +12,14 @@ import (
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/naming"
+	"github.com/sluice-dev/sluice/internal/preflight"
 	"github.com/sluice-dev/sluice/internal/release"
+	"github.com/sluice-dev/sluice/internal/translate"
 )
 
 // twinName is the name of the canary Service beside a Service of the team's, in the release under way or in the next.
 func (w *world) twinName(service string) string {
-	return canaryServiceOf(w.active(), service)
-}
-
-// canaryServiceOf is the same in this release, or in the next where rel is nil.
-func canaryServiceOf(rel *v1alpha1.Release, service string) string {
-	if rel == nil {
-		return naming.CanaryService(service, naming.PlainSuffix)
-	}
-	return naming.CanaryService(service, rel.Spec.CanarySuffix)
+	return translate.Twins(w.active()).Of(service)
 }
 
 // madeTwin says whether a release of this Rollout made a Service: it controls it, or somebody has taken that off one
@@ -47,6 +41,9 @@ func (w *world) isTwin(s *corev1.Service) bool {
 		made := owner == nil && rel == w.active() || owner != nil && owner.UID == rel.UID
 		if made && rel.Spec.CanarySuffix != "" {
 			suffix = rel.Spec.CanarySuffix
+		}
+		if made && rel.Spec.PreviewOf != "" && s.Name == rel.Spec.Plan.PreviewService {
+			return true
 		}
 	}
 	return strings.HasSuffix(s.Name, suffix)
@@ -109,6 +106,26 @@ func (w *world) suffixOf(number int64) string {
 		return fmt.Sprintf("%s-%d", naming.PlainSuffix, number)
 	}
 	return naming.PlainSuffix
+}
+
+// previewOf is the Service beside which the next release makes its preview Service: the one that a layer leads to, or
+// without layers the only one there is. It is empty where none is asked for, or the team has made it. The problem says
+// why it cannot be told.
+func (w *world) previewOf() (service, problem string) {
+	name := w.plan.PreviewService
+	if name == "" || w.service(name) != nil || w.cause() == v1alpha1.CauseRollback {
+		return "", ""
+	}
+	var in []string
+	for _, s := range w.services {
+		if s.routed || len(w.layers) == 0 {
+			in = append(in, s.object.Name)
+		}
+	}
+	if len(in) == 1 {
+		return in[0], ""
+	}
+	return "", preflight.NoPreviewOf(name, in)
 }
 
 // sticky says whether annotations of the Service ask a gateway for sticky sessions, as Traefik's do

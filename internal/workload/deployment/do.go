@@ -2,6 +2,7 @@ package deployment
 
 import (
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -19,7 +20,11 @@ func (Driver) Do(w workload.World, a workload.Action) (workload.Doing, error) {
 	case release.ScaleCanary:
 		return v.scale(a.Replicas), nil
 	case release.HandOver:
-		return v.handOver(), nil
+		return v.handOver(a.KeepOld), nil
+	case release.ScaleOld:
+		return v.scaleOld(a.Replicas), nil
+	case release.GiveOld:
+		return v.giveOld(), nil
 	case release.PauseWorkload:
 		return v.pause(), nil
 	case release.TakeBack:
@@ -105,14 +110,19 @@ func (v *view) asTaken(rs *unstructured.Unstructured) *unstructured.Unstructured
 	return Taken(rs, v.world.Owner(), v.world.Labels())
 }
 
-// handOver makes the Deployment the controller of the new ReplicaSet. The old one is marked first.
-func (v *view) handOver() workload.Doing {
+// handOver makes the Deployment the controller of the new ReplicaSet. Before that, the old one is marked, or taken from
+// the Deployment where its pods are to stay.
+func (v *view) handOver(keepOld bool) workload.Doing {
 	d, rs := v.world.Object, v.Canary
 	if rs == nil || d == nil || workload.OwnedBy(rs.Object, d.GetUID()) {
 		return workload.Doing{}
 	}
 	var out workload.Doing
-	if old := v.Stable; old != nil && !old.Is(rs) {
+	switch old := v.Stable; {
+	case old == nil || old.Is(rs):
+	case keepOld:
+		out.Writes = append(out.Writes, patch(old.Object, v.asTaken(old.Object)))
+	default:
 		former := Former(old.Object)
 		if workload.OwnedBy(old.Object, d.GetUID()) {
 			former = NotKept(former, v.world.Rollout.UID)
@@ -122,6 +132,26 @@ func (v *view) handOver() workload.Doing {
 	kept := Kept(HandedOver(rs.Object, d), v.world.Keeper())
 	out.Writes = append(out.Writes, patch(rs.Object, kept))
 	return out
+}
+
+// scaleOld makes the old ReplicaSet, which the release has taken, have so many pods.
+func (v *view) scaleOld(replicas int) workload.Doing {
+	if !v.Stable.Now().Taken {
+		return workload.Doing{}
+	}
+	return doing(patch(v.Stable.Object, Scaled(v.Stable.Object, replicas)))
+}
+
+// giveOld makes the Deployment the controller of its old ReplicaSet again. Without a Deployment, nobody needs it.
+func (v *view) giveOld() workload.Doing {
+	switch d := v.world.Object; {
+	case !v.Stable.Now().Taken:
+		return workload.Doing{}
+	case d == nil || d.GetDeletionTimestamp() != nil:
+		return remove([]workload.Part{*v.Stable})
+	default:
+		return doing(patch(v.Stable.Object, HandedOver(v.Stable.Object, d)))
+	}
 }
 
 // takeBack takes from the Deployment the new ReplicaSet, and those that it has made while it was resumed.
@@ -167,6 +197,9 @@ func (v *view) pause() workload.Doing {
 	}
 	after := v.labelled()
 	keepPaused(after)
+	if v.Stable.Now().Taken && !v.world.KeepPaused {
+		holdAgain(after, &v.world.Release.Spec)
+	}
 	return doing(patch(v.world.Object, after))
 }
 
@@ -366,6 +399,15 @@ func holdFor(d *unstructured.Unstructured, by string) {
 	_ = unstructured.SetNestedField(d.Object, true, "spec", "paused")
 	workload.Annotate(d, v1alpha1.AnnotationHeld, by)
 	workload.Annotate(d, v1alpha1.AnnotationAuthors, by)
+}
+
+// holdAgain marks a Deployment whose revision was released, and is taken back, as held for whoever had changed it.
+func holdAgain(d *unstructured.Unstructured, of *v1alpha1.ReleaseSpec) {
+	workload.Unmark(d)
+	workload.Annotate(d, v1alpha1.AnnotationHeld, of.Author)
+	if len(of.Authors) > 0 {
+		workload.Annotate(d, v1alpha1.AnnotationAuthors, strings.Join(of.Authors, "\n"))
+	}
 }
 
 // unhold takes our pause and our marks of a held revision off a Deployment.

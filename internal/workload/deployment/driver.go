@@ -101,6 +101,9 @@ func read(w workload.World) view {
 	v := view{world: w}
 	v.Parts, v.strays = parts(w)
 	v.Stable, v.Canary = workload.Find(v.Parts, w.Stable), workload.Brought(v.Parts, w.Release)
+	if s := v.Stable; s != nil && w.Release != nil {
+		s.Track.Taken = workload.OwnedBy(s.Object, w.Release.UID)
+	}
 	v.readLeft()
 	v.readLoose()
 	if w.Object == nil {

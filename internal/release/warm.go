@@ -1,0 +1,85 @@
+package release
+
+import "time"
+
+// This file has what becomes of the old pods where the spec keeps them for a while after the hand-over. The release
+// takes the old ReplicaSet from the workload as it hands the new one over. So the workload is complete and free, and
+// the old pods stay ready, without requests. A rollback in this time needs no new pod. Afterwards the old ReplicaSet,
+// empty, goes back to the workload's history.
+
+// keepOld waits until the time of the old pods is over, and ends them. A newer revision ends them at once: they are
+// not what its release would go back to.
+func (p *pass) keepOld() Reason {
+	old := p.o.Stable
+	if !old.Taken {
+		return Reason{}
+	}
+	if p.m.KeptFrom.IsZero() {
+		p.m.KeptFrom = p.now
+		p.happened(ReasonKeepingOld, "", "%s stay for %s: a rollback within this time needs no new ones",
+			plural(old.Ready, "old pod"), p.s.KeepOld)
+	}
+	if end := p.keptUntil(); p.now.Before(end) && !p.oldNeedless() {
+		if old.Desired != p.o.demand() {
+			p.do(ScaleOld{Replicas: p.o.demand()})
+		}
+		says := plural(old.Ready, "old pod") + " stay ready for a rollback"
+		return p.until(ReasonKeepingOld, says, byPassing, p.m.KeptFrom, end)
+	}
+	if !p.m.StepStartedAt.After(p.m.KeptFrom) {
+		p.m.StepStartedAt = p.now // The progress deadline bounds the rest.
+	}
+	return p.endOld()
+}
+
+func (p *pass) keptUntil() time.Time { return p.m.KeptFrom.Add(p.s.KeepOld) }
+
+// oldNeedless: nobody can go back to the old pods any more.
+func (p *pass) oldNeedless() bool {
+	w := p.o.Workload
+	return p.leaving() || !w.Exists || w.Desired != p.s.To || p.o.demand() == 0 || p.m.Promoted
+}
+
+// endOld ends the old pods that no request reaches, and gives the empty ReplicaSet back.
+func (p *pass) endOld() Reason {
+	old := p.o.Stable
+	if old.Desired > 0 {
+		p.do(ScaleOld{Replicas: 0})
+	}
+	if old.Desired > 0 || old.Pods > 0 {
+		return awaiting(ReasonPodsStopping, byKubernetes, "pods of the old revision that have not ended: %d", old.Pods)
+	}
+	p.do(GiveOld{})
+	return awaiting(ReasonTidyingUp, byKubernetes, "the old ReplicaSet goes back to the workload's history")
+}
+
+// keepingOld says that the hand-over is done and the old pods are still there to go back to.
+func (p *pass) keepingOld() bool { return p.handedOver() && p.o.Stable.Taken && !p.m.KeptFrom.IsZero() }
+
+// recall undoes a hand-over whose old pods have been kept: first the requests go back to them, then the workload gets
+// its old ReplicaSet again in the place of the new one. It is paused meanwhile, so that its controller starts nothing.
+func (p *pass) recall() Reason {
+	if !p.o.Stable.Taken {
+		return Reason{}
+	}
+	w := p.o.Workload
+	if !w.Exists {
+		return p.endOld()
+	}
+	waits, version := p.point(func(*Service) Selection { return SelectsStable })
+	if !w.Held {
+		p.do(PauseWorkload{})
+	}
+	switch {
+	case waits != "" && !p.carries():
+		return p.stableNotReady(p.o.Stable.Ready)
+	case waits != "":
+		return turning(waits, version)
+	case !w.Held:
+		return awaiting(ReasonPausingAgain, byKubernetes, "the workload is being paused")
+	case p.o.Canary.Adopted:
+		return p.takenBack()
+	}
+	p.do(GiveOld{})
+	return awaiting(ReasonTakingBack, byKubernetes, "the workload gets its old ReplicaSet again")
+}
