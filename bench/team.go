@@ -142,11 +142,22 @@ func (c *cluster) edit(ctx context.Context, t team) error {
 	return nil
 }
 
-// decide is a person's word on a team's first release.
+// decide is a person's word on a team's first release. As the command line does, a promotion names the wait that its
+// author has seen: one that does not, and comes within a second of it, is refused.
 func (c *cluster) decide(ctx context.Context, t team, verb v1alpha1.DecisionVerb) error {
 	d := &v1alpha1.Decision{
 		ObjectMeta: metav1.ObjectMeta{Namespace: t.namespace, GenerateName: t.name + "-"},
 		Spec:       v1alpha1.DecisionSpec{Release: t.release(1).Name, Verb: verb, User: "playground-admin"},
+	}
+	if verb == v1alpha1.VerbPromote {
+		r := &v1alpha1.Release{}
+		if err := c.client.Get(ctx, t.release(1), r); err != nil {
+			return fmt.Errorf("look at %s: %w", t.release(1), err)
+		}
+		if r.Status.Memory == nil || r.Status.Memory.StepReachedAt == nil {
+			return fmt.Errorf("promote %s: it is paused, but its step is not in force", t.release(1))
+		}
+		d.Spec.Since = r.Status.Memory.StepReachedAt
 	}
 	if err := c.client.Create(ctx, d); err != nil {
 		return fmt.Errorf("%s %s: %w", verb, t.release(1), err)
