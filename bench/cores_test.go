@@ -65,7 +65,9 @@ func TestLoad(t *testing.T) {
 
 func TestLoadIsUnknown(t *testing.T) {
 	failed := load(nil).with(usage{}, errors.New("no /proc"))
-	for name, l := range map[string]load{"no look": failed, "one": {{1, 2, 2}}, "no time between": {{1, 2, 2}, {1, 2, 2}}} {
+	for name, l := range map[string]load{
+		"no look": failed, "one": {{1, 2, 2}}, "no time between": {{1, 2, 2}, {1, 2, 2}},
+	} {
 		if !math.IsNaN(l.busy()) || !math.IsNaN(l.full()) || l.String() != "cores unknown" {
 			t.Errorf("%s: busy %v, full %v, %s", name, l.busy(), l.full(), l)
 		}

@@ -53,7 +53,7 @@ func delays(ctx context.Context, b *bench) (err error) {
 	if err := c.create(ctx, all); err != nil {
 		return err
 	}
-	if _, err := c.seen.waitAll(ctx, keys(all), "Healthy", 3*time.Minute); err != nil {
+	if _, err := c.seen.waitAll(ctx, goals(all, 0), 3*time.Minute); err != nil {
 		return err
 	}
 	if err := c.measure(ctx, calm, ""); err != nil {

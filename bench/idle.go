@@ -30,7 +30,7 @@ func idleOf(n int) func(context.Context, *bench) error {
 		if err := c.create(ctx, teams); err != nil {
 			return err
 		}
-		if _, err := c.seen.waitAll(ctx, keys(teams), "Healthy", 10*time.Minute); err != nil {
+		if _, err := c.seen.waitAll(ctx, goals(teams, 0), 10*time.Minute); err != nil {
 			return err
 		}
 		b.say("  all are taken over; the controller starts anew")
