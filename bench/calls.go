@@ -100,6 +100,14 @@ func (c *cluster) quiet(ctx context.Context, mark int64) error {
 	return nil
 }
 
+func (c *cluster) quietFromNow(ctx context.Context) error {
+	mark, err := c.audit.mark()
+	if err != nil {
+		return err
+	}
+	return c.quiet(ctx, mark)
+}
+
 // counted is what Sluice asked for.
 type counted struct {
 	writes, events, reads int

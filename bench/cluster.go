@@ -9,10 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
+	"github.com/prometheus/procfs"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -109,7 +109,7 @@ func (c *cluster) up(ctx context.Context, recorded string) error {
 	if c.client, err = client.New(c.config, client.Options{Scheme: scheme}); err != nil {
 		return fmt.Errorf("make client: %w", err)
 	}
-	c.seen, err = newTracker(ctx, c.config, scheme)
+	c.seen, err = newTracker(ctx, c.config, scheme, sluice.watched()...)
 	return err
 }
 
@@ -172,7 +172,6 @@ type process struct {
 	cmd    *exec.Cmd
 	output string
 	exited chan struct{}
-	err    error
 }
 
 func launch(output, program string, args ...string) (*process, error) {
@@ -190,7 +189,8 @@ func launch(output, program string, args ...string) (*process, error) {
 	}
 	go func() {
 		defer close(p.exited)
-		p.err = errors.Join(p.cmd.Wait(), f.Close())
+		_ = p.cmd.Wait() // ProcessState says how it ended.
+		f.Close()
 	}()
 	return p, nil
 }
@@ -205,7 +205,7 @@ func (p *process) until(ctx context.Context, limit time.Duration, what string, o
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-p.exited:
-			return fmt.Errorf("wait until %s: %s ended: %w\n%s", what, p.name, p.err, p.tail())
+			return fmt.Errorf("wait until %s: %s ended: %s\n%s", what, p.name, p.cmd.ProcessState, p.tail())
 		case <-late:
 			return fmt.Errorf("wait until %s: not in %s\n%s", what, limit, p.tail())
 		case <-tick.C:
@@ -227,7 +227,7 @@ func (p *process) tail() string {
 func (p *process) stop() error {
 	select {
 	case <-p.exited:
-		return fmt.Errorf("%s had ended before it was told to: %w\n%s", p.name, p.err, p.tail())
+		return fmt.Errorf("%s had ended before it was told to: %s\n%s", p.name, p.cmd.ProcessState, p.tail())
 	default:
 	}
 	_ = p.cmd.Process.Signal(syscall.SIGINT) // An error means that it has ended.
@@ -242,15 +242,13 @@ func (p *process) stop() error {
 
 // memory is how much of a process is in memory now, in MiB, as the kernel counts it.
 func (p *process) memory() (float64, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	proc, err := procfs.NewProc(p.cmd.Process.Pid)
 	if err != nil {
 		return 0, fmt.Errorf("read memory of %s: %w", p.name, err)
 	}
-	for line := range strings.Lines(string(data)) {
-		var kib float64
-		if n, _ := fmt.Sscanf(line, "VmRSS: %f kB", &kib); n == 1 {
-			return kib / 1024, nil
-		}
+	s, err := proc.NewStatus()
+	if err != nil {
+		return 0, fmt.Errorf("read memory of %s: %w", p.name, err)
 	}
-	return 0, fmt.Errorf("read memory of %s: no VmRSS in its status", p.name)
+	return float64(s.VmRSS) / (1 << 20), nil
 }

@@ -22,6 +22,8 @@ const (
 	crowd = 100
 	// apart is how long after one subject the next begins.
 	apart = time.Second
+	// patience is how long a subject may take for one of its steps.
+	patience = 3 * time.Minute
 )
 
 // delays measures how soon a route follows: pods get ready, somebody promotes, somebody aborts. All times are the API
@@ -53,7 +55,7 @@ func delays(ctx context.Context, b *bench) (err error) {
 	if err := c.create(ctx, all); err != nil {
 		return err
 	}
-	if _, err := c.seen.waitAll(ctx, keys(all), "Healthy", 3*time.Minute); err != nil {
+	if _, err := c.seen.waitAll(ctx, goals(all, 0), 3*time.Minute); err != nil {
 		return err
 	}
 	if err := c.measure(ctx, calm, ""); err != nil {
@@ -144,19 +146,19 @@ func (c *cluster) through(ctx context.Context, t team) error {
 	if err := c.edit(ctx, t); err != nil {
 		return err
 	}
-	if _, err := c.seen.wait(ctx, t.release(1), "Paused 1/3 step-1", time.Minute); err != nil {
+	if _, err := c.seen.wait(ctx, t.release(1), "Paused 1/3 step-1", patience); err != nil {
 		return err
 	}
 	if err := c.decide(ctx, t, v1alpha1.VerbPromote); err != nil {
 		return err
 	}
-	if _, err := c.seen.wait(ctx, t.release(1), "Paused 2/3 step-2", time.Minute); err != nil {
+	if _, err := c.seen.wait(ctx, t.release(1), "Paused 2/3 step-2", patience); err != nil {
 		return err
 	}
 	if err := c.decide(ctx, t, v1alpha1.VerbAbort); err != nil {
 		return err
 	}
-	_, err := c.seen.wait(ctx, t.release(1), "Aborted", time.Minute)
+	_, err := c.seen.wait(ctx, t.release(1), "Aborted", patience)
 	return err
 }
 

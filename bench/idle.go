@@ -30,7 +30,11 @@ func idleOf(n int) func(context.Context, *bench) error {
 		if err := c.create(ctx, teams); err != nil {
 			return err
 		}
-		if _, err := c.seen.waitAll(ctx, keys(teams), "Healthy", 10*time.Minute); err != nil {
+		if _, err := c.seen.waitAll(ctx, goals(teams, 0), 10*time.Minute); err != nil {
+			return err
+		}
+		// What it still has to write would otherwise be written by the start, and counted there.
+		if err := c.quietFromNow(ctx); err != nil {
 			return err
 		}
 		b.say("  all are taken over; the controller starts anew")

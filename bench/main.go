@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"slices"
@@ -32,8 +33,8 @@ var groups = []group{
 	{name: "judge", does: "false alarms of comparisons, and how soon they find a bad version", run: judge},
 	{name: "writes", does: "API calls of one release", run: calls},
 	{name: "delay", does: "from ready, promote and abort to the route, idle and loaded", run: delays},
-	{name: "crowd-100", does: "100 releases at once against one alone", run: crowdOf(100)},
-	{name: "crowd-500", does: "500 releases at once against one alone", large: true, run: crowdOf(500)},
+	{name: "crowd-100", does: "100 releases at once, beside 100 plain Deployments", run: crowdOf(100)},
+	{name: "crowd-500", does: "500 releases at once, beside 500 plain Deployments", large: true, run: crowdOf(500)},
 	{name: "idle-1000", does: "memory and calls of 1,000 idle Rollouts, and of a start", run: idleOf(1000)},
 	{name: "idle-5000", does: "the same with 5,000", large: true, run: idleOf(5000)},
 }
@@ -44,6 +45,10 @@ type bench struct {
 	out, log           io.Writer
 	// keep leaves the directories behind, with audit and controller logs.
 	keep bool
+	// rounds is how often each side of a crowd has its turn.
+	rounds int
+	// argo is the program of Argo Rollouts' controller, if it is to be measured too, and argoManifests what it needs.
+	argo, argoManifests string
 }
 
 func main() {
@@ -65,6 +70,10 @@ func command(ctx context.Context) error {
 	all := flag.Bool("all", false, "measure the large groups too")
 	list := flag.Bool("list", false, "list the groups")
 	quiet := flag.Bool("q", false, "do not tell on standard error what is being done")
+	flag.IntVar(&b.rounds, "rounds", 1, "how many `turns` each side of a crowd has; its figures are their medians")
+	flag.StringVar(&b.argo, "argo", "", "the `program` of Argo Rollouts' controller, which then has turns in a crowd too")
+	flag.StringVar(&b.argoManifests, "argo-manifests", "",
+		"the `path` of a file or folder of YAML that has the CustomResourceDefinitions of Argo Rollouts")
 	flag.Parse()
 	ctrl.SetLogger(logr.Discard()) // The libraries' own words.
 	if !*quiet {
@@ -75,6 +84,9 @@ func command(ctx context.Context) error {
 			fmt.Fprintf(b.out, "%-10s %s%s\n", g.name, g.does, map[bool]string{true: " (only when asked for)"}[g.large])
 		}
 		return nil
+	}
+	if err := b.check(); err != nil {
+		return err
 	}
 	chosen := choose(*only, *all)
 	if len(chosen) == 0 {
@@ -90,6 +102,17 @@ func command(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// check finds flags that cannot be meant, before anything is started.
+func (b *bench) check() error {
+	if most := len(images) - 1; b.rounds < 1 || b.rounds > most {
+		return fmt.Errorf("-rounds %d: give 1 to %d", b.rounds, most)
+	}
+	if (b.argo == "") != (b.argoManifests == "") {
+		return errors.New("-argo and -argo-manifests go together: give both or none")
+	}
+	return nil
+}
+
 func choose(only string, all bool) []group {
 	return slices.DeleteFunc(slices.Clone(groups), func(g group) bool {
 		if only == "" {
@@ -100,13 +123,17 @@ func choose(only string, all bool) []group {
 	})
 }
 
-// figure prints one line.
+// figure prints one line. What is no number is unknown.
 func (b *bench) figure(name string, value float64, unit string) {
+	if math.IsNaN(value) {
+		fmt.Fprintln(b.out, name, "unknown")
+		return
+	}
 	digits := 0
 	switch {
-	case value != float64(int64(value)) && value < 10:
+	case value != float64(int64(value)) && math.Abs(value) < 10:
 		digits = 2
-	case value != float64(int64(value)) && value < 100:
+	case value != float64(int64(value)) && math.Abs(value) < 100:
 		digits = 1
 	}
 	fmt.Fprintln(b.out, name, strconv.FormatFloat(value, 'f', digits, 64), unit)
@@ -118,16 +145,23 @@ func (b *bench) say(format string, args ...any) {
 }
 
 // median of some durations, in milliseconds.
-func median(list []time.Duration) float64 {
+func median(list []time.Duration) float64 { return medianOf(list, milliseconds) }
+
+// medianOf is the median of a value of each of a list.
+func medianOf[T any](list []T, value func(T) float64) float64 {
 	if len(list) == 0 {
 		return 0
 	}
-	sorted := slices.Sorted(slices.Values(list))
-	mid := sorted[len(sorted)/2]
-	if len(sorted)%2 == 0 {
-		mid = (mid + sorted[len(sorted)/2-1]) / 2
+	var sorted []float64
+	for _, x := range list {
+		sorted = append(sorted, value(x))
 	}
-	return milliseconds(mid)
+	slices.Sort(sorted)
+	mid := len(sorted) / 2
+	if len(sorted)%2 == 0 {
+		return (sorted[mid-1] + sorted[mid]) / 2
+	}
+	return sorted[mid]
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -6,16 +6,19 @@ import (
 	"sync"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	clientcache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 )
 
-// tracker knows in what state every Rollout and Release is, and since when.
+// tracker knows in what state every object of some kinds is, and since when. No two of them have the same name.
 type tracker struct {
 	cancel context.CancelFunc
 
@@ -25,7 +28,9 @@ type tracker struct {
 	changed chan struct{}
 }
 
-func newTracker(ctx context.Context, cfg *rest.Config, scheme *runtime.Scheme) (*tracker, error) {
+func newTracker(ctx context.Context, cfg *rest.Config, scheme *runtime.Scheme, kinds ...client.Object) (
+	*tracker, error,
+) {
 	ctx, cancel := context.WithCancel(ctx)
 	t := &tracker{
 		cancel: cancel, states: map[client.ObjectKey]map[string]time.Time{}, now: map[client.ObjectKey]string{},
@@ -35,7 +40,7 @@ func newTracker(ctx context.Context, cfg *rest.Config, scheme *runtime.Scheme) (
 	if err != nil {
 		return t, fmt.Errorf("watch releases: %w", err)
 	}
-	for _, kind := range []client.Object{&v1alpha1.Rollout{}, &v1alpha1.Release{}} {
+	for _, kind := range kinds {
 		informer, err := c.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 		if err != nil {
 			return t, fmt.Errorf("watch releases: %w", err)
@@ -56,17 +61,36 @@ func newTracker(ctx context.Context, cfg *rest.Config, scheme *runtime.Scheme) (
 
 func (t *tracker) stop() { t.cancel() }
 
-func (t *tracker) see(o any) {
-	state := ""
+// stateOf tells of an object what a wait can be for.
+func stateOf(o any) string {
 	switch x := o.(type) {
 	case *v1alpha1.Rollout:
-		state = string(x.Status.Phase)
+		return string(x.Status.Phase)
 	case *v1alpha1.Release:
-		state = string(x.Status.Phase)
-		if state == "Paused" {
-			state += " " + x.Status.StepSummary
+		if x.Status.Phase == v1alpha1.ReleasePaused {
+			return string(x.Status.Phase) + " " + x.Status.StepSummary
 		}
+		return string(x.Status.Phase)
+	case *appsv1.Deployment:
+		return deploymentState(x)
+	case *unstructured.Unstructured:
+		return argoState(x)
 	}
+	return ""
+}
+
+// deploymentState says which image a Deployment runs, once all that it was told is done and no old pod counts.
+func deploymentState(d *appsv1.Deployment) string {
+	wanted, s := ptr.Deref(d.Spec.Replicas, 1), d.Status
+	if s.ObservedGeneration < d.Generation || s.UpdatedReplicas != wanted || s.AvailableReplicas != wanted ||
+		s.Replicas != wanted {
+		return "rolling"
+	}
+	return runs(d.Spec.Template.Spec.Containers[0].Image)
+}
+
+func (t *tracker) see(o any) {
+	state := stateOf(o)
 	key := client.ObjectKeyFromObject(o.(client.Object))
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -104,14 +128,12 @@ func (t *tracker) wait(ctx context.Context, key client.ObjectKey, state string, 
 	}
 }
 
-// waitAll is wait for many objects with one limit.
-func (t *tracker) waitAll(ctx context.Context, keys []client.ObjectKey, state string,
-	limit time.Duration,
-) ([]time.Time, error) {
+// waitAll is wait for many goals with one limit.
+func (t *tracker) waitAll(ctx context.Context, goals []goal, limit time.Duration) ([]time.Time, error) {
 	ends := time.Now().Add(limit)
-	out := make([]time.Time, len(keys))
-	for i, key := range keys {
-		at, err := t.wait(ctx, key, state, time.Until(ends))
+	out := make([]time.Time, len(goals))
+	for i, g := range goals {
+		at, err := t.wait(ctx, g.object, g.state, time.Until(ends))
 		if err != nil {
 			return nil, err
 		}
