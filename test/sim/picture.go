@@ -83,7 +83,7 @@ func (c *Cast) Played() []bool {
 
 // Picture draws this world.
 func (w *World) Picture() *Picture {
-	p := &Picture{Open: w.openWords(), Waits: string(w.hands.last.Reason.Code)}
+	p := &Picture{Open: w.openWords(), Waits: w.hands.last.Reason.Code}
 	p.Release, _ = w.release()
 	d, _ := w.deployment()
 	p.Paused = d.Paused

@@ -32,7 +32,7 @@ func from(step int) Moment {
 }
 
 // shutOut: the release waits for the window.
-func shutOut(p *Picture) bool { return p.Waits == string(release.ReasonWindowShut) }
+func shutOut(p *Picture) bool { return p.Waits == release.ReasonWindowShut }
 
 // later is on, so many ticks after.
 func later(ticks int, when Moment, actions ...Action) Trigger {

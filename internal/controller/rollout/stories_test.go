@@ -1,0 +1,150 @@
+package rollout
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-dev/sluice/test/sim"
+)
+
+var (
+	storiesAll   = flag.Bool("stories.all", false, "play every story of test/sim, not a sample")
+	storiesHarms = flag.Int("stories.harms", 1, "play each story so often with the process killed, and so often with a write refused")
+	storiesFrom  = flag.Int("stories.from", 0, "begin the sample with the story of this number")
+	storiesEvery = flag.Int("stories.every", 29, "one story of so many is in the sample")
+)
+
+// untold are the stories that the fake cluster cannot play, by the beginning of their names, and why.
+var untold = map[string]string{
+	"clock": "somebody sets a clock; the fake cluster has one for everybody",
+}
+
+// TestStories plays the stories of test/sim with the real Reconciler on the fake cluster, and demands that each comes to
+// what it comes to in the model: straight, with the process killed after a write, and with a write refused. In every tick
+// each Service has the ready pods for its share of the requests. That takes a good part of a second for each, so only a
+// sample is played: one story of so many, which is another one on each way to divide. -stories.all plays them all, and
+// -stories.from another sample.
+func TestStories(t *testing.T) {
+	var plays, writes atomic.Int64
+	t.Cleanup(func() { t.Logf("%d plays, %d writes", plays.Load(), writes.Load()) })
+	families := families()
+	for i, story := range chosen() {
+		t.Run(story.Name, func(t *testing.T) {
+			t.Parallel()
+			want, v := story.Play()
+			if v != nil {
+				t.Fatalf("in the model: %s", v)
+			}
+			s := newStage(t, story)
+			wrong := s.against([]sim.Ending{want})
+			plays.Add(1)
+			if wrong != "" {
+				t.Fatal(wrong)
+			}
+			n := len(s.writes)
+			writes.Add(int64(n))
+			for k := range 2 * *storiesHarms {
+				h := harm{kills: k%2 == 0, write: 1 + (7*i+11*k)%max(n, 1)}
+				if wrong := playHarmed(t, story, h, families); wrong != "" {
+					t.Errorf("%s: %s", h, wrong)
+				}
+				plays.Add(1)
+			}
+		})
+	}
+}
+
+// playHarmed plays a story with a harm. Where that may delay what the story depends on it may end as another one of its
+// family.
+func playHarmed(t *testing.T, story sim.Scenario, h harm, families map[string][]sim.Scenario) string {
+	t.Helper()
+	want, _ := story.Play()
+	wants := []sim.Ending{want}
+	if story.MayEndAs(sim.Fault{Do: sim.CrashAfter}) {
+		for _, other := range families[story.Family] {
+			end, _ := other.Play()
+			wants = append(wants, end)
+		}
+	}
+	s := newStage(t, story)
+	var hit string
+	s.strike(h, &hit)
+	wrong := s.against(wants)
+	if wrong != "" {
+		return hit + ": " + wrong
+	}
+	if hit == "" {
+		return "no write was harmed"
+	}
+	return ""
+}
+
+// against plays the story and compares what it comes to with what it may come to.
+func (s *stage) against(wants []sim.Ending) string {
+	s.t.Helper()
+	if wrong := s.play(); wrong != "" {
+		return wrong
+	}
+	got := s.ending()
+	for _, want := range wants[1:] {
+		if want.Played = got.Played; cmp.Equal(want, got) {
+			return ""
+		}
+	}
+	if diff := cmp.Diff(wants[0], got); diff != "" {
+		return fmt.Sprintf("(-model +cluster):\n%s%s", diff, s.tells())
+	}
+	return ""
+}
+
+// chosen are the stories that are played now.
+func chosen() (out []sim.Scenario) {
+	all := slices.DeleteFunc(sim.Scenarios(), func(s sim.Scenario) bool { return untoldBecause(s) != "" })
+	every := *storiesEvery
+	if testing.Short() {
+		every *= 5
+	}
+	for i, s := range all {
+		if *storiesAll || i%every == *storiesFrom%every {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func families() map[string][]sim.Scenario {
+	out := map[string][]sim.Scenario{}
+	for _, s := range sim.Scenarios() {
+		out[s.Family] = append(out[s.Family], s)
+	}
+	return out
+}
+
+// untoldBecause is why a story is not played; empty if it is.
+func untoldBecause(s sim.Scenario) string {
+	_, name, _ := strings.Cut(s.Name, "/")
+	for begins, why := range untold {
+		if strings.HasPrefix(name, begins) {
+			return why
+		}
+	}
+	return ""
+}
+
+// TestUntoldStoriesExist: what is not played is still a story.
+func TestUntoldStoriesExist(t *testing.T) {
+	for begins := range untold {
+		if !slices.ContainsFunc(sim.Scenarios(), func(s sim.Scenario) bool {
+			_, name, _ := strings.Cut(s.Name, "/")
+			return strings.HasPrefix(name, begins)
+		}) {
+			t.Errorf("no story begins with %q", begins)
+		}
+	}
+}
