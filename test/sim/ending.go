@@ -3,12 +3,14 @@ package sim
 import (
 	"fmt"
 	"slices"
+
+	"github.com/sluice-dev/sluice/internal/release"
 )
 
 // Ending is what a story has come to, in words that fit any world in which it is played.
 type Ending struct {
 	// Releases are how they ended, in their order.
-	Releases []string
+	Releases []ReleaseEnd
 	// Workload is its template, its size and whether it is paused; Rollout is the stable revision and the rejected one.
 	Workload, Rollout string
 	// Ready counts the pods that are ready, by their version.
@@ -21,6 +23,13 @@ type Ending struct {
 	Played []bool
 }
 
+// ReleaseEnd is how a release ended, and at which step, from 0.
+type ReleaseEnd struct {
+	Phase release.Phase
+	End   release.EndReason
+	Step  int
+}
+
 // The words for what a Service selects in the end, beside what else it does.
 const (
 	AsWritten = "as the team wrote it"
@@ -28,8 +37,19 @@ const (
 )
 
 // EndOf is how a release ended.
-func EndOf(r Release) string {
-	return fmt.Sprintf("%d %s %s at step %d", r.Number, r.Memory.Phase, r.Memory.End, r.Memory.Step+1)
+func EndOf(r Release) ReleaseEnd { return ReleaseEnd{r.Memory.Phase, r.Memory.End, r.Memory.Step} }
+
+// Timeless is an ending without what depends on how long things take, if somebody acts by the clock in the story: the
+// step in which that meets a release, and how many releases have given way to a newer plan before.
+func (s Scenario) Timeless(e Ending) Ending {
+	if !slices.ContainsFunc(s.Triggers, func(t Trigger) bool { return t.Wait > 0 }) {
+		return e
+	}
+	e.Releases = slices.DeleteFunc(slices.Clone(e.Releases), func(r ReleaseEnd) bool { return r.End == release.PlanChanged })
+	for i := range e.Releases {
+		e.Releases[i].Step = 0
+	}
+	return e
 }
 
 // WorkloadOf is how a workload is left.
@@ -76,7 +96,7 @@ func (w *World) told() Ending {
 }
 
 // releasesTold are the releases as they were stored last, each by its number.
-func (w *World) releasesTold() []string {
+func (w *World) releasesTold() []ReleaseEnd {
 	var last []Release
 	for _, e := range w.store.log[KRelease] {
 		r, ok := e.Value.(Release)
@@ -88,7 +108,7 @@ func (w *World) releasesTold() []string {
 			last[i] = r
 		}
 	}
-	var out []string
+	var out []ReleaseEnd
 	for _, r := range last {
 		out = append(out, EndOf(r))
 	}

@@ -48,7 +48,7 @@ type stage struct {
 	// wrote are the selectors that the team gave its Services.
 	wrote []map[string]string
 	// ends are how the releases stood when they were last seen.
-	ends map[int64]string
+	ends map[int64]sim.ReleaseEnd
 	// changedAt is the last tick in which anything was written, lostAt the last in which the team may have led a Service
 	// to nobody.
 	changedAt, lostAt int
@@ -71,7 +71,7 @@ const firstTick = 40
 // newStage is a cluster in which version 0 runs and is released.
 func newStage(t *testing.T, story sim.Scenario) *stage {
 	t.Helper()
-	s := &stage{story: story, cast: story.Cast(), tick: firstTick, bound: firstTick + story.Bound(), ends: map[int64]string{}}
+	s := &stage{story: story, cast: story.Cast(), tick: firstTick, bound: firstTick + story.Bound(), ends: map[int64]sim.ReleaseEnd{}}
 	d, rs := s.workload()
 	objects := []client.Object{d, rs, webIngress(), s.route(), s.planned(), template("errors", nil), template("latency", nil)}
 	for n := range story.Config.Services {
