@@ -46,6 +46,12 @@ func (s Scenario) Timeless(e Ending) Ending {
 		return e
 	}
 	e.Releases = slices.DeleteFunc(slices.Clone(e.Releases), func(r ReleaseEnd) bool { return r.End == release.PlanChanged })
+	return e.Stepless()
+}
+
+// Stepless is an ending that does not say in which step each release ended.
+func (e Ending) Stepless() Ending {
+	e.Releases = slices.Clone(e.Releases)
 	for i := range e.Releases {
 		e.Releases[i].Step = 0
 	}

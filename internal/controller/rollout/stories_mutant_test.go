@@ -49,7 +49,7 @@ func TestStoriesFindMutants(t *testing.T) {
 			s := newStage(t, storyNamed(t, m.story))
 			want, _ := s.story.Play()
 			m.spoil(s)
-			if wrong := s.against([]sim.Ending{want}); !strings.Contains(wrong, m.says) {
+			if wrong := s.against(false, want); !strings.Contains(wrong, m.says) {
 				t.Errorf("it should say %q and says: %s", m.says, wrong)
 			}
 		})

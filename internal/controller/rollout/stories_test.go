@@ -25,6 +25,10 @@ var untold = map[string]string{
 	"clock": "somebody sets a clock; the fake cluster has one for everybody",
 }
 
+// raced are the stories in which people promote in the very tick in which the step fails: what is seen first is chance, so
+// that the step in which the release ends is not compared.
+var raced = []string{"pods/background-bad-at-2", "pods/relabel-at-2", "pods/relabel-merged-at-2"}
+
 // TestStories plays the stories of test/sim with the real Reconciler on the fake cluster, and demands that each comes to
 // what it comes to in the model: straight, with the process killed after a write, and with a write refused. In every tick
 // each Service has the ready pods for its share of the requests. That takes a good part of a second for each, so only a
@@ -42,7 +46,7 @@ func TestStories(t *testing.T) {
 				t.Fatalf("in the model: %s", v)
 			}
 			s := newStage(t, story)
-			wrong := s.against([]sim.Ending{want})
+			wrong := s.against(slices.Contains(raced, story.Name), want)
 			plays.Add(1)
 			if wrong != "" {
 				t.Fatal(wrong)
@@ -60,8 +64,8 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// playHarmed plays a story with a harm. Where that may delay what the story depends on it may end as another one of its
-// family.
+// playHarmed plays a story with a harm. That delays the story, so that the step in which it ends may be another; and where
+// it depends on the moment it may end as another one of its family.
 func playHarmed(t *testing.T, story sim.Scenario, h harm, families map[string][]sim.Scenario) string {
 	t.Helper()
 	want, _ := story.Play()
@@ -75,7 +79,7 @@ func playHarmed(t *testing.T, story sim.Scenario, h harm, families map[string][]
 	s := newStage(t, story)
 	var hit string
 	s.strike(h, &hit)
-	wrong := s.against(wants)
+	wrong := s.against(true, wants...)
 	if wrong != "" {
 		return hit + ": " + wrong
 	}
@@ -85,20 +89,26 @@ func playHarmed(t *testing.T, story sim.Scenario, h harm, families map[string][]
 	return ""
 }
 
-// against plays the story and compares what it comes to with what it may come to.
-func (s *stage) against(wants []sim.Ending) string {
+// against plays the story and compares what it comes to, with or without the steps, with what it may come to: the first,
+// or one of the others, whose people act at other moments.
+func (s *stage) against(stepless bool, wants ...sim.Ending) string {
 	s.t.Helper()
 	if wrong := s.play(); wrong != "" {
 		return wrong
 	}
-	got := s.story.Timeless(s.ending())
+	compared := func(e sim.Ending) sim.Ending {
+		if e = s.story.Timeless(e); stepless {
+			e = e.Stepless()
+		}
+		return e
+	}
+	got := compared(s.ending())
 	for _, want := range wants[1:] {
-		want = s.story.Timeless(want)
-		if want.Played = got.Played; cmp.Equal(want, got) {
+		if want.Played = got.Played; cmp.Equal(compared(want), got) {
 			return ""
 		}
 	}
-	if diff := cmp.Diff(s.story.Timeless(wants[0]), got); diff != "" {
+	if diff := cmp.Diff(compared(wants[0]), got); diff != "" {
 		return fmt.Sprintf("(-model +cluster):\n%s%s", diff, s.tells())
 	}
 	return ""
@@ -147,5 +157,8 @@ func TestUntoldStoriesExist(t *testing.T) {
 		}) {
 			t.Errorf("no story begins with %q", begins)
 		}
+	}
+	for _, name := range raced {
+		storyNamed(t, name)
 	}
 }
