@@ -102,22 +102,16 @@ type Action struct {
 	N, M int
 }
 
-// Trigger does something once: so many ticks after its condition first held.
-type Trigger struct {
-	When  func(*World) bool
-	Wait  int
-	Do    []Action
-	since int
-	done  bool
-}
-
 // people are all who act from outside.
 type people struct {
-	actions  []Action
-	triggers []Trigger
-	words    int
-	done     int
+	actions []Action
+	cast    Cast
+	words   int
+	done    int
 }
+
+// Urges is how often people say what the release waits for, in ticks.
+const Urges = 8
 
 // act lets everybody outside the cluster act.
 func (w *World) act() {
@@ -126,26 +120,17 @@ func (w *World) act() {
 		w.do(p.actions[0])
 		p.actions = p.actions[1:]
 	}
-	for i := range p.triggers {
-		t := &p.triggers[i]
-		if t.since == 0 && t.When(w) {
-			t.since = w.Tick
-		}
-		if !t.done && t.since > 0 && w.Tick >= t.since+t.Wait {
-			t.done = true
-			for _, a := range t.Do {
-				w.do(a)
-			}
-		}
-	}
+	p.cast.Act(w.Tick, w)
 	if w.Agent > 0 && w.Tick%w.Agent == 0 {
 		w.do(Action{Verb: DoReapply})
 	}
 	if w.Meddler > 0 && w.Tick%w.Meddler == 0 {
 		w.touch()
 	}
-	if (w.AutoPromote || w.AutoApprove) && w.Tick%8 == 0 {
-		w.urge()
+	if (w.AutoPromote || w.AutoApprove) && w.Tick%Urges == 0 {
+		if a, ok := w.Urge(w.Picture()); ok {
+			w.speak(a)
+		}
 	}
 }
 
@@ -197,14 +182,17 @@ var words = map[Verb]release.Verb{
 	DoApprove: release.Approve, DoReject: release.Reject, DoOverride: release.Override,
 }
 
+// Spoken says whether it is the word of a person.
+func (a Action) Spoken() bool { return words[a.Verb] != "" }
+
 // do does one action.
 func (w *World) do(a Action) {
 	w.people.done++
 	w.actedAt = w.Tick
 	w.say("-- %s %d %d", a.Verb, a.N, a.M)
 	w.disturb(disturbs(a))
-	if verb, ok := words[a.Verb]; ok {
-		w.speak(verb, a.N, a.M)
+	if a.Spoken() {
+		w.speak(a)
 		return
 	}
 	verbs[a.Verb](w, a)
@@ -240,29 +228,16 @@ func (w *World) editDeployment(by Actor, edit func(*Deployment)) {
 }
 
 // speak makes a Decision of somebody's on the current release.
-func (w *World) speak(verb release.Verb, who, how int) {
-	r, ok := w.release()
+func (w *World) speak(a Action) {
+	p := w.Picture()
+	d, ok := p.Word(a)
 	if !ok {
 		return
 	}
-	d := Decision{Release: r.Number, At: w.Tick, Shown: r.shown(), Decision: release.Decision{
-		ID: "decision-" + strconv.Itoa(w.people.words), Verb: verb, User: team[who].name, Groups: team[who].groups,
-		PlanMismatch: how == 3, PlanNamed: how != 4, At: w.serverTime(),
-	}}
-	named := how == 0 || how > 2
-	switch step := r.Memory.Step; {
-	case named && step < len(r.Spec.Steps):
-		d.Step = r.Spec.Steps[step].Name
-	case how == 2 && step > 0:
-		d.Step = r.Spec.Steps[step-1].Name
-	}
-	if named {
-		d.Since = waitsSince(r.Memory, verb)
-	}
-	if how != 5 {
-		d.Comment = "seen"
-	}
-	w.put(Person, decisionKey(w.people.words), d)
+	d.ID, d.At = "decision-"+strconv.Itoa(w.people.words), w.serverTime()
+	w.put(Person, decisionKey(w.people.words), Decision{
+		Release: p.Release.Number, At: w.Tick, Shown: p.Release.shown(), Decision: d,
+	})
 	w.people.words++
 }
 
@@ -280,33 +255,6 @@ func waitsSince(m release.Memory, verb release.Verb) time.Time {
 		return m.StepReachedAt
 	}
 	return time.Time{}
-}
-
-// urge has people say what the release waits for, unless their last word is still open.
-func (w *World) urge() {
-	r, ok := w.release()
-	if !ok || r.Memory.Phase.Terminal() || r.Memory.End != release.NotEnding || w.openWords() > 0 {
-		return
-	}
-	m := r.Memory
-	switch {
-	case m.PausedBy == "sluice":
-		if w.AutoPromote && !w.Stern {
-			w.speak(release.Promote, alice, 0)
-		}
-	case awaitsApproval(r):
-		if n, ok := w.approver(r); ok && w.AutoApprove {
-			w.speak(release.Approve, n, 0)
-		}
-	case m.PausedBy != "" && m.Phase != release.Completing && m.StepReachedAt.IsZero():
-		if w.AutoPromote {
-			w.speak(release.Resume, alice, 0)
-		}
-	case m.PausedBy != "" || m.Phase != release.Completing && !m.StepReachedAt.IsZero() && !m.Promoted && r.pauses():
-		if w.AutoPromote {
-			w.speak(release.Promote, alice, 0)
-		}
-	}
 }
 
 // pauses says whether the current step has a pause.

@@ -18,7 +18,7 @@ func gated(t *testing.T) *World {
 	s.Config.Plan.Steps[1].Pause = release.Pause{}
 	w := newWorld(s.Config)
 	w.do(Action{Verb: DoEdit, N: 1})
-	if !w.run(400, func() bool { return measuring(1, 0)(w) }) {
+	if !w.run(400, func() bool { return measuring(1, 0)(w.Picture()) }) {
 		t.Fatalf("nothing is ever measured in the second step: %v", w.checks.found)
 	}
 	w.AutoPromote = false

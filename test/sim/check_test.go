@@ -15,7 +15,7 @@ func midway(t *testing.T, layer string) *World {
 	c.Services = 1
 	w := newWorld(c)
 	w.do(Action{Verb: DoEdit, N: 1})
-	if !w.run(400, func() bool { return reached(1)(w) }) {
+	if !w.run(400, func() bool { return reached(1)(w.Picture()) }) {
 		t.Fatalf("the second step is never reached: %v", w.checks.found)
 	}
 	w.AutoPromote = false

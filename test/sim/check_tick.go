@@ -90,12 +90,21 @@ func capacityAtAllTimes(w *World) string {
 		if n >= w.Routed {
 			weight = 0
 		}
-		if need, has := share(weight, w.checks.least()), w.endpoints(twin(n)).total(); weight > 0 && has < need {
-			return fmt.Sprintf("the canary Service of %s has %d endpoints and needs %d", serviceName(n), has, need)
+		if lacks := Lacks(weight, w.checks.least(), w.endpoints(n).total(), w.endpoints(twin(n)).total()); lacks != "" {
+			return serviceName(n) + " " + lacks
 		}
-		if need, has := share(100-weight, w.checks.least()), w.endpoints(n).total(); has < need {
-			return fmt.Sprintf("%s has %d endpoints and needs %d", serviceName(n), has, need)
-		}
+	}
+	return ""
+}
+
+// Lacks says what is behind a Service and its canary Service that is too little for their shares of the demand, if
+// anything is. No share at all needs nobody.
+func Lacks(weight, demand, stable, canary int) string {
+	if need := share(weight, demand); weight > 0 && canary < need {
+		return fmt.Sprintf("has %d endpoints behind its canary Service and needs %d", canary, need)
+	}
+	if need := share(100-weight, demand); stable < need {
+		return fmt.Sprintf("has %d endpoints and needs %d", stable, need)
 	}
 	return ""
 }

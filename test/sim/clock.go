@@ -158,14 +158,13 @@ func clockStories(add func(string, ...Trigger) *Scenario) {
 }
 
 // byHand: a person has paused the release, and everybody can see it.
-var byHand = moment(func(_ *World, r Release) bool { return r.Memory.PausedBy != "" })
+var byHand = remembered(func(m release.Memory) bool { return m.PausedBy != "" })
 
 // written: a layer has the weight of that step, which is not in force yet.
-func written(step int) func(*World) bool {
-	return moment(func(w *World, r Release) bool {
-		i, _ := at[Ingress](&w.store.table, ingressKey)
-		weight := max(i.Weight, must[Route](&w.store.table, routeKey).Weight)
-		return r.Memory.Step == step && r.Memory.StepReachedAt.IsZero() && weight > 0 && weight == r.Spec.Steps[step].Weight
+func written(step int) Moment {
+	return first(func(p *Picture) bool {
+		r := p.Release
+		return r.Memory.Step == step && r.Memory.StepReachedAt.IsZero() && p.Weight > 0 && p.Weight == r.Spec.Steps[step].Weight
 	})
 }
 

@@ -15,6 +15,7 @@
 //	carry.go, rest.go
 //	check*.go              the invariants, one function each
 //	scenario*.go, fault.go the exhaustive pass
+//	picture.go, ending.go  what can be seen of a world, and what a story has come to, in words that fit any world
 //	settle.go              what must be true when everything has come to rest
 //	random.go, shrink.go   seeded mixtures, and how a failure is made small
 //	mutant*.go             known bugs, put in on purpose: the suite must find each
@@ -28,5 +29,10 @@
 //
 //	go test ./test/sim -run TestMutants -v
 //
-// It may import internal/release, and internal/kube/clock, which the hands run on; nothing imports it.
+// The hands are a model of the controller, and a model may be wrong. So the same stories are played a second time: by the
+// real controller on the fake cluster of internal/controller/rollout (TestStories there), also in virtual time, but a
+// thousand times slower. A Scenario's moments are asked of a Picture, its Cast acts on a Stage, and what it comes to is an
+// Ending: each world has its own. Where the two end differently, one of them is wrong.
+//
+// It may import internal/release, and internal/kube/clock, which the hands run on; only tests import it.
 package sim

@@ -55,7 +55,7 @@ func TestExhaustive(t *testing.T) {
 	for kind, n := range kinds {
 		t.Logf("%d times: %s", n, kind)
 	}
-	t.Logf("%d scenarios, %d runs, %d requests: %v; scenarios that fail: %d", len(scenarios()), len(runs)/every, requests, counts, len(failures))
+	t.Logf("%d scenarios, %d runs, %d requests: %v; scenarios that fail: %d", len(Scenarios()), len(runs)/every, requests, counts, len(failures))
 }
 
 var digits = regexp.MustCompile(`\d+`)
@@ -65,7 +65,7 @@ func stories(t *testing.T) (runs []told) {
 	t.Helper()
 	endings := map[string][]string{}
 	worlds := map[string]*World{}
-	for _, s := range scenarios() {
+	for _, s := range Scenarios() {
 		w := newWorld(s.Config)
 		if v := s.playIn(w, Fault{}); v != nil {
 			t.Errorf("%s: %s\n%s", s.Name, v, s.transcript(Fault{}))
@@ -77,7 +77,7 @@ func stories(t *testing.T) (runs []told) {
 		worlds[s.Name] = w
 		endings[s.Family] = append(endings[s.Family], w.ending())
 	}
-	for n, s := range scenarios() {
+	for n, s := range Scenarios() {
 		w, ok := worlds[s.Name]
 		if !ok {
 			continue
@@ -87,7 +87,7 @@ func stories(t *testing.T) (runs []told) {
 				continue
 			}
 			r := told{s, f, []string{w.ending()}}
-			if s.mayEndAs(f) {
+			if s.MayEndAs(f) {
 				r.want = endings[s.Family]
 			}
 			_, story, _ := strings.Cut(s.Name, "/")

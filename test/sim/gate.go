@@ -63,10 +63,14 @@ func (w *World) analyse() {
 	}
 }
 
-// fate is what an analysis has come to by now. What somebody else has said of it stays.
-func (w *World) fate(a Analysis) release.Verdict {
-	f, age := &w.Analyst, w.Tick-a.Begun
-	r := rand.New(rand.NewPCG(w.Seed^0xfa7e, a.name()))
+// fate is what an analysis has come to by now.
+func (w *World) fate(a Analysis) release.Verdict { return w.Comes(a, w.Tick-a.Begun, w.healedAt > 0) }
+
+// Comes is what an analysis of this age has come to. What somebody else has said of it stays. When all is mended there
+// is none that never comes to anything.
+func (c *Config) Comes(a Analysis, age int, mended bool) release.Verdict {
+	f := &c.Analyst
+	r := rand.New(rand.NewPCG(c.Seed^0xfa7e, a.name()))
 	verdict, after, turns := f.draw(r), r.IntN(f.After+1), f.Turns > 0 && r.IntN(f.Turns) == 0
 	endless := f.Endless > 0 && r.IntN(f.Endless) == 0
 	switch {
@@ -74,7 +78,7 @@ func (w *World) fate(a Analysis) release.Verdict {
 		return [2]release.Verdict{release.Good, release.Bad}[r.IntN(2)]
 	case a.Verdict != release.Measuring || age < 1+after:
 		return a.Verdict
-	case w.healedAt > 0 && verdict == release.Measuring:
+	case mended && verdict == release.Measuring:
 		verdict = release.Good
 	}
 	if verdict == release.Good && endless && !a.Concluding {
@@ -112,23 +116,30 @@ func (w *World) running(background bool) (Key, bool) {
 	if !ok {
 		return Key{}, false
 	}
-	m := r.Memory
-	id := release.AnalysisID{Step: m.Step, Attempt: m.Measured}
-	if background {
-		id = release.AnalysisID{Background: true, Step: r.Spec.BackgroundFrom, Attempt: m.MeasuredBackground}
-	}
-	k := w.analysisKey(r.Number, id)
+	k := w.analysisKey(r.Number, r.Measures(background))
 	return k, w.store.get(k).Value != nil
+}
+
+// Measures is the step's analysis, or the one beside the steps, that the release is at.
+func (r Release) Measures(background bool) release.AnalysisID {
+	m := r.Memory
+	if background {
+		return release.AnalysisID{Background: true, Step: r.Spec.BackgroundFrom, Attempt: m.MeasuredBackground}
+	}
+	return release.AnalysisID{Step: m.Step, Attempt: m.Measured}
 }
 
 // verdictsByNumber are what DoVerdict can say.
 var verdictsByNumber = []release.Verdict{release.Good, release.Bad, release.Unclear}
 
+// Said is what DoVerdict says of an analysis.
+func (a Action) Said() release.Verdict { return verdictsByNumber[a.N] }
+
 // sayVerdict has the step's (M 0) or the background's analysis come to a verdict now.
 func (w *World) sayVerdict(a Action) {
 	if k, ok := w.running(a.M == 1); ok {
 		run := must[Analysis](&w.store.table, k)
-		run.Verdict = verdictsByNumber[a.N]
+		run.Verdict = a.Said()
 		w.put(Analyst, k, run)
 	}
 }
@@ -237,7 +248,7 @@ func names(a *release.Approval, d release.Decision) bool {
 }
 
 // approver is the first one who may approve what the release waits for and has not.
-func (w *World) approver(r Release) (number int, ok bool) {
+func approver(r Release) (number int, ok bool) {
 	a := r.Spec.Steps[r.Memory.Step].Approval
 	for n, p := range team {
 		has := slices.ContainsFunc(r.Memory.Approvals, func(x release.Approved) bool { return x.User == p.name })

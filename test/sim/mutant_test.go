@@ -31,7 +31,7 @@ const hunted = 30_000
 // hunt plays the stories without a fault, then random ones, then the exhaustive ones, until something breaks.
 func (m Mutant) hunt() (*Violation, int) {
 	runs := 0
-	for _, s := range scenarios() {
+	for _, s := range Scenarios() {
 		runs++
 		w := newWorld(s.Config)
 		m.spoil(w)

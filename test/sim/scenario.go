@@ -59,52 +59,56 @@ var topologies = []struct {
 	{"pods", nil},
 }
 
-// moment is a condition on the first release.
-func moment(f func(*World, Release) bool) func(*World) bool {
-	return func(w *World) bool {
-		r, ok := w.release()
-		return ok && r.Number == 1 && f(w, r)
-	}
+// first is a condition on the first release.
+func first(when Moment) Moment {
+	return func(p *Picture) bool { return p.Release.Number == 1 && when(p) }
 }
 
-func begun(step int) func(*World) bool {
-	return moment(func(_ *World, r Release) bool {
-		return r.Memory.Phase == release.Progressing && r.Memory.Step == step && r.Memory.StepReachedAt.IsZero()
+// remembered is a condition on what the first release remembers.
+func remembered(f func(release.Memory) bool) Moment {
+	return first(func(p *Picture) bool { return f(p.Release.Memory) })
+}
+
+func begun(step int) Moment {
+	return remembered(func(m release.Memory) bool {
+		return m.Phase == release.Progressing && m.Step == step && m.StepReachedAt.IsZero()
 	})
 }
 
-func reached(step int) func(*World) bool {
-	return moment(func(_ *World, r Release) bool { return r.Memory.Step == step && !r.Memory.StepReachedAt.IsZero() })
+func reached(step int) Moment {
+	return remembered(func(m release.Memory) bool { return m.Step == step && !m.StepReachedAt.IsZero() })
 }
 
-func canaryAdopted(w *World) bool { rs, _ := w.replicaSet(1); return rs.Owner == OwnedByDeployment }
+// given: the workload has been given the new pods.
+func given(also func(p *Picture, old ReplicaSet) bool) Moment {
+	return first(func(p *Picture) bool {
+		return p.Release.Memory.HandedOver && p.Sets[1].Owner == OwnedByDeployment && also(p, p.Sets[0])
+	})
+}
+
+func phase(of release.Phase) Moment {
+	return remembered(func(m release.Memory) bool { return m.Phase == of })
+}
 
 // completions are the moments of completion, from its beginning until it is over.
 var completions = []struct {
 	name string
-	when func(*World) bool
+	when Moment
 }{
-	{"completing", moment(func(_ *World, r Release) bool { return r.Memory.Phase == release.Completing })},
-	{"draining", moment(func(_ *World, r Release) bool {
-		return r.Memory.Phase == release.Completing && !r.Memory.DrainFrom.IsZero()
+	{"completing", phase(release.Completing)},
+	{"draining", remembered(func(m release.Memory) bool {
+		return m.Phase == release.Completing && !m.DrainFrom.IsZero()
 	})},
-	{"crossing", moment(func(w *World, r Release) bool { return r.Memory.HandedOver })},
-	{"handed", moment(func(w *World, r Release) bool { return r.Memory.HandedOver && canaryAdopted(w) })},
-	{"taken", moment(func(w *World, r Release) bool {
-		return r.Memory.HandedOver && canaryAdopted(w) && w.set(0).Desired == 0
-	})},
-	{"settled", moment(func(w *World, r Release) bool {
-		return r.Memory.HandedOver && canaryAdopted(w) && w.set(0).Pods == 0 && w.set(0).Desired == 0
-	})},
-	{"let-go", moment(func(w *World, r Release) bool {
-		d, _ := w.deployment()
-		return r.Memory.HandedOver && !d.Paused && canaryAdopted(w)
-	})},
-	{"over", moment(func(_ *World, r Release) bool { return r.Memory.Phase == release.Succeeded })},
+	{"crossing", remembered(func(m release.Memory) bool { return m.HandedOver })},
+	{"handed", given(func(*Picture, ReplicaSet) bool { return true })},
+	{"taken", given(func(_ *Picture, old ReplicaSet) bool { return old.Desired == 0 })},
+	{"settled", given(func(_ *Picture, old ReplicaSet) bool { return old.Pods == 0 && old.Desired == 0 })},
+	{"let-go", given(func(p *Picture, _ ReplicaSet) bool { return !p.Paused })},
+	{"over", phase(release.Succeeded)},
 }
 
-// scenarios is every story on every topology.
-func scenarios() []Scenario {
+// Scenarios is every story on every topology.
+func Scenarios() []Scenario {
 	var all []Scenario
 	for _, top := range topologies {
 		add := func(name string, triggers ...Trigger) *Scenario {
@@ -133,9 +137,9 @@ func scenarios() []Scenario {
 	return all
 }
 
-func always(*World) bool { return true }
+func always(*Picture) bool { return true }
 
-func on(when func(*World) bool, actions ...Action) Trigger { return Trigger{When: when, Do: actions} }
+func on(when Moment, actions ...Action) Trigger { return Trigger{When: when, Do: actions} }
 
 // stepStories are what can happen at each step.
 func stepStories(add func(string, ...Trigger) *Scenario) {
@@ -173,9 +177,9 @@ func stepStories(add func(string, ...Trigger) *Scenario) {
 	add("rollback", on(completions[len(completions)-1].when, Action{Verb: DoEdit, N: 0}))
 }
 
-var aborted = moment(func(_ *World, r Release) bool { return r.Memory.Phase == release.Aborted })
+var aborted = phase(release.Aborted)
 
-var aborting = moment(func(_ *World, r Release) bool { return r.Memory.Phase == release.Aborting })
+var aborting = phase(release.Aborting)
 
 // completionStories are what can happen at each moment of completion.
 func completionStories(add func(string, ...Trigger) *Scenario) {
@@ -203,14 +207,14 @@ func failureStories(add func(string, ...Trigger) *Scenario) {
 	late.Config.Plan.ReleaseDeadline = 200 * time.Second
 }
 
-var failed = moment(func(_ *World, r Release) bool { return r.Memory.PausedBy == "sluice" })
+var failed = pausedBy("sluice")
 
 // playIn runs the story in a new world, with one fault.
 func (s Scenario) playIn(w *World, f Fault) *Violation {
 	w.Fault = f
-	w.people.triggers = append([]Trigger(nil), s.Triggers...)
+	w.people.cast = *s.Cast()
 	return w.play(func() {
-		bound := int(s.Config.Plan.ReleaseDeadline/time.Second) + 800
+		bound := s.Bound()
 		if !w.run(bound, w.atRest) {
 			w.checks.breaks(w, "L1", "no rest within %d ticks: %s", bound, w.standing())
 			return
@@ -219,9 +223,12 @@ func (s Scenario) playIn(w *World, f Fault) *Violation {
 	})
 }
 
-// mayEndAs says whether a fault may make the story end as another one of its family: when it delays what somebody does,
+// Bound is within how many ticks the story has to come to an end.
+func (s Scenario) Bound() int { return int(s.Config.Plan.ReleaseDeadline/time.Second) + 800 }
+
+// MayEndAs says whether a fault may make the story end as another one of its family: when it delays what somebody does,
 // and whenever that meets the completion, since then it depends on the moment.
-func (s Scenario) mayEndAs(f Fault) bool {
+func (s Scenario) MayEndAs(f Fault) bool {
 	late := f.watches() && (f.Kind == KDecision || f.Kind == KRollout || f.Kind == KDeployment || f.Kind == KAnalysis ||
 		s.Races && f.Kind == KService)
 	return late || strings.Contains(s.Name, "-when-") || strings.Contains(s.Name, "-3")

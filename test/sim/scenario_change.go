@@ -38,7 +38,7 @@ func changeStories(add func(string, ...Trigger) *Scenario) {
 	for step := range 3 {
 		for _, when := range []struct {
 			name string
-			f    func(*World) bool
+			f    Moment
 		}{{"at", reached(step)}, {"before", begun(step)}} {
 			name, pods := fmt.Sprintf("%s-%d", when.name, step+1), release.StepFailed
 			if when.name == "before" && step == 2 {

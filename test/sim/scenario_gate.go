@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sluice-dev/sluice/internal/release"
@@ -10,34 +11,31 @@ import (
 // The moments of what is measured and said, in the first release.
 
 // measuring: the analysis of that step, in that try, has begun.
-func measuring(step, try int) func(*World) bool {
+func measuring(step, try int) Moment {
 	return begunAnalysis(release.AnalysisID{Step: step, Attempt: try})
 }
 
-func begunAnalysis(id release.AnalysisID) func(*World) bool {
-	return moment(func(w *World, r Release) bool {
-		_, ok := at[Analysis](&w.store.table, w.analysisKey(r.Number, id))
-		return ok
-	})
+func begunAnalysis(id release.AnalysisID) Moment {
+	return first(func(p *Picture) bool { return slices.Contains(p.Begun, id) })
 }
 
 // asks: the current step waits for approvals, and so many are given.
-func asks(given int) func(*World) bool {
-	return moment(func(_ *World, r Release) bool { return awaitsApproval(r) && len(r.Memory.Approvals) == given })
-}
-
-// from: the release has reached that step, or was there before.
-func from(step int) func(*World) bool {
-	return moment(func(_ *World, r Release) bool {
-		return r.Memory.Step > step || r.Memory.Step == step && !r.Memory.StepReachedAt.IsZero()
+func asks(given int) Moment {
+	return first(func(p *Picture) bool {
+		return awaitsApproval(p.Release) && len(p.Release.Memory.Approvals) == given
 	})
 }
 
+// from: the release has reached that step, or was there before.
+func from(step int) Moment {
+	return remembered(func(m release.Memory) bool { return m.Step > step || m.Step == step && !m.StepReachedAt.IsZero() })
+}
+
 // shutOut: the release waits for the window.
-func shutOut(w *World) bool { return w.hands.last.Reason.Code == release.ReasonWindowShut }
+func shutOut(p *Picture) bool { return p.Waits == release.ReasonWindowShut }
 
 // later is on, so many ticks after.
-func later(ticks int, when func(*World) bool, actions ...Action) Trigger {
+func later(ticks int, when Moment, actions ...Action) Trigger {
 	return Trigger{When: when, Wait: ticks, Do: actions}
 }
 
@@ -51,8 +49,8 @@ var (
 )
 
 // both holds when both do.
-func both(a, b func(*World) bool) func(*World) bool {
-	return func(w *World) bool { return a(w) && b(w) }
+func both(a, b Moment) Moment {
+	return func(p *Picture) bool { return a(p) && b(p) }
 }
 
 // measures has steps measured, by an analyst who finds them good before long; without steps he is silent.
@@ -137,8 +135,8 @@ func analysisStories(add func(string, ...Trigger) *Scenario) {
 	add("analysis-full", on(measuring(1, 0), Action{Verb: DoPromoteFull})).measures()
 }
 
-func pausedBy(name string) func(*World) bool {
-	return moment(func(_ *World, r Release) bool { return r.Memory.PausedBy == name })
+func pausedBy(name string) Moment {
+	return remembered(func(m release.Memory) bool { return m.PausedBy == name })
 }
 
 // backgroundStories are what can come of what is measured beside the steps.
@@ -154,7 +152,7 @@ func backgroundStories(add func(string, ...Trigger) *Scenario) {
 			s.ends(release.AnalysisFailed) // Otherwise the workload has been given the new pods.
 		}
 	}
-	for i, when := range []func(*World) bool{both(reached(1), besideBegun), completions[0].when, completions[1].when} {
+	for i, when := range []Moment{both(reached(1), besideBegun), completions[0].when, completions[1].when} {
 		name := []string{"in-step", "completing", "draining"}[i]
 		add("background-unclear-promote-"+name, on(when, unclearToo)).watches()
 		add("background-unclear-resume-"+name, on(when, unclearToo),

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// quiet is how many ticks without a write of Sluice's make the end: the recheck must have passed twice.
-const quiet = 2*recheck + 10
+// Quiet is how many ticks without a write of Sluice's make the end: the recheck must have passed twice.
+const Quiet = 2*recheck + 10
 
 // settle heals the world and demands an end: whatever was broken is whole, people promote what waits for them,
 // and within the release's own bound everything must have come to rest.
@@ -53,7 +53,7 @@ func (w *World) standing() string {
 
 // atRest: the last release is over, and neither Sluice nor anybody else has done anything for a good while.
 func (w *World) atRest() bool {
-	if len(w.people.actions) > 0 || w.Tick-max(w.checks.lastWrite, w.healedAt, w.actedAt) < quiet ||
+	if len(w.people.actions) > 0 || w.Tick-max(w.checks.lastWrite, w.healedAt, w.actedAt) < Quiet ||
 		w.hands.downUntil != 0 {
 		return false
 	}

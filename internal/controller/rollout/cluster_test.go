@@ -70,6 +70,12 @@ type cluster struct {
 	words       int
 	// portOf is the image whose pods alone have the Service's port; empty for all.
 	portOf string
+	// author of the team's new revisions.
+	author string
+	// outages are until when the pods of an image that there are do not answer.
+	outages map[string]time.Time
+	// drops, when set, has a write of the Reconciler come to nothing, although the answer says that it was done.
+	drops func(write string) bool
 	// layers are the kinds of traffic layers; routes are those of their objects that have no Go type here.
 	layers translate.LayerKinds
 	routes []schema.GroupVersionKind
@@ -98,7 +104,7 @@ func newClusterThrough(
 	t *testing.T, layers translate.LayerKinds, drivers []workload.Driver, objects ...client.Object,
 ) *cluster {
 	t.Helper()
-	c := &cluster{t: t, now: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), policy: true, drivers: drivers, layers: layers}
+	c := &cluster{t: t, now: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), policy: true, drivers: drivers, layers: layers, author: "ann"}
 	c.kinds, c.runWorkload = drivers[0].Kinds(), c.runDeployment
 	scheme := runtime.NewScheme()
 	// Not all kinds that there are: the store looks each of them up whenever it is made.
@@ -251,6 +257,9 @@ func (c *cluster) write(what string, do func() error) error {
 			}
 			return err
 		}
+	}
+	if c.drops != nil && c.drops(what) {
+		return nil
 	}
 	return do()
 }
@@ -448,7 +457,7 @@ func (c *cluster) setImage(image string) {
 		if annotations == nil {
 			annotations = map[string]string{}
 		}
-		annotations[v1alpha1.AnnotationHeld], annotations[v1alpha1.AnnotationAuthors] = "ann", "ann"
+		annotations[v1alpha1.AnnotationHeld], annotations[v1alpha1.AnnotationAuthors] = c.author, c.author
 		d.SetAnnotations(annotations)
 	}
 	c.update(d)
@@ -673,13 +682,18 @@ func (c *cluster) keepSize(d *unstructured.Unstructured, owned []*unstructured.U
 // broken is the image of which no pod ever becomes ready.
 const broken = "shop:broken"
 
+// answers says whether pods of an image become ready, and are now.
+func (c *cluster) answers(image string) bool {
+	return image != broken && !c.now.Before(c.outages[image])
+}
+
 func (c *cluster) runReplicaSets() bool {
 	c.t.Helper()
 	moved := false
 	for _, rs := range c.sets() {
 		n := int64(deployment.Replicas(&rs))
 		status := map[string]any{"replicas": n, "observedGeneration": rs.GetGeneration()}
-		if images := workload.TemplateOf(&rs).Images; n > 0 && (len(images) == 0 || images[0].Image != broken) {
+		if images := workload.TemplateOf(&rs).Images; n > 0 && (len(images) == 0 || c.answers(images[0].Image)) {
 			status["availableReplicas"], status["readyReplicas"] = n, n
 		}
 		moved = c.setStatus(&rs, status) || moved
