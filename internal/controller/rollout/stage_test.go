@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -188,7 +189,7 @@ func stepOf(step release.Step) v1alpha1.CanaryStep {
 		Name: step.Name, Weight: ptr.To(int32(step.Weight)), Match: translate.RequestMatches(step.Matches),
 	}
 	if step.Replicas > 0 {
-		out.Replicas = ptr.To(int32(step.Replicas))
+		out.Replicas = new(intstr.FromInt32(int32(step.Replicas)))
 	}
 	switch step.Pause.Kind {
 	case release.PauseManual:
