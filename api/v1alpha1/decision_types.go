@@ -26,6 +26,7 @@ type Decision struct {
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec: a decision cannot be changed; make another"
 	// +kubebuilder:validation:XValidation:rule="!has(self.before) || !self.before || self.verb == 'rollback'",message="spec.before: goes with the verb rollback only; leave it out"
+	// +kubebuilder:validation:XValidation:rule="!has(self.toStep) || self.verb == 'promote'",message="spec.toStep: goes with the verb promote only; leave it out"
 	Spec DecisionSpec `json:"spec"`
 
 	// status says what became of it.
@@ -63,6 +64,11 @@ type DecisionSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Step string `json:"step,omitempty"`
+	// toStep has a promotion end the pauses of all steps before the named one, and not only that of the current step. The
+	// approvals and the analyses of these steps are waited for all the same.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	ToStep string `json:"toStep,omitempty"`
 	// since when the release has waited for this decision, as its author saw it in the release's status.memory:
 	// stepReachedAt for promote, askedAt for approve, and pausedAt for resume and for promote where the release is paused.
 	// When set, the decision is refused if the release waits since another time. When not set, it counts only if it was

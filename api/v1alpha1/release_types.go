@@ -387,6 +387,9 @@ type ReleaseMemory struct {
 	// full is set when somebody promoted the release past all its steps.
 	// +optional
 	Full bool `json:"full,omitempty"`
+	// promotedTo is the step, counted from 1, before which no pause is kept, since a person has said so.
+	// +optional
+	PromotedTo int32 `json:"promotedTo,omitempty"`
 	// pausedBy is the user who paused the release by hand, or "sluice" when a failure did.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024

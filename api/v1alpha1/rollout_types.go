@@ -83,6 +83,14 @@ type RolloutSpec struct {
 	// +optional
 	BlueGreen *BlueGreenStrategy `json:"blueGreen,omitempty"`
 
+	// holdAt is the name of a step at which releases stop: they reach it and go no further, whoever promotes, until
+	// another step is named here, or none. It counts at once, also for the release under way, and is meant for Git and
+	// pipelines.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	HoldAt string `json:"holdAt,omitempty"`
+
 	// onFailure says what happens when a step fails or its deadline passes: abort (the default) sends all
 	// requests back to the stable revision and removes the new pods; pause stops and asks a person.
 	// +optional

@@ -21,9 +21,16 @@ import (
 // rollout is a Rollout of Deployment shop with these traffic layers.
 func rollout(t *testing.T, traffic string) *unstructured.Unstructured {
 	t.Helper()
+	strategy := "canary: {steps: [{weight: 50, pause: {}}]}"
+	if traffic == blueGreen {
+		traffic, strategy = "", "blueGreen: {}"
+	}
 	return parse(t, fmt.Sprintf(`{apiVersion: sluice.dev/v1alpha1, kind: Rollout, metadata: {name: shop}, spec: {workload: {kind: Deployment, name: shop},
-		traffic: [%s], canary: {steps: [{weight: 50, pause: {}}]}}}`, traffic))
+		traffic: [%s], %s}}`, traffic, strategy))
 }
+
+// blueGreen stands for no traffic layer and spec.blueGreen, which changes the Services over.
+const blueGreen = "blueGreen"
 
 // over is a client for a kind in the world's namespace by somebody's own connection.
 func (w *world) over(cfg *rest.Config, resource schema.GroupVersionResource) dynamic.ResourceInterface {
@@ -58,6 +65,9 @@ func TestFaultA10RolloutAuthor(t *testing.T) {
 		traffic string
 		refuse  string
 	}{
+		"blue-green":  {[]string{updatesShop, updatesServices, createsServices}, blueGreen, ""},
+		"no-switch":   {[]string{updatesShop, createsServices}, blueGreen, `spec.blueGreen: "USER" may not update services in namespace NS`},
+		"no-preview":  {[]string{updatesShop, updatesServices}, blueGreen, `spec.blueGreen: "USER" may not create services in namespace NS`},
 		"no-right":    {nil, "", `spec.workload.name: "USER" may not update deployments.apps "shop" in namespace NS, and so may not have Sluice do it; ask for the RBAC verb "update" on it, or name one that you may update`},
 		"no-layers":   {[]string{updatesShop}, "", ""},
 		"no-services": {[]string{updatesShop, updatesRoute}, route, `spec.traffic: "USER" may not update services in namespace NS`},

@@ -27,6 +27,8 @@ type decide struct {
 	wait    bool
 	timeout time.Duration
 	comment string
+	// to is the step up to which a promotion goes.
+	to string
 }
 
 func (d *decide) bind(c *cobra.Command) {

@@ -151,7 +151,7 @@ func writeDecisions(ts *testscript.TestScript, _ bool, args []string) {
 			continue
 		}
 		fmt.Fprintf(&b, "%s", e.object.GetGenerateName())
-		for _, f := range []string{"verb", "release", "before", "step", "planDigest", "user", "comment"} {
+		for _, f := range []string{"verb", "release", "before", "step", "toStep", "planDigest", "user", "comment"} {
 			if v, ok, _ := unstructured.NestedFieldNoCopy(e.object.Object, "spec", f); ok {
 				fmt.Fprintf(&b, " %s=%v", f, v)
 			}

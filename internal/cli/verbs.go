@@ -86,15 +86,21 @@ func newVerbs(e *env) []*cobra.Command {
 func newPromote(e *env) *cobra.Command {
 	var d decide
 	var full bool
+	var to string
 	c := &cobra.Command{
 		Use:   "promote NAME",
 		Short: "End the pause of the current step, or with --full go past all steps",
 		Long: `End the pause of the step in which the release stands now, and of no other: if the step is not in force yet, or the
 release has moved on in the meantime, the word is refused.
 
+With --to STEP the pauses of all steps before STEP are ended; their approvals and analyses are waited for.
+
 With --full the release goes past all its steps to completion. The pods that the new version needs are waited for
-all the same.`,
+all the same.
+
+Nothing of this goes past the step that spec.holdAt of the Rollout names.`,
 		Example: `  sluice promote shop
+  sluice promote shop --to half
   sluice promote shop --full -m "hotfix"`,
 		Args:              oneName,
 		ValidArgsFunction: e.completeNames,
@@ -103,11 +109,14 @@ all the same.`,
 			if full {
 				v = v1alpha1.VerbPromoteFull
 			}
+			d.to = to
 			return d.running(c.Context(), e, args[0], v)
 		},
 	}
 	d.bind(c)
+	c.Flags().StringVar(&to, "to", "", "End the pauses of all steps before this `step`")
 	c.Flags().BoolVar(&full, "full", false, "Go past all steps to completion")
+	c.MarkFlagsMutuallyExclusive("full", "to")
 	return c
 }
 
@@ -138,7 +147,9 @@ func (d *decide) running(ctx context.Context, e *env, arg string, v v1alpha1.Dec
 	if early := tooEarly(t.release, v); early != "" {
 		return no("%s", early)
 	}
-	return d.run(ctx, e, c, ns, wordOn(t.release, v))
+	word := wordOn(t.release, v)
+	word.ToStep = d.to
+	return d.run(ctx, e, c, ns, word)
 }
 
 // beginsWithin is how many half seconds a word waits for the release of a change that was made just now. The controller

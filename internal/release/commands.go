@@ -25,6 +25,7 @@ const (
 	RefusedNotPaused        = "NotPaused"
 	RefusedStepNotInForce   = "StepNotInForce"
 	RefusedMemoryInvalid    = "MemoryInvalid"
+	RefusedHeldAt           = "HeldAt"
 	RefusedUnknownVerb      = "UnknownVerb"
 )
 
@@ -116,6 +117,14 @@ func (p *pass) refusePromote(d Decision) refusal {
 	if r := p.refuseEarly(d); r.code != "" {
 		return r
 	}
+	if d.To != "" {
+		return p.refuseTo(d.To)
+	}
+	return p.refuseStep(d)
+}
+
+// refuseStep says why there is nothing in the current step that a promotion would end.
+func (p *pass) refuseStep(d Decision) refusal {
 	switch {
 	case p.m.PausedBy != "" && !p.crosses(d):
 		return refusal{}
@@ -126,11 +135,29 @@ func (p *pass) refusePromote(d Decision) refusal {
 	case p.approval() != nil && !p.m.AskedAt.IsZero():
 		return refusal{RefusedApprovalNeeded, fmt.Sprintf("%s waits for approval by %s; promote ends pauses only",
 			p.stepLabel(), p.approval().who())}
+	case p.o.HoldAt == p.stepName() && p.current().Pause.Kind == PauseNone:
+		return refusal{RefusedHeldAt, p.stopsHere()}
 	case len(p.s.Steps) == 0 || p.current().Pause.Kind == PauseNone:
 		return refusal{
 			RefusedNothingToPromote,
 			p.stepLabel() + " has no pause and goes on by itself; promote --full skips the steps to come",
 		}
+	}
+	return refusal{}
+}
+
+// refuseTo: a promotion up to a step leads to one that is still to come, and not past the one at which the Rollout says
+// that releases stop.
+func (p *pass) refuseTo(name string) refusal {
+	to, stop := p.stepNamed(name), p.stepNamed(p.o.HoldAt)
+	switch {
+	case to < 0:
+		return refusal{RefusedWrongStep, fmt.Sprintf("spec.toStep: the release has no step %q", name)}
+	case to <= p.m.Step:
+		return refusal{RefusedNothingToPromote, fmt.Sprintf("spec.toStep: the release is at %s, so step %q is not to come",
+			p.stepLabel(), name)}
+	case p.stopAhead() && to > stop:
+		return refusal{RefusedHeldAt, p.stopsHere()}
 	}
 	return refusal{}
 }
@@ -199,6 +226,9 @@ func (p *pass) refuseFull(d Decision) refusal {
 	if r := p.window(); r.Code != "" && p.m.Phase != Completing {
 		return refusal{RefusedWindowShut, p.o.Shut.Message + "; override it first"}
 	}
+	if p.stopAhead() {
+		return refusal{RefusedHeldAt, p.stopsHere()}
+	}
 	if step, needed := p.approvalNeeded(); needed {
 		return refusal{RefusedApprovalNeeded, fmt.Sprintf("step %q needs approval, which promote --full does not replace",
 			step)}
@@ -228,6 +258,7 @@ func (p *pass) apply(d Decision) (code, message string) {
 			p.unpause()
 		}
 		p.m.Promoted = p.m.Promoted || inForce
+		p.m.PromotedTo = max(p.m.PromotedTo, p.stepNamed(d.To)+1)
 	case PromoteFull:
 		p.promoteFull()
 	case Approve:
@@ -254,6 +285,9 @@ func (p *pass) heard(d Decision) (code, message string) {
 		}
 		if p.m.Phase != Completing && p.m.StepReachedAt.IsZero() {
 			return AnswerResumed, fmt.Sprintf("%s goes on trying, as %s says", at, d.User)
+		}
+		if d.To != "" {
+			return AnswerPromoted, fmt.Sprintf("%s promoted by %s, up to step %q", at, d.User, d.To)
 		}
 		return AnswerPromoted, fmt.Sprintf("%s promoted by %s", at, d.User)
 	case PromoteFull:

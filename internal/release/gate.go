@@ -6,7 +6,9 @@ import (
 )
 
 // pauses are the gates out of a step that has been reached, in order.
-var pauses = []gate{(*pass).handPause, (*pass).stepPause, (*pass).analysed, (*pass).approved, (*pass).window}
+var pauses = []gate{
+	(*pass).handPause, (*pass).stepPause, (*pass).analysed, (*pass).approved, (*pass).heldAt, (*pass).window,
+}
 
 // handPause waits while somebody, or a failure, has paused the release.
 func (p *pass) handPause() Reason {
@@ -27,7 +29,7 @@ func (p *pass) handPause() Reason {
 // stepPause waits for the step's own pause, unless somebody ended it.
 func (p *pass) stepPause() Reason {
 	pause := p.current().Pause
-	if p.m.Promoted {
+	if p.m.Promoted || p.m.Step+1 < p.m.PromotedTo {
 		return Reason{}
 	}
 	switch pause.Kind {
@@ -46,6 +48,35 @@ func (p *pass) stepPause() Reason {
 		message += fmt.Sprintf(", of which %s passed before it lost its new pods", p.m.Stood.Round(time.Second))
 	}
 	return p.until(ReasonPausedForTime, message, byTime, p.m.StepReachedAt, end)
+}
+
+// heldAt waits while the Rollout says that its releases stop at this step.
+func (p *pass) heldAt() Reason {
+	if p.o.HoldAt == "" || p.o.HoldAt != p.stepName() {
+		return Reason{}
+	}
+	return p.untilDeadline(ReasonHeldAt, p.stopsHere(), byHolder, p.m.StepReachedAt)
+}
+
+func (p *pass) stopsHere() string {
+	return fmt.Sprintf("spec.holdAt of the Rollout says that releases stop at step %q; name a later step there, or "+
+		"remove it, to go on", p.o.HoldAt)
+}
+
+// stopAhead says that the release has not gone past the step at which the Rollout says that it stops.
+func (p *pass) stopAhead() bool {
+	at := p.stepNamed(p.o.HoldAt)
+	return at >= p.m.Step && p.m.Phase != Completing
+}
+
+// stepNamed is the index of the step of that name, or -1.
+func (p *pass) stepNamed(name string) int {
+	for i := range p.s.Steps {
+		if name != "" && nameOf(p.s.Steps, i) == name {
+			return i
+		}
+	}
+	return -1
 }
 
 // lossesBorne is how often a step may lose its last ready new pod, as when a node is drained, and have its timed pause

@@ -41,6 +41,8 @@ type Memory struct {
 	Losses int
 	// Promoted: the current step's pause was ended by a person. Full: all steps were.
 	Promoted, Full bool
+	// PromotedTo is the step, counted from 1, before which no pause is kept, since a person has said so; 0 for none.
+	PromotedTo int
 	// PausedBy is who stopped the advance ("sluice" after a failure), PausedAt when.
 	PausedBy string
 	PausedAt time.Time
@@ -139,6 +141,7 @@ func (m Memory) sane(s Spec, now time.Time) Memory {
 		m.StartedAt = now
 	}
 	m.Reached = min(max(m.Reached, 0), len(s.Steps))
+	m.PromotedTo = min(max(m.PromotedTo, 0), len(s.Steps))
 	m.Measured, m.MeasuredBackground = max(m.Measured, 0), max(m.MeasuredBackground, 0)
 	m.Stood, m.Losses = max(m.Stood, 0), max(m.Losses, 0)
 	if m.Phase == Aborting && m.End == NotEnding {

@@ -16,6 +16,8 @@ type Observed struct {
 	// they have said.
 	Metered bool
 	Served  Served
+	// HoldAt is the step at which the Rollout says now that its releases stop; empty for none.
+	HoldAt string
 	// PlanChanged: the Rollout asks for another plan than this release's.
 	PlanChanged bool
 	// Removing: the Rollout is being deleted, or Sluice uninstalled.
@@ -137,6 +139,8 @@ type Decision struct {
 	Verb Verb
 	// Step that it speaks of, or empty.
 	Step string
+	// To is the step up to which a Promote ends pauses; empty for that of the current step alone.
+	To string
 	// PlanMismatch: it names another plan than this release's.
 	PlanMismatch bool
 	// PlanNamed: it names a plan at all.

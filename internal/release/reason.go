@@ -29,6 +29,8 @@ const (
 	ReasonPodsStarting = "PodsStarting"
 	// ReasonEndpointsPending: pods are ready, but the endpoints of a Service do not show it yet.
 	ReasonEndpointsPending = "EndpointsPending"
+	// ReasonHeldAt: the Rollout says that its releases stop at this step.
+	ReasonHeldAt = "HeldAt"
 	// ReasonKeepingOld: the old pods are kept after the hand-over, so that a rollback needs no new ones.
 	ReasonKeepingOld = "KeepingOld"
 	// ReasonRouteNotInForce: a route was written, but the layer has not reported that it is in force.
@@ -127,6 +129,7 @@ const (
 	byResumer    = "anyone who may resume or promote"
 	// byResumerAlone: a step that is not in force cannot be promoted.
 	byResumerAlone = "anyone who may resume"
+	byHolder       = "anyone who may change the Rollout"
 	byOverrider    = "time, or anyone who may override"
 	byAnalysis     = "the analysis"
 	byScaler       = "anyone who may scale the workload"

@@ -63,6 +63,8 @@ func (p *play) command(t *testing.T, d *datadriven.TestData) string {
 		w.broken[text(d, "pods")], w.hung[text(d, "layer")], w.asleep = false, false, false
 	case "measured":
 		return w.measured(t, d)
+	case "hold-at":
+		w.o.HoldAt = text(d, "step")
 	case "plan-changed":
 		w.o.PlanChanged = !d.HasArg("undone")
 	case "window":
@@ -145,7 +147,7 @@ func (p *play) decide(d *datadriven.TestData) {
 		at = began.Add(time.Duration(s) * time.Second)
 	}
 	p.w.o.Decisions = append(p.w.o.Decisions, Decision{
-		ID: fmt.Sprintf("%s-%d", d.Cmd, p.decision), Verb: Verb(d.Cmd), Step: text(d, "step"), User: text(d, "user"),
+		ID: fmt.Sprintf("%s-%d", d.Cmd, p.decision), Verb: Verb(d.Cmd), Step: text(d, "step"), To: text(d, "to"), User: text(d, "user"),
 		Groups: strings.FieldsFunc(text(d, "groups"), comma), Comment: strings.TrimSpace(d.Input),
 		PlanMismatch: d.HasArg("other-plan"), PlanNamed: !d.HasArg("no-plan"), At: at,
 	})

@@ -35,6 +35,16 @@ func Validate(s Spec) []Problem {
 	return v.found
 }
 
+// ValidateHoldAt says what is wrong with the step at which a Rollout says that its releases stop.
+func ValidateHoldAt(s Spec, name string) []Problem {
+	for i := range s.Steps {
+		if name == "" || nameOf(s.Steps, i) == name {
+			return nil
+		}
+	}
+	return []Problem{{"spec.holdAt", fmt.Sprintf("there is no step %q", name), "name one of the steps, or leave it out"}}
+}
+
 type validation struct {
 	s     *Spec
 	found []Problem

@@ -24,7 +24,7 @@ import (
 func (r *Report) checkPlan(d *document, ro *v1alpha1.Rollout) []Problem {
 	var out []Problem
 	spec := translate.Spec(translate.Plan(ro, r.Layers), "", "")
-	for _, p := range release.Validate(spec) {
+	for _, p := range append(release.Validate(spec), release.ValidateHoldAt(spec, ro.Spec.HoldAt)...) {
 		out = append(out, d.problem(p.Field, p.Message+"; "+p.Remedy))
 	}
 	if len(out) > 0 {

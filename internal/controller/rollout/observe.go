@@ -278,7 +278,7 @@ func (w *world) hashes() (stable, canary string) {
 func (w *world) observed(rel *v1alpha1.Release) release.Observed {
 	o := release.Observed{
 		Removing: w.rollout.DeletionTimestamp != nil || rel.DeletionTimestamp != nil,
-		Trouble:  w.trouble, Analyses: analyses(w.runs), Shut: w.shut,
+		Trouble:  w.trouble, Analyses: analyses(w.runs), Shut: w.shut, HoldAt: w.rollout.Spec.HoldAt,
 	}
 	for _, d := range w.heard(rel) {
 		o.Decisions = append(o.Decisions, decision(d, rel))
@@ -319,7 +319,8 @@ func (w *world) observedWorkload(o *release.Observed) {
 
 func decision(d *v1alpha1.Decision, rel *v1alpha1.Release) release.Decision {
 	return release.Decision{
-		ID: d.Name, Verb: release.Verb(d.Spec.Verb), Step: d.Spec.Step, User: d.Spec.User, Comment: d.Spec.Comment,
+		ID: d.Name, Verb: release.Verb(d.Spec.Verb), Step: d.Spec.Step, To: d.Spec.ToStep,
+		User: d.Spec.User, Comment: d.Spec.Comment,
 		At: d.CreationTimestamp.Time, Since: microOf(d.Spec.Since), Groups: d.Spec.Groups, PlanNamed: d.Spec.PlanDigest != "",
 		PlanMismatch: d.Spec.PlanDigest != "" && d.Spec.PlanDigest != rel.Spec.PlanDigest,
 	}

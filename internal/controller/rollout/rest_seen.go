@@ -216,8 +216,12 @@ func (r *Reconciler) problem(ctx context.Context, w *world) (string, error) {
 	if w.object == nil {
 		return "", nil
 	}
+	spec := translate.Spec(w.plan, "", "")
+	for _, p := range release.ValidateHoldAt(spec, w.rollout.Spec.HoldAt) {
+		return p.String(), nil
+	}
 	if translate.Apart(w.rollout) {
-		if problem := w.layersProblem(translate.Spec(w.plan, "", "")); problem != "" {
+		if problem := w.layersProblem(spec); problem != "" {
 			return problem, nil
 		}
 	}
