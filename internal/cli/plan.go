@@ -30,6 +30,8 @@ type planOptions struct {
 type planned struct {
 	Rollout  string `json:"rollout"`
 	Workload string `json:"workload"`
+	// holdAt is the step at which releases stop.
+	holdAt string
 	// Replicas is the number of pods that the numbers below are for, and From says where it is known from.
 	Replicas     int           `json:"replicas"`
 	ReplicasFrom string        `json:"replicasFrom"`
@@ -173,7 +175,7 @@ func (e *env) planFiles(ctx context.Context, o planOptions) ([]planned, error) {
 func (e *env) plan(ctx context.Context, c client.Client, r *v1alpha1.Rollout, files *lint.Report,
 	o planOptions,
 ) (planned, error) {
-	p := planned{Rollout: r.Name, Workload: "deployment/" + r.Spec.Workload.Name}
+	p := planned{Rollout: r.Name, Workload: "deployment/" + r.Spec.Workload.Name, holdAt: r.Spec.HoldAt}
 	d := inFiles(files.Deployments, r)
 	w := e.lookAround(ctx, c, r, d != nil)
 	p.Problems, p.Notes, p.ReplicasFrom = w.problems, w.notes, "the file"
@@ -189,6 +191,9 @@ func (e *env) plan(ctx context.Context, c client.Client, r *v1alpha1.Rollout, fi
 	frozen := translate.Plan(r, e.layers)
 	p.reckon(frozen)
 	p.measure(ctx, r, &frozen, templatesOf(c, r.Namespace, files))
+	for i := range p.Problems {
+		p.Problems[i] = translate.OwnFields(&r.Spec, p.Problems[i])
+	}
 	return p, nil
 }
 
@@ -239,7 +244,7 @@ func (p *planned) change(d *appsv1.Deployment, wanted []string) error {
 // reckon asks the core, which is what the controller will ask.
 func (p *planned) reckon(frozen v1alpha1.ReleasePlan) {
 	spec := translate.Spec(frozen, "", "")
-	for _, problem := range release.Validate(spec) {
+	for _, problem := range append(release.Validate(spec), release.ValidateHoldAt(spec, p.holdAt)...) {
 		p.Problems = append(p.Problems, problem.String())
 	}
 	var least time.Duration
@@ -247,6 +252,9 @@ func (p *planned) reckon(frozen v1alpha1.ReleasePlan) {
 		step := plannedStep{
 			Name: s.Name, Weight: s.Weight, CanaryPods: s.CanaryPods, StablePods: s.StablePods, ExtraPods: s.ExtraPods,
 			WaitsFor: s.WaitsFor, AtLeast: s.AtLeast.String(),
+		}
+		if s.Name == p.holdAt && p.holdAt != "" {
+			step.WaitsFor = append(step.WaitsFor, "spec.holdAt of the Rollout to name a later step, or none")
 		}
 		if i < len(frozen.Steps) {
 			step.Match = view.MatchText(frozen.Steps[i].Match)

@@ -131,6 +131,13 @@ func planCompletion(s *Spec, replicas, canary int) PlannedStep {
 	p.ExtraPods = p.CanaryPods
 	p.WaitsFor = []string{fmt.Sprintf("%s ready", plural(p.CanaryPods, "new pod"))}
 	p.WaitsFor = append(p.WaitsFor, s.way().finishWaits(s)...)
+	if s.KeepOld > 0 {
+		p.AtLeast += s.KeepOld
+		p.AtMost += s.KeepOld
+		p.WaitsFor = append(p.WaitsFor, "the workload to take the new pods over",
+			fmt.Sprintf("the old pods to stay for %s, or somebody to promote", s.KeepOld))
+		return p
+	}
 	p.WaitsFor = append(p.WaitsFor, "the workload to take the new pods over and end the old ones")
 	return p
 }

@@ -119,9 +119,9 @@ func (v *validation) times() {
 	v.positive("spec.releaseDeadline", v.s.ReleaseDeadline)
 	switch {
 	case v.s.KeepOld < 0:
-		v.add("keepOld", fmt.Sprintf("%s is negative", v.s.KeepOld), "set it to 0s or more")
+		v.add("spec.canary.keepOld", fmt.Sprintf("%s is negative", v.s.KeepOld), "set it to 0s or more")
 	case v.s.KeepOld > 0 && !v.s.way().apart:
-		v.add("keepOld", "the Services lead to all pods, so that old ones that stay would get requests",
+		v.add("spec.canary.keepOld", "the Services lead to all pods, so that old ones that stay would get requests",
 			"name a traffic layer in spec.traffic, or remove keepOld")
 	}
 	if v.s.DrainDelay < 0 {

@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"strings"
+
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -32,6 +34,23 @@ func gate(step *v1alpha1.CanaryStep, g *v1alpha1.BlueGreenGate) {
 	if g != nil {
 		step.Pause, step.Analysis, step.Approval = g.Pause, g.Analysis, g.Approval
 	}
+}
+
+// blueGreenFields are the fields of a blue-green strategy, by those of the steps that it is written as.
+var blueGreenFields = strings.NewReplacer(
+	"spec.canary.steps[0].match", "spec.blueGreen.preview.match",
+	"spec.canary.steps[0].replicas", "spec.blueGreen.replicas",
+	"spec.canary.steps[0]", "spec.blueGreen.before",
+	"spec.canary.steps[1]", "spec.blueGreen.after",
+	"spec.canary.keepOld", "spec.blueGreen.keepOld",
+)
+
+// OwnFields is a text, or the name of a field, that names the Rollout's fields as its author has written them.
+func OwnFields(s *v1alpha1.RolloutSpec, text string) string {
+	if s.BlueGreen == nil {
+		return text
+	}
+	return blueGreenFields.Replace(text)
 }
 
 // Apart says whether the releases of a Rollout have each Service in front of the workload lead to one version alone.

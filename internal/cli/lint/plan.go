@@ -25,7 +25,7 @@ func (r *Report) checkPlan(d *document, ro *v1alpha1.Rollout) []Problem {
 	var out []Problem
 	spec := translate.Spec(translate.Plan(ro, r.Layers), "", "")
 	for _, p := range append(release.Validate(spec), release.ValidateHoldAt(spec, ro.Spec.HoldAt)...) {
-		out = append(out, d.problem(p.Field, p.Message+"; "+p.Remedy))
+		out = append(out, d.problem(translate.OwnFields(&ro.Spec, p.Field), p.Message+"; "+p.Remedy))
 	}
 	if len(out) > 0 {
 		return out
@@ -36,7 +36,7 @@ func (r *Report) checkPlan(d *document, ro *v1alpha1.Rollout) []Problem {
 			continue
 		}
 		for _, err := range checker.CheckSplits(traffic.Splits(spec)) {
-			field, message, _ := strings.Cut(err.Error(), ": ")
+			field, message, _ := strings.Cut(translate.OwnFields(&ro.Spec, err.Error()), ": ")
 			out = append(out, d.problem(field, message))
 		}
 	}
@@ -54,10 +54,12 @@ func (r *Report) Finish() {
 		err := measure.Prepare(context.Background(), &r.Rollouts[i], &plan, r.orEmpty(r.Rollouts[i].Namespace),
 			measure.AnyRequestMetrics())
 		if p, ok := errors.AsType[*measure.Problem](err); ok {
-			r.Problems = append(r.Problems, r.documents[i].problem(p.Field, p.Message))
+			field := translate.OwnFields(&r.Rollouts[i].Spec, p.Field)
+			r.Problems = append(r.Problems, r.documents[i].problem(field, p.Message))
 			continue
 		}
 		if field := measure.Jobs(plan); field != "" {
+			field = translate.OwnFields(&r.Rollouts[i].Spec, field)
 			r.Notes = append(r.Notes, r.documents[i].problem(field,
 				"it runs a Job; "+deploy.LetRunJobs(cmp.Or(r.Rollouts[i].Namespace, "NAMESPACE"))).String())
 		}

@@ -202,7 +202,7 @@ func (r *Reconciler) tellRest(ctx context.Context, write *kube.Writer, w *world,
 	again := r.observeForeign(ctx, w)
 	phase := v1alpha1.RolloutPhase(out.Phase)
 	rejected := w.rejectedOf(out.Rejected)
-	out.Reason.Message = clip(out.Reason.Message)
+	out.Reason.Message = clip(translate.OwnFields(&w.rollout.Spec, out.Reason.Message))
 	err := r.report(ctx, write, w, func(s *v1alpha1.RolloutStatus) {
 		if out.Stable.Hash != "" {
 			s.Stable = w.settled
