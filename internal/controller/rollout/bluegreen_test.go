@@ -115,13 +115,27 @@ func TestBlueGreen(t *testing.T) {
 	}
 }
 
+// atRest: nothing is under way. Without the policy that holds new revisions, the workload is kept paused all the time.
+func atRest(c *cluster, what string, phase v1alpha1.RolloutPhase, image string) {
+	c.t.Helper()
+	if c.policy {
+		c.expectRest(what, phase, image)
+		return
+	}
+	c.expectNothingLeft(what)
+	c.expectPods(what, map[string]int{image: 4})
+	if got := c.rollout().Status.Phase; got != phase {
+		c.t.Errorf("%s: the Rollout is %s, want %s", what, got, phase)
+	}
+}
+
 // wentBack: the old pods have all requests again, and the workload is held.
 func wentBack(c *cluster, what string) {
 	c.t.Helper()
 	c.expectPods(what, map[string]int{"shop:v1": 4})
 	c.expectNothingLeft(what)
 	d := c.deployment()
-	if !deployment.Paused(d) || d.GetAnnotations()[v1alpha1.AnnotationHeld] == "" {
+	if !deployment.Paused(d) || c.policy && d.GetAnnotations()[v1alpha1.AnnotationHeld] == "" {
 		c.t.Errorf("%s: the workload is not held: %v", what, d.GetAnnotations())
 	}
 	if rel, ro := c.release("shop-1"), c.rollout(); rel.Status.Phase != v1alpha1.ReleaseAborted ||
@@ -130,7 +144,7 @@ func wentBack(c *cluster, what string) {
 	}
 	c.setImage("shop:v1")
 	c.settle()
-	c.expectRest(what+", and set back", v1alpha1.RolloutHealthy, "shop:v1")
+	atRest(c, what+", and set back", v1alpha1.RolloutHealthy, "shop:v1")
 }
 
 // keptEnds are the ways in which the time of the old pods ends.
@@ -148,11 +162,11 @@ var keptEnds = map[string]struct {
 	},
 	"given up": {
 		func(c *cluster) { c.decide(v1alpha1.VerbPromote, "shop-1") },
-		func(c *cluster, what string) { c.expectRest(what, v1alpha1.RolloutHealthy, "shop:v2") },
+		func(c *cluster, what string) { atRest(c, what, v1alpha1.RolloutHealthy, "shop:v2") },
 	},
 	"the template is set back": {
 		func(c *cluster) { c.setImage("shop:v1") },
-		func(c *cluster, what string) { c.expectRest(what, v1alpha1.RolloutHealthy, "shop:v1") },
+		func(c *cluster, what string) { atRest(c, what, v1alpha1.RolloutHealthy, "shop:v1") },
 	},
 	"a newer revision": {
 		func(c *cluster) { c.setImage("shop:v3") },
@@ -182,10 +196,13 @@ var keptEnds = map[string]struct {
 
 func TestKeptOldEnds(t *testing.T) {
 	for name, end := range keptEnds {
-		for _, layered := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s/layered %v", name, layered), func(t *testing.T) {
+		for _, in := range []struct{ layered, policy bool }{{true, true}, {false, true}, {false, false}} {
+			t.Run(fmt.Sprintf("%s/%+v", name, in), func(t *testing.T) {
 				t.Parallel()
-				c := blueGreenBegun(t, layered)
+				c := newCluster(t, team(blueGreen(in.layered))...)
+				c.policy = in.policy
+				c.settle()
+				c.setImage("shop:v2")
 				throughSwitch(c)
 				end.do(c)
 				c.settle()
