@@ -88,6 +88,12 @@ func NoPreviewOf(preview string, services []string) string {
 		strings.Join(services, ", "), preview)
 }
 
+// PreviewTaken: the Service that is named for the preview exists, and leads to other pods.
+func PreviewTaken(preview string) string {
+	return fmt.Sprintf("spec.blueGreen.preview.service: the Service %q exists and does not select the workload's pods; "+
+		"name one that does, or one that does not exist: it is made for each release", preview)
+}
+
 // TwinTaken: the name of a canary Service is another's.
 func TwinTaken(twin, service string) string {
 	return fmt.Sprintf("the Service %q, which a release needs for the canary of Service %q, exists already and is not "+

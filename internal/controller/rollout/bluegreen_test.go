@@ -2,11 +2,13 @@ package rollout
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
 	"github.com/sluice-dev/sluice/internal/release"
@@ -229,5 +231,58 @@ func TestBlueGreenKilledAtEveryWrite(t *testing.T) {
 				end.want(c, fmt.Sprintf("%s, killed after write %d (%s)", name, n, hit))
 			}
 		})
+	}
+}
+
+// TestPreviewRefused: a preview Service that cannot be made is refused before anything moves.
+func TestPreviewRefused(t *testing.T) {
+	other := func(name string, selector map[string]string) *corev1.Service {
+		s := webService()
+		s.Name, s.UID, s.Spec.Selector = name, types.UID("service-"+name), selector
+		return s
+	}
+	for name, test := range map[string]struct {
+		also *corev1.Service
+		says string
+	}{
+		"taken":     {other("web-preview", map[string]string{"app": "other"}), "exists and does not select the workload's pods"},
+		"ambiguous": {other("web-inside", map[string]string{"app": shop}), "several Services lead to the workload (web, web-inside)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, append(team(blueGreen(false)), test.also)...)
+			c.settle()
+			c.setImage("shop:v2")
+			c.settle()
+			w := c.rollout().Status.WaitingFor
+			if w == nil || w.Reason != release.ReasonSpecRefused || !strings.Contains(w.Message, test.says) {
+				t.Errorf("%s", c.tells())
+			}
+			c.expectPods(name, map[string]int{"shop:v1": 4})
+			if len(c.releases()) > 0 {
+				t.Error("a release has begun")
+			}
+		})
+	}
+}
+
+// TestTeamsPreview: a preview Service of the team's own leads to the new pods as soon as they are ready, and to all pods
+// again at the end.
+func TestTeamsPreview(t *testing.T) {
+	t.Parallel()
+	preview := webService()
+	preview.Name, preview.UID = "web-preview", "service-web-preview"
+	c := newCluster(t, append(team(blueGreen(true)), preview)...)
+	c.settle()
+	c.setImage("shop:v2")
+	c.settle()
+	c.wantLeads("preview", map[string]string{"web": "shop:v1", "web-preview": "shop:v2"})
+	c.decide(v1alpha1.VerbAbort, "shop-1")
+	c.settle()
+	c.expectPods("aborted", map[string]int{"shop:v1": 4})
+	for _, name := range []string{"web", "web-preview"} {
+		if s := c.service(name); len(s.Spec.Selector) != 1 {
+			t.Errorf("Service %s selects %v", name, s.Spec.Selector)
+		}
 	}
 }

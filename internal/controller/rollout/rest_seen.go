@@ -8,8 +8,10 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/sluice-dev/sluice/api/v1alpha1"
@@ -224,6 +226,9 @@ func (r *Reconciler) problem(ctx context.Context, w *world) (string, error) {
 		if problem := w.layersProblem(spec); problem != "" {
 			return problem, nil
 		}
+		if problem, err := r.previewProblem(ctx, w); problem != "" || err != nil {
+			return problem, err
+		}
 	}
 	err := measure.Prepare(ctx, w.rollout, &w.plan, r.templates(w.rollout.Namespace), r.requests())
 	if p, ok := errors.AsType[*measure.Problem](err); ok {
@@ -254,8 +259,26 @@ func (w *world) layersProblem(spec release.Spec) string {
 			return err.Error()
 		}
 	}
-	_, problem := w.previewOf()
-	return problem
+	return ""
+}
+
+// previewProblem refuses a preview Service that is there for other pods, before a release tries to make one of its name.
+func (r *Reconciler) previewProblem(ctx context.Context, w *world) (string, error) {
+	previewOf, problem := w.previewOf()
+	if previewOf == "" || problem != "" {
+		return problem, nil
+	}
+	s := &corev1.Service{}
+	key := types.NamespacedName{Namespace: w.rollout.Namespace, Name: w.plan.PreviewService}
+	switch err := r.Kube.Get(ctx, key, s); {
+	case apierrors.IsNotFound(err):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("read Service %s: %w", key, err)
+	case w.isTwin(s): // One that the last release has made, and that goes.
+		return "", nil
+	}
+	return preflight.PreviewTaken(s.Name), nil
 }
 
 // jobsProblem refuses a Rollout that has Jobs run where the controller has not been let: a release would come to a halt
