@@ -20,4 +20,7 @@ var Layers = translate.LayerKinds{
 	{Field: "httpRoute", New: func(l v1alpha1.TrafficLayer) traffic.Provider {
 		return gatewayapi.NewHTTPRoute(ptr.Deref(l.HTTPRoute, v1alpha1.HTTPRouteReference{}).Name)
 	}},
+	{Field: "grpcRoute", New: func(l v1alpha1.TrafficLayer) traffic.Provider {
+		return gatewayapi.NewGRPCRoute(ptr.Deref(l.GRPCRoute, v1alpha1.GRPCRouteReference{}).Name)
+	}},
 }

@@ -32,7 +32,10 @@ type twins struct {
 
 // newTwins takes the Services of several workloads. One that two of them claim is the own one's.
 func newTwins(v view, lists [][]traffic.Backend, own int) twins {
-	t := twins{kind: v.kind, canaryOf: map[string]string{}, stableOf: map[string]string{}, party: map[string]int{}, count: len(lists)}
+	t := twins{
+		kind: v.kind, canaryOf: map[string]string{}, stableOf: map[string]string{},
+		party: map[string]int{}, count: len(lists),
+	}
 	if v.route != nil {
 		t.namespace = v.route.GetNamespace()
 	}

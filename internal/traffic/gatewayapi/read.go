@@ -11,7 +11,9 @@ import (
 func (provider Provider) Read(w traffic.World) traffic.State {
 	v := provider.view(w)
 	if v.route == nil {
-		return traffic.State{Routed: v.hold.Original != nil, Problem: "the " + v.kind.Kind + " does not exist", Settle: settleUnknown}
+		return traffic.State{
+			Routed: v.hold.Original != nil, Problem: "the " + v.kind.Kind + " does not exist", Settle: settleUnknown,
+		}
 	}
 	p, rules := newParties(v), rulesOf(v.route)
 	state := traffic.State{
