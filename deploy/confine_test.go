@@ -72,7 +72,7 @@ func TestFaultA14PolicyScope(t *testing.T) {
 			t.Errorf("%s binds in %s, want %s", object.GetName(), got, want)
 		}
 	}
-	for _, name := range []string{"sluice-hold-workload", "sluice-hold-service", "sluice-hold-httproute", "sluice-hold-new-workload", "sluice-keep-hold"} {
+	for _, name := range []string{"sluice-hold-workload", "sluice-hold-service", "sluice-hold-route", "sluice-hold-new-workload", "sluice-keep-hold"} {
 		if !slices.Contains(narrowed, name) {
 			t.Errorf("%s binds everywhere", name)
 		}

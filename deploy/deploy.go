@@ -96,7 +96,7 @@ func Policies(namespace string, only ...string) ([]*unstructured.Unstructured, e
 		"policies/hold-new-workload.yaml",
 		"policies/keep-hold.yaml",
 		"policies/hold-service.yaml",
-		"policies/hold-httproute.yaml",
+		"policies/hold-route.yaml",
 		"policies/controller.yaml",
 		"policies/own-nothing.yaml",
 	)

@@ -49,8 +49,8 @@ type RolloutList struct {
 
 // RolloutSpec says how new revisions of the workload are released.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.traffic) || !self.traffic.exists(t, has(t.httpRoute)) || !has(self.canary) || self.canary.steps.all(s, !has(s.match) || s.match.all(m, !has(m.headers) || m.headers.all(h, !has(h.regex) || '-'.matches(h.regex) in [true, false])))",message="spec.canary.steps: the regex of a header is no regular expression that an HTTPRoute's gateway reads (RE2 syntax); mend it, as ^(eu|us)-.*$"
-// +kubebuilder:validation:XValidation:rule="!has(self.traffic) || !self.traffic.exists(t, has(t.httpRoute)) || !has(self.blueGreen) || !has(self.blueGreen.preview) || !has(self.blueGreen.preview.match) || self.blueGreen.preview.match.all(m, !has(m.headers) || m.headers.all(h, !has(h.regex) || '-'.matches(h.regex) in [true, false]))",message="spec.blueGreen.preview.match: the regex of a header is no regular expression that an HTTPRoute's gateway reads (RE2 syntax); mend it, as ^(eu|us)-.*$"
+// +kubebuilder:validation:XValidation:rule="!has(self.traffic) || !self.traffic.exists(t, has(t.httpRoute) || has(t.grpcRoute)) || !has(self.canary) || self.canary.steps.all(s, !has(s.match) || s.match.all(m, !has(m.headers) || m.headers.all(h, !has(h.regex) || '-'.matches(h.regex) in [true, false])))",message="spec.canary.steps: the regex of a header is no regular expression that the gateway of an HTTPRoute or GRPCRoute reads (RE2 syntax); mend it, as ^(eu|us)-.*$"
+// +kubebuilder:validation:XValidation:rule="!has(self.traffic) || !self.traffic.exists(t, has(t.httpRoute) || has(t.grpcRoute)) || !has(self.blueGreen) || !has(self.blueGreen.preview) || !has(self.blueGreen.preview.match) || self.blueGreen.preview.match.all(m, !has(m.headers) || m.headers.all(h, !has(h.regex) || '-'.matches(h.regex) in [true, false]))",message="spec.blueGreen.preview.match: the regex of a header is no regular expression that the gateway of an HTTPRoute or GRPCRoute reads (RE2 syntax); mend it, as ^(eu|us)-.*$"
 // +kubebuilder:validation:ExactlyOneOf=canary;blueGreen
 type RolloutSpec struct {
 	// workload names the team's object whose pod template is released, in the Rollout's namespace.
@@ -155,7 +155,7 @@ type WorkloadReference struct {
 
 // TrafficLayer is one place where requests are divided. Exactly one field is set.
 //
-// +kubebuilder:validation:ExactlyOneOf=ingress;httpRoute
+// +kubebuilder:validation:ExactlyOneOf=ingress;httpRoute;grpcRoute
 type TrafficLayer struct {
 	// Each kind of layer is a field: a struct with the name of the team's object and LayerOptions. CONTRIBUTING.md says
 	// how to add one.
@@ -168,6 +168,10 @@ type TrafficLayer struct {
 	// rule that names the workload's Service, and puts the rules back at the end.
 	// +optional
 	HTTPRoute *HTTPRouteReference `json:"httpRoute,omitempty"`
+	// grpcRoute is a GRPCRoute of the Gateway API, which is handled as an HTTPRoute is. It has no cookies: a step or a
+	// preview that matches one is refused.
+	// +optional
+	GRPCRoute *GRPCRouteReference `json:"grpcRoute,omitempty"`
 }
 
 // IngressReference names an Ingress in the Rollout's namespace.
@@ -196,8 +200,8 @@ type LayerOptions struct {
 	// then: that says that a route is valid, and not that it is in force. The drain is at least as long. Default: by the
 	// layer. For an Ingress 7s, for ingress-nginx as it ships: one sync every 3.3s (--sync-rate-limit 0.3), up to 2.5s
 	// for the sync itself, and 1s until its workers have taken the result over; raise it where the controller syncs
-	// less often: 1/limit + 3.5s. For an HTTPRoute by the controller that reports in its status, 4s for Traefik, 5s for
-	// one that Sluice knows nothing of.
+	// less often: 1/limit + 3.5s. For an HTTPRoute or a GRPCRoute by the controller that reports in its status, 4s for
+	// Traefik, 5s for one that Sluice knows nothing of.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('10m')",message="settle: must be between 0s and 10m, with its unit, as 30s"
 	Settle *metav1.Duration `json:"settle,omitempty"`
@@ -223,6 +227,16 @@ const (
 // HTTPRouteReference names an HTTPRoute in the Rollout's namespace.
 type HTTPRouteReference struct {
 	// name of the HTTPRoute.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name         string `json:"name"`
+	LayerOptions `json:",inline"`
+}
+
+// GRPCRouteReference names a GRPCRoute in the Rollout's namespace.
+type GRPCRouteReference struct {
+	// name of the GRPCRoute.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253

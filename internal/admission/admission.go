@@ -28,8 +28,8 @@ const (
 	KeepHold = "sluice-keep-hold"
 	// HoldService makes re-applying a held Service's selector a no-op.
 	HoldService = "sluice-hold-service"
-	// HoldHTTPRoute makes re-applying a held HTTPRoute's rules a no-op.
-	HoldHTTPRoute = "sluice-hold-httproute"
+	// HoldRoute makes re-applying the rules of a held HTTPRoute or GRPCRoute a no-op.
+	HoldRoute = "sluice-hold-route"
 	// OwnNothing keeps Sluice from being the manager of any field of a team's object.
 	OwnNothing = "sluice-own-nothing"
 	// DecisionAuthor fills in and proves the author of a Decision.

@@ -43,6 +43,19 @@ spec:
     backendRefs: [{name: shop, port: 80}]
 `
 
+// A team's route for gRPC.
+const rpcRoute = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: shop}
+spec:
+  parentRefs: [{group: "", kind: Service, name: shop}]
+  hostnames: [shop.demo]
+  rules:
+  - matches: [{method: {service: shop.v1.Cart}, headers: [{name: tenant, value: blue}]}]
+    backendRefs: [{name: shop, port: 80}]
+`
+
 // target is one kind of object that can be held.
 type target struct {
 	resource schema.GroupVersionResource
@@ -70,19 +83,27 @@ var targets = []target{
 	},
 	{
 		resource: httpRoutes, kind: "HTTPRoute", manifest: route, field: "rules",
-		change:    splitRoute,
+		change:    func(w *world) { splitRoute(w, httpRoutes) },
 		edit:      strings.Replace(route, "value: /}", "value: /v2}", 1),
 		seen:      "/v2",
 		aside:     strings.Replace(route, "shop.demo", "shop.example", 1),
 		asideSeen: "shop.example",
 	},
+	{
+		resource: grpcRoutes, kind: "GRPCRoute", manifest: rpcRoute, field: "rules",
+		change:    func(w *world) { splitRoute(w, grpcRoutes) },
+		edit:      strings.Replace(rpcRoute, "shop.v1.Cart", "shop.v2.Cart", 1),
+		seen:      "shop.v2.Cart",
+		aside:     strings.Replace(rpcRoute, "shop.demo", "shop.example", 1),
+		asideSeen: "shop.example",
+	},
 }
 
 // splitRoute sends a fifth of the requests to the canary, and leaves all else as it is.
-func splitRoute(w *world) {
+func splitRoute(w *world, routes schema.GroupVersionResource) {
 	w.t.Helper()
-	w.update(sluice, httpRoutes, func() *unstructured.Unstructured {
-		live := w.get(httpRoutes, "shop")
+	w.update(sluice, routes, func() *unstructured.Unstructured {
+		live := w.get(routes, "shop")
 		rule := nested[[]any](w.t, live, "spec", "rules")[0].(map[string]any)
 		stable := rule["backendRefs"].([]any)[0].(map[string]any)
 		stable["weight"] = int64(80)
@@ -208,11 +229,12 @@ func TestRealEditPasses(t *testing.T) {
 // TestHoldBindsItsTargetOnly: other names, other kinds and other namespaces are free, and so is the target when
 // the Hold is gone; Sluice puts the original back itself.
 func TestHoldBindsItsTargetOnly(t *testing.T) {
+	otherKind := map[string]string{"Service": "Secret", "HTTPRoute": "GRPCRoute", "GRPCRoute": "HTTPRoute"}
 	for _, g := range targets {
 		t.Run(g.kind, func(t *testing.T) {
 			w := heldTarget(t, g)
 			other := newWorld(t)
-			for _, kind := range []string{"Secret", g.kind} {
+			for _, kind := range []string{otherKind[g.kind], g.kind} {
 				foreign := g
 				foreign.kind = kind
 				name := map[bool]string{true: "other", false: "shop"}[kind == g.kind]
@@ -254,7 +276,7 @@ func (w *world) restored(g target, user string) error {
 	return nil
 }
 
-// TestRouteKindComesLater: the policy for HTTPRoutes is installed whether the cluster has the kind or not, does no
+// TestRouteKindComesLater: the policy for routes is installed whether the cluster has the kind or not, does no
 // harm without it, and binds as soon as it comes.
 func TestRouteKindComesLater(t *testing.T) {
 	c := playground.New(t)
@@ -278,7 +300,7 @@ func TestRouteKindComesLater(t *testing.T) {
 		return err
 	})
 	w.hold(g, "shop")
-	splitRoute(w)
+	splitRoute(w, httpRoutes)
 	w.waitHeld(g)
 }
 

@@ -51,6 +51,7 @@ const (
 	updatesIngress   = "{apiGroups: [networking.k8s.io], resources: [ingresses], resourceNames: [shop], verbs: [update]}"
 	createsIngresses = "{apiGroups: [networking.k8s.io], resources: [ingresses], verbs: [create]}"
 	updatesRoute     = "{apiGroups: [gateway.networking.k8s.io], resources: [httproutes], resourceNames: [shop], verbs: [update]}"
+	updatesRPCRoute  = "{apiGroups: [gateway.networking.k8s.io], resources: [grpcroutes], resourceNames: [shop], verbs: [update]}"
 )
 
 // TestFaultA10RolloutAuthor proves that nobody has Sluice change for him what he may not change himself: the API server
@@ -74,6 +75,8 @@ func TestFaultA10RolloutAuthor(t *testing.T) {
 		"no-twin":     {[]string{updatesShop, updatesRoute, updatesServices}, route, `spec.traffic: "USER" may not create services in namespace NS`},
 		"no-route":    {[]string{updatesShop, updatesServices, createsServices}, route, `spec.traffic[0].httpRoute.name: "USER" may not update httproutes.gateway.networking.k8s.io "shop" in namespace NS`},
 		"route":       {[]string{updatesShop, updatesServices, createsServices, updatesRoute}, route, ""},
+		"no-rpc":      {[]string{updatesShop, updatesServices, createsServices, updatesRoute}, "{grpcRoute: {name: shop}}", `spec.traffic[0].grpcRoute.name: "USER" may not update grpcroutes.gateway.networking.k8s.io "shop" in namespace NS`},
+		"rpc":         {[]string{updatesShop, updatesServices, createsServices, updatesRPCRoute}, "{grpcRoute: {name: shop}}", ""},
 		"no-canary":   {[]string{updatesShop, updatesServices, createsServices, updatesIngress}, ingress, `spec.traffic: "USER" may not create ingresses.networking.k8s.io in namespace NS`},
 		"no-ingress":  {[]string{updatesShop, updatesServices, createsServices, createsIngresses}, ingress, `spec.traffic[0].ingress.name: "USER" may not update ingresses.networking.k8s.io "shop" in namespace NS`},
 		"ingress":     {[]string{updatesShop, updatesServices, createsServices, createsIngresses, updatesIngress}, ingress, ""},

@@ -30,6 +30,7 @@ var (
 	ingresses    = schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"}
 	services     = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 	httpRoutes   = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"}
+	grpcRoutes   = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "grpcroutes"}
 	crds         = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 	jobs         = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
 	decisions    = v1alpha1.GroupVersion.WithResource("decisions")
@@ -71,7 +72,7 @@ func inNamespace(t *testing.T, c *playground.Cluster) *world {
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata: {name: routes}
-rules: [{apiGroups: [gateway.networking.k8s.io], resources: [httproutes], verbs: ["*"]}]
+rules: [{apiGroups: [gateway.networking.k8s.io], resources: [httproutes, grpcroutes], verbs: ["*"]}]
 `)
 	w.bind("alice", "Role", "routes")
 	for _, user := range []string{"alice", "bob"} {

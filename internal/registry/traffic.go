@@ -18,6 +18,9 @@ var Layers = translate.LayerKinds{
 		return ingress.New(named.Name, named.Controller)
 	}},
 	{Field: "httpRoute", New: func(l v1alpha1.TrafficLayer) traffic.Provider {
-		return gatewayapi.New(ptr.Deref(l.HTTPRoute, v1alpha1.HTTPRouteReference{}).Name)
+		return gatewayapi.NewHTTPRoute(ptr.Deref(l.HTTPRoute, v1alpha1.HTTPRouteReference{}).Name)
+	}},
+	{Field: "grpcRoute", New: func(l v1alpha1.TrafficLayer) traffic.Provider {
+		return gatewayapi.NewGRPCRoute(ptr.Deref(l.GRPCRoute, v1alpha1.GRPCRouteReference{}).Name)
 	}},
 }

@@ -61,7 +61,7 @@ func TestRecipeIsTold(t *testing.T) {
 			"variables.kind != 'pools' || request.operation != 'UPDATE' || variables.ours",
 		"deploy/policies/keep-canary.yaml: match operations UPDATE of pools",
 		"deploy/policies/own-nothing.yaml: match operations UPDATE of rulesets",
-		"deploy/policies: add a policy like hold-httproute.yaml for RuleSet",
+		"deploy/policies: add a policy like hold-route.yaml for RuleSet",
 		"docs/traffic.md: add a column `toy`",
 		"docs/rollout.md: add a row for `traffic[].toy.name`",
 	} {
@@ -69,7 +69,7 @@ func TestRecipeIsTold(t *testing.T) {
 			t.Errorf("is not told: %s", want)
 		}
 	}
-	for _, not := range []string{"CREATE, UPDATE, DELETE of routers", "hold-httproute.yaml for Pool"} {
+	for _, not := range []string{"CREATE, UPDATE, DELETE of routers", "hold-route.yaml for Pool"} {
 		if strings.Contains(told, not) {
 			t.Errorf("is told: %s", not)
 		}
@@ -285,7 +285,7 @@ func (h *house) lacksRights(gvk schema.GroupVersionKind, parts []traffic.Part) (
 		match(bound, "UPDATE")
 		match(own, "UPDATE")
 		if !h.heldBy(gvk) {
-			out = append(out, fmt.Sprintf("deploy/policies: add a policy like hold-httproute.yaml for %s, and its file to %s",
+			out = append(out, fmt.Sprintf("deploy/policies: add a policy like hold-route.yaml for %s, and its file to %s",
 				gvk.Kind, installs))
 		}
 	}

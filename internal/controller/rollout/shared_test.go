@@ -28,8 +28,9 @@ const cart = "cart"
 // crowd is a cluster in which two Rollouts release at once.
 type crowd struct {
 	*cluster
-	rules   []any // of the route, as the gateway saw them last
-	changes int   // of the route
+	kind    schema.GroupVersionKind // of the route
+	rules   []any                   // of the route, as the gateway saw them last
+	changes int                     // of the route
 }
 
 // both are the workloads, Services and Rollouts of shop and cart, on one traffic layer.
@@ -80,7 +81,7 @@ func webRoute() *unstructured.Unstructured {
 
 func (c *crowd) route() *unstructured.Unstructured {
 	c.t.Helper()
-	u := untyped(routeKind)
+	u := untyped(c.kind)
 	if !c.get(u, "web") {
 		c.t.Fatal("the route is gone")
 	}
@@ -89,7 +90,7 @@ func (c *crowd) route() *unstructured.Unstructured {
 
 // gateway takes the route in: a new spec is a new generation, and is reported on.
 func (c *crowd) gateway() bool {
-	u := untyped(routeKind)
+	u := untyped(c.kind)
 	if !c.get(u, "web") {
 		return false
 	}
@@ -103,8 +104,9 @@ func (c *crowd) gateway() bool {
 	ok := func(kind string) any {
 		return map[string]any{"type": kind, "status": "True", "observedGeneration": u.GetGeneration()}
 	}
+	parents, _, _ := unstructured.NestedSlice(u.Object, "spec", "parentRefs")
 	u.Object["status"] = map[string]any{"parents": []any{map[string]any{
-		"parentRef": map[string]any{"name": "public"}, "conditions": []any{ok("Accepted"), ok("ResolvedRefs")},
+		"parentRef": parents[0], "conditions": []any{ok("Accepted"), ok("ResolvedRefs")},
 	}}}
 	c.update(u)
 	return true
@@ -169,7 +171,7 @@ func refsOf(route *unstructured.Unstructured) string {
 
 func newCrowd(t *testing.T, objects ...client.Object) *crowd {
 	t.Helper()
-	c := &crowd{cluster: newCluster(t, objects...)}
+	c := &crowd{cluster: newCluster(t, objects...), kind: routeKind}
 	c.settleBoth()
 	return c
 }

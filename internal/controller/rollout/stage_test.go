@@ -81,7 +81,7 @@ func newStage(t *testing.T, story sim.Scenario) *stage {
 		objects = append(objects, svc)
 		s.wrote = append(s.wrote, svc.Spec.Selector)
 	}
-	s.crowd = &crowd{cluster: newCluster(t, objects...)}
+	s.crowd = &crowd{cluster: newCluster(t, objects...), kind: routeKind}
 	s.policy, s.author, s.outages = story.Config.Policy, "carol", map[string]time.Time{}
 	s.gateway()
 	s.settle()

@@ -331,7 +331,7 @@ func TestToyLayerShared(t *testing.T) {
 	router := toyObject(toy.Router, `{"spec": {"routes": [
 		{"path": "/shop", "service": "shop"}, {"path": "/cart", "service": "cart"}
 	]}}`)
-	c := &crowd{cluster: newClusterThrough(t, toyLayers, registry.Workloads, both(onRoute(), router)...)}
+	c := &crowd{cluster: newClusterThrough(t, toyLayers, registry.Workloads, both(onRoute(), router)...), kind: routeKind}
 	c.settleBoth()
 	c.release2(shop)
 	c.settleBoth()

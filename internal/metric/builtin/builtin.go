@@ -55,7 +55,7 @@ var dialects = map[string]dialect{
 		requests: `istio_requests_total`, failed: `response_code=~"5.."`,
 		labels:  `reporter=~"source|waypoint",destination_service_namespace="{{namespace}}",destination_service_name="{{version}}"`,
 		buckets: `istio_request_duration_milliseconds_bucket`,
-		unit:    1, counts: []string{"httpRoute"},
+		unit:    1, counts: []string{"httpRoute", "grpcRoute"},
 	},
 	// Traefik names a Kubernetes Service namespace-service-port@provider; Prometheus' own label of that name makes it
 	// exported_service where honor_labels is off. shop-canary begins as shop does, and so the port's name has no dash.
@@ -63,7 +63,7 @@ var dialects = map[string]dialect{
 		requests: `traefik_service_requests_total`, failed: `code=~"5.."`,
 		labels:  `exported_service=~"{{namespace}}-{{version}}-[^-@]+@kubernetes.*"`,
 		buckets: `traefik_service_request_duration_seconds_bucket`,
-		unit:    1000, counts: []string{"httpRoute"},
+		unit:    1000, counts: []string{"httpRoute", "grpcRoute"},
 	},
 	// Two implementations of the Gateway API on Envoy, which name its clusters after the Services: Contour as
 	// namespace_service_port, kgateway with kube_ before it. Envoy counts each completed request in one of the classes.
@@ -85,7 +85,7 @@ func envoy(cluster string) dialect {
 		requests: `envoy_cluster_upstream_rq_xx`, failed: `envoy_response_code_class="5"`,
 		labels:  `envoy_cluster_name=~"` + cluster + `"`,
 		buckets: `envoy_cluster_upstream_rq_time_bucket`,
-		unit:    1, counts: []string{"httpRoute"},
+		unit:    1, counts: []string{"httpRoute", "grpcRoute"},
 	}
 }
 

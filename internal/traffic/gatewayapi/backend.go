@@ -3,8 +3,6 @@ package gatewayapi
 import (
 	"slices"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
@@ -22,6 +20,7 @@ const (
 
 // twins tells the workloads' Services and their canaries from all others.
 type twins struct {
+	kind      kind
 	namespace string
 	canaryOf  map[string]string
 	stableOf  map[string]string
@@ -32,10 +31,13 @@ type twins struct {
 }
 
 // newTwins takes the Services of several workloads. One that two of them claim is the own one's.
-func newTwins(route *unstructured.Unstructured, lists [][]traffic.Backend, own int) twins {
-	t := twins{canaryOf: map[string]string{}, stableOf: map[string]string{}, party: map[string]int{}, count: len(lists)}
-	if route != nil {
-		t.namespace = route.GetNamespace()
+func newTwins(v view, lists [][]traffic.Backend, own int) twins {
+	t := twins{
+		kind: v.kind, canaryOf: map[string]string{}, stableOf: map[string]string{},
+		party: map[string]int{}, count: len(lists),
+	}
+	if v.route != nil {
+		t.namespace = v.route.GetNamespace()
 	}
 	for i := range lists {
 		party := (own + 1 + i) % len(lists) // The own one comes last.
@@ -49,10 +51,15 @@ func newTwins(route *unstructured.Unstructured, lists [][]traffic.Backend, own i
 	return t
 }
 
+// toService says whether a backendRef names a Service of the namespace.
+func toService(ref map[string]any, namespace string) bool {
+	return coreGroup(text(ref["group"], "")) == "" && text(ref["kind"], "Service") == "Service" &&
+		text(ref["namespace"], namespace) == namespace
+}
+
 func (t twins) role(ref any) role {
 	r := object(ref)
-	if text(r["group"], "") != "" || text(r["kind"], "Service") != "Service" ||
-		text(r["namespace"], t.namespace) != t.namespace {
+	if !toService(r, t.namespace) {
 		return foreign
 	}
 	name := text(r["name"], "")

@@ -1,7 +1,6 @@
 package gatewayapi
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -17,7 +16,8 @@ import (
 func (provider Provider) Check(w traffic.World, splits []traffic.Split) error {
 	v := provider.view(w)
 	if v.route == nil {
-		return errors.New("spec.traffic[].httpRoute: there is no such HTTPRoute; create it or correct the name")
+		return fmt.Errorf("spec.traffic[].%s: there is no such %s; create it or correct the name",
+			provider.kind.field, provider.kind.Kind)
 	}
 	p := newParties(v)
 	team, _ := p.teamRules(v)
@@ -32,18 +32,18 @@ func (provider Provider) Check(w traffic.World, splits []traffic.Split) error {
 		if err := p.checkMatches(step+".match", s.Matches, team); err != nil {
 			return err
 		}
-		if err := p.checkAlone(step, v.route.GetName(), team, s); err != nil {
+		if err := p.checkAlone(step, v.ref, team, s); err != nil {
 			return err
 		}
 	}
 	return checkOthers(v, team, splits)
 }
 
-// CheckSplits refuses matches that no HTTPRoute can say.
-func (Provider) CheckSplits(splits []traffic.Split) []error {
+// CheckSplits refuses matches that no route of the kind can say.
+func (provider Provider) CheckSplits(splits []traffic.Split) []error {
 	for i, s := range splits {
 		for j, m := range s.Matches {
-			if err := checkEntry(fmt.Sprintf("spec.canary.steps[%d].match[%d]", i, j), m); err != nil {
+			if err := provider.kind.checkEntry(fmt.Sprintf("spec.canary.steps[%d].match[%d]", i, j), m); err != nil {
 				return []error{err}
 			}
 		}
@@ -52,15 +52,14 @@ func (Provider) CheckSplits(splits []traffic.Split) []error {
 }
 
 func (p parties) checkRoute(v view, team []any) error {
-	name := v.route.GetName()
 	if !p.takesPartIn(team) {
 		var wanted []string
 		for _, b := range v.Backends {
 			wanted = append(wanted, b.Stable.Service)
 		}
-		return fmt.Errorf("spec.traffic[].httpRoute.name: HTTPRoute %s sends no requests to the workload's Services (%s), "+
-			"only to %s; name the HTTPRoute that does",
-			name, joined(wanted), joined(backendNames(team)))
+		return fmt.Errorf("spec.traffic[].%s.name: %s sends no requests to the workload's Services (%s), "+
+			"only to %s; name the %s that does",
+			v.kind.field, v.ref, joined(wanted), joined(backendNames(team)), v.kind.Kind)
 	}
 	if v.hold.Held {
 		return nil
@@ -72,9 +71,9 @@ func (p parties) checkRoute(v view, team []any) error {
 	for _, rule := range rules {
 		for _, ref := range refsOf(rule) {
 			if p.is(ref, canary, p.own) {
-				return fmt.Errorf("spec.traffic[].httpRoute.name: HTTPRoute %s already has a backend of Service %s, which "+
+				return fmt.Errorf("spec.traffic[].%s.name: %s already has a backend of Service %s, which "+
 					"Sluice makes for the canary alone; remove that backend",
-					name, text(object(ref)["name"], ""))
+					v.kind.field, v.ref, text(object(ref)["name"], ""))
 			}
 		}
 	}
@@ -110,30 +109,33 @@ func backendNames(rules []any) []string {
 func (p parties) checkMatches(field string, matches []release.Match, team []any) error {
 	for j, m := range matches {
 		at := fmt.Sprintf("%s[%d]", field, j)
-		if err := checkEntry(at, m); err != nil {
+		if err := p.kind.checkEntry(at, m); err != nil {
 			return err
 		}
 		headers := headersOf(m)
 		if name := clash(headers, nil); name != "" {
-			return fmt.Errorf("%s: header %s stands there twice, and a gateway looks only at the first (cookies are matched "+
-				"in the header Cookie); keep one, or use a regex that covers both", at, name)
+			return fmt.Errorf("%s: header %s stands there twice, and a gateway looks only at the first%s; keep one, or use a "+
+				"regex that covers both", at, name, p.kind.aboutCookies())
 		}
 		for i, rule := range team {
 			if !p.partOf(rule, p.own) {
 				continue
 			}
 			if name := clash(headers, list(object(rule)["matches"])); name != "" {
-				return fmt.Errorf("%s: header %s is matched by spec.rules[%d] of the HTTPRoute already, and a gateway looks "+
-					"only at the first match of a header; use another header", at, name, i)
+				return fmt.Errorf("%s: header %s is matched by spec.rules[%d] of the %s already, and a gateway looks "+
+					"only at the first match of a header; use another header", at, name, i, p.kind.Kind)
 			}
 		}
 	}
 	return nil
 }
 
-func checkEntry(at string, m release.Match) error {
+func (k kind) checkEntry(at string, m release.Match) error {
+	if len(m.Cookies) > 0 && !k.cookies {
+		return fmt.Errorf("%s.cookies: a %s cannot match cookies; match a header instead", at, k.Kind)
+	}
 	if len(m.Headers)+len(m.Cookies) == 0 {
-		return fmt.Errorf("%s: matches nothing; set headers or cookies", at)
+		return fmt.Errorf("%s: matches nothing; set %s", at, k.matchFields())
 	}
 	for k, h := range m.Headers {
 		if h.Name == "" || (h.Value == "") == (h.Regex == "") {
@@ -158,15 +160,15 @@ func checkEntry(at string, m release.Match) error {
 
 // checkAlone refuses what goes beyond the Gateway API's own limits, in the rules as they would be if no other release
 // worked on the route.
-func (p parties) checkAlone(step, route string, team []any, s traffic.Split) error {
+func (p parties) checkAlone(step string, route traffic.Ref, team []any, s traffic.Split) error {
 	splits := make([]traffic.Split, p.count)
 	splits[p.own] = s
 	rules, exact := p.splitRules(team, splits)
 	if !exact {
-		return fmt.Errorf("%s.weight: %d%% cannot be expressed exactly with the weights in the backendRefs of HTTPRoute "+
+		return fmt.Errorf("%s.weight: %d%% cannot be expressed exactly with the weights in the backendRefs of "+
 			"%s, as no weight may be over %d; use smaller weights there", step, s.Weight, route, maxWeight)
 	}
-	if l := exceeded(rules); l.what != "" {
+	if l := p.kind.exceeded(rules); l.what != "" {
 		return fmt.Errorf("%s.%s: %s; %s", step, l.field, l.in(route), l.remedy)
 	}
 	return nil
@@ -177,12 +179,12 @@ type limit struct {
 	field, what, remedy string
 }
 
-func (l limit) in(route string) string {
-	return strings.ReplaceAll(l.what, "ROUTE", "HTTPRoute "+route)
+func (l limit) in(route traffic.Ref) string {
+	return strings.ReplaceAll(l.what, "ROUTE", route.String())
 }
 
 // exceeded is the first limit that the rules go beyond.
-func exceeded(rules []any) limit {
+func (k kind) exceeded(rules []any) limit {
 	if len(rules) > maxRules {
 		return limit{
 			"match", fmt.Sprintf("ROUTE would have %d rules, and %d are allowed", len(rules), maxRules),
@@ -191,7 +193,7 @@ func exceeded(rules []any) limit {
 	}
 	total := 0
 	for i, rule := range rules {
-		total += max(1, len(list(object(rule)["matches"])))
+		total += k.matches(rule)
 		if n := len(refsOf(rule)); n > maxRefs {
 			return limit{
 				"weight", fmt.Sprintf("a rule of ROUTE would have %d backendRefs, and %d are allowed", n, maxRefs),
@@ -208,7 +210,7 @@ func exceeded(rules []any) limit {
 	if total > maxMatches {
 		return limit{
 			"match", fmt.Sprintf("ROUTE would have %d matches, and %d are allowed", total, maxMatches),
-			"use fewer entries in match, or fewer matches in the HTTPRoute",
+			"use fewer entries in match, or fewer matches in the " + k.Kind,
 		}
 	}
 	return limit{}
@@ -257,8 +259,8 @@ func crowded(v view, others []traffic.Party, team []any, splits []traffic.Split)
 	combinations := 1
 	for _, plan := range plans {
 		if combinations *= len(plan); combinations > manyPlans {
-			return fmt.Sprintf("the releases on HTTPRoute %s have too many different matches in their steps "+
-				"to be under way at once", v.route.GetName())
+			return fmt.Sprintf("the releases on %s have too many different matches in their steps "+
+				"to be under way at once", v.ref)
 		}
 	}
 	for n := range combinations {
@@ -269,11 +271,11 @@ func crowded(v view, others []traffic.Party, team []any, splits []traffic.Split)
 		}
 		rules, exact := p.splitRules(team, now)
 		if !exact {
-			return fmt.Sprintf("the shares of both in one rule of HTTPRoute %s cannot be expressed exactly, "+
-				"as no weight may be over %d", v.route.GetName(), maxWeight)
+			return fmt.Sprintf("the shares of both in one rule of %s cannot be expressed exactly, "+
+				"as no weight may be over %d", v.ref, maxWeight)
 		}
-		if l := exceeded(rules); l.what != "" {
-			return "with both of them " + l.in(v.route.GetName())
+		if l := p.kind.exceeded(rules); l.what != "" {
+			return "with both of them " + l.in(v.ref)
 		}
 	}
 	return ""

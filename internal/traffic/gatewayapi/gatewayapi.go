@@ -5,19 +5,22 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
-// Provider is the layer of one HTTPRoute; it has no state.
+// Provider is the layer of one route; it has no state.
 type Provider struct {
-	// name of the team's HTTPRoute.
+	kind kind
+	// name of the team's route.
 	name string
 }
 
-// New returns the layer of the HTTPRoute of that name.
-func New(name string) traffic.Provider { return Provider{name: name} }
+// NewHTTPRoute returns the layer of the HTTPRoute of that name.
+func NewHTTPRoute(name string) traffic.Provider { return Provider{httpRoute, name} }
+
+// NewGRPCRoute returns the layer of the GRPCRoute of that name.
+func NewGRPCRoute(name string) traffic.Provider { return Provider{grpcRoute, name} }
 
 var (
 	_ traffic.Provider     = Provider{}
@@ -28,9 +31,7 @@ var (
 // backend without endpoints is answered with 503. Control planes of the Gateway API debounce by 100 ms and more.
 const propagation = 500 * time.Millisecond
 
-var kind = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
-
-// Objects are the team's HTTPRoute alone: the layer works inside it.
+// Objects are the team's route alone: the layer works inside it.
 func (p Provider) Objects(traffic.World) []traffic.Object {
 	return []traffic.Object{{Ref: p.ref(), Part: traffic.Changes}}
 }
@@ -38,18 +39,21 @@ func (p Provider) Objects(traffic.World) []traffic.Object {
 // Needs is the time for endpoints. How long a gateway takes to follow depends on which one it is.
 func (Provider) Needs() traffic.Needs { return traffic.Needs{Propagation: propagation} }
 
-func (p Provider) ref() traffic.Ref { return traffic.Ref{GroupVersionKind: kind, Name: p.name} }
+func (p Provider) ref() traffic.Ref {
+	return traffic.Ref{GroupVersionKind: p.kind.GroupVersionKind, Name: p.name}
+}
 
-// view is the World as this layer sees it: the team's HTTPRoute, nil if it is not there, and its Hold.
+// view is the World as this layer sees it: the team's route, nil if it is not there, and its Hold.
 type view struct {
 	traffic.World
+	kind  kind
 	ref   traffic.Ref
 	route *unstructured.Unstructured
 	hold  traffic.Hold
 }
 
 func (p Provider) view(w traffic.World) view {
-	return view{World: w, ref: p.ref(), route: w.Objects[p.ref()], hold: w.Holds[p.ref()]}
+	return view{World: w, kind: p.kind, ref: p.ref(), route: w.Objects[p.ref()], hold: w.Holds[p.ref()]}
 }
 
 // Targets are the Services of the rules' backendRefs. What a requestMirror filter copies requests to answers nobody,
@@ -58,8 +62,7 @@ func (Provider) Targets(route *unstructured.Unstructured) (out []traffic.Target)
 	for _, rule := range rulesOf(route) {
 		for _, r := range refsOf(rule) {
 			ref := object(r)
-			namespace := text(ref["namespace"], route.GetNamespace())
-			if text(ref["kind"], "Service") != "Service" || text(ref["group"], "") != "" || namespace != route.GetNamespace() {
+			if !toService(ref, route.GetNamespace()) {
 				continue
 			}
 			port, _ := number(ref["port"])

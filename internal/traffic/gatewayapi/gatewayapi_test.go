@@ -14,7 +14,7 @@ func TestTranscripts(t *testing.T) {
 }
 
 func layer() traffictest.Layer {
-	return traffictest.Layer{New: gatewayapi.New, Admit: admit, Settle: settle, Inspect: inspect}
+	return traffictest.Layer{New: gatewayapi.NewHTTPRoute, Admit: admit, Settle: settle, Inspect: inspect}
 }
 
 // admit fills in what the CRD of HTTPRoute fills in.

@@ -35,7 +35,7 @@ func inspect(team traffictest.Objects, w traffic.World, s traffic.Split) error {
 		if err := inspectRefs(rule, have[at], canaries, s.Weight); err != nil {
 			return fmt.Errorf("rule %d: %w", at, err)
 		}
-		if expected := len(list(rule["matches"])) * len(s.Matches); sends(rule, canaries) && extra != expected {
+		if expected := len(matchesOf(rule)) * len(s.Matches); sends(rule, canaries) && extra != expected {
 			return fmt.Errorf("rule %d has %d matches for the testers, not %d", at, extra, expected)
 		}
 		at++
@@ -61,6 +61,14 @@ func rulesOf(u *unstructured.Unstructured) []map[string]any {
 		out = append(out, object(r))
 	}
 	return out
+}
+
+// matchesOf are the rule's matches. One without any takes all requests.
+func matchesOf(rule map[string]any) []any {
+	if matches := list(rule["matches"]); len(matches) > 0 {
+		return matches
+	}
+	return []any{map[string]any{}}
 }
 
 func bare(rule map[string]any, fields ...string) map[string]any {
@@ -113,7 +121,7 @@ func inspectGenerated(team, rule map[string]any, canaries map[string]string) err
 	}
 	for _, m := range list(rule["matches"]) {
 		narrower := false
-		for _, own := range list(team["matches"]) {
+		for _, own := range matchesOf(team) {
 			a, b := object(own), object(m)
 			more := list(b["headers"])
 			n := len(list(a["headers"]))

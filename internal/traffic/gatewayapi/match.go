@@ -99,9 +99,8 @@ func clash(headers, matches []any) string {
 
 func nameOf(header any) string { return strings.ToLower(text(object(header)["name"], "")) }
 
-// combine asks for each of the rule's matches together with each of the entries. The path that the API server
-// would fill in is written out, so that what is stored is what was written.
-func combine(matches []any, entries [][]any) []any {
+// combine asks for each of the rule's matches together with each of the entries.
+func (k kind) combine(matches []any, entries [][]any) []any {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -111,13 +110,7 @@ func combine(matches []any, entries [][]any) []any {
 	var out []any
 	for _, match := range matches {
 		for _, entry := range entries {
-			m := copied(object(match))
-			if m == nil {
-				m = map[string]any{}
-			}
-			if m["path"] == nil {
-				m["path"] = map[string]any{"type": "PathPrefix", "value": "/"}
-			}
+			m := k.filled(match)
 			m["headers"] = append(list(m["headers"]), copied(entry)...)
 			out = append(out, m)
 		}

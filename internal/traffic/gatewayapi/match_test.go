@@ -57,7 +57,7 @@ func addedExpression(t *testing.T, m release.Match) string {
 	route := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": []any{
 		map[string]any{"backendRefs": []any{map[string]any{"name": "shop", "port": int64(80)}}},
 	}}}}
-	p := gatewayapi.New("web")
+	p := gatewayapi.NewHTTPRoute("web")
 	w := traffic.World{
 		Objects:  traffictest.Objects{p.Objects(traffic.World{})[0].Ref: route},
 		Backends: []traffic.Backend{traffic.Twins("shop", "shop-canary")}, Now: time.Unix(0, 0),
@@ -75,7 +75,7 @@ func TestHoldDecodedOtherwise(t *testing.T) {
 	rules := func(port, weight any) []any {
 		return []any{map[string]any{"backendRefs": []any{map[string]any{"name": "shop", "port": port, "weight": weight}}}}
 	}
-	p := gatewayapi.New("web")
+	p := gatewayapi.NewHTTPRoute("web")
 	ref := p.Objects(traffic.World{})[0].Ref
 	spec := map[string]any{"rules": rules(int64(80), int64(1))}
 	route := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}

@@ -44,7 +44,7 @@ func newParties(v view) parties {
 			p.own = i
 		}
 	}
-	p.twins = newTwins(v.route, lists, p.own)
+	p.twins = newTwins(v, lists, p.own)
 	return p
 }
 

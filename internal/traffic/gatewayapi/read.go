@@ -11,7 +11,9 @@ import (
 func (provider Provider) Read(w traffic.World) traffic.State {
 	v := provider.view(w)
 	if v.route == nil {
-		return traffic.State{Routed: v.hold.Original != nil, Problem: "the HTTPRoute does not exist", Settle: settleUnknown}
+		return traffic.State{
+			Routed: v.hold.Original != nil, Problem: "the " + v.kind.Kind + " does not exist", Settle: settleUnknown,
+		}
 	}
 	p, rules := newParties(v), rulesOf(v.route)
 	state := traffic.State{
@@ -24,9 +26,9 @@ func (provider Provider) Read(w traffic.World) traffic.State {
 	case !state.Routed:
 		problem = ""
 	case problem == "" && !slices.ContainsFunc(rules, func(rule any) bool { return p.sends(rule, p.own) }):
-		problem = "no rule of the HTTPRoute has a backend of the workload's Services any more"
+		problem = fmt.Sprintf("no rule of the %s has a backend of the workload's Services any more", v.kind.Kind)
 	case problem == "" && len(provider.Apply(w, state.Split)) > 0:
-		problem = fmt.Sprintf("the rules of HTTPRoute %s were edited; Sluice works the edit in", v.route.GetName())
+		problem = fmt.Sprintf("the rules of %s were edited; Sluice works the edit in", v.ref)
 	}
 	if problem == "" {
 		problem = unaccepted(v.route)

@@ -27,7 +27,7 @@ func TestFaultC7Settle(t *testing.T) {
 		for _, name := range c.by {
 			parents = append(parents, map[string]any{"controllerName": name})
 		}
-		p := gatewayapi.New("web")
+		p := gatewayapi.NewHTTPRoute("web")
 		route := &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"parents": parents}}}
 		w := traffic.World{Objects: traffictest.Objects{p.Objects(traffic.World{})[0].Ref: route}}
 		if got := p.Read(w).Settle; got != c.want {

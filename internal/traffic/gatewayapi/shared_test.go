@@ -35,7 +35,7 @@ func TestFaultB4ProportionsComeBack(t *testing.T) {
 	}}}
 	shop := []traffic.Backend{traffic.Twins("shop", "shop-canary")}
 	cart := []traffic.Backend{traffic.Twins("cart", "cart-canary")}
-	p := gatewayapi.New("web")
+	p := gatewayapi.NewHTTPRoute("web")
 	ref := p.Objects(traffic.World{})[0].Ref
 	route := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": rules}}}
 	alone := traffic.World{Objects: traffictest.Objects{ref: route}, Backends: shop}
@@ -88,7 +88,7 @@ func TestFaultB4NoRoom(t *testing.T) {
 			"backendRefs": []any{map[string]any{"name": "shop"}, map[string]any{"name": "cart"}},
 		}
 	}
-	p := gatewayapi.New("web")
+	p := gatewayapi.NewHTTPRoute("web")
 	ref := p.Objects(traffic.World{})[0].Ref
 	route := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": rules}}}
 	route.SetGroupVersionKind(ref.GroupVersionKind)

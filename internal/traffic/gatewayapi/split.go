@@ -7,7 +7,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/traffic"
 )
 
-// What the Gateway API allows in one HTTPRoute.
+// What the Gateway API allows in one route, of either kind.
 const (
 	maxRules          = 16
 	maxMatchesPerRule = 64
@@ -50,7 +50,7 @@ func (t twins) generate(rule map[string]any, splits []traffic.Split) (out []any,
 	exact = true
 	var before []any
 	for _, set := range t.testers(rule, splits) {
-		fresh := slices.DeleteFunc(combine(list(rule["matches"]), set.headers), func(m any) bool {
+		fresh := slices.DeleteFunc(t.kind.combine(list(rule["matches"]), set.headers), func(m any) bool {
 			return slices.ContainsFunc(before, func(o any) bool { return same(o, m) }) // An earlier rule has them all.
 		})
 		before = append(before, fresh...)
