@@ -23,7 +23,7 @@ func (h *hands) plan(w *World, r Release, a release.Action) {
 	case release.ScaleOld:
 		h.scaleOld(versionOf(r.Spec.From), a.Replicas)
 	case release.GiveOld:
-		h.giveOld(w, versionOf(r.Spec.From))
+		h.giveOld(w, versionOf(r.Spec.From), to)
 	case release.PauseWorkload:
 		h.pause()
 	case release.TakeBack:
@@ -216,11 +216,16 @@ func (h *hands) scaleOld(from Version, n int) {
 	})
 }
 
-// giveOld gives it back to the workload; without one, it is removed.
-func (h *hands) giveOld(w *World, from Version) {
+// giveOld gives it back to the workload; without one, it is removed. Where the workload still has the new one, that is
+// marked as the old one is in a hand-over: what is too many is taken from it.
+func (h *hands) giveOld(w *World, from, to Version) {
 	if h.view.get(deploymentKey).Value == nil {
 		h.remove(replicaSetKey(from))
 		return
+	}
+	rs, _ := h.view.replicaSet(from)
+	if now, ok := h.view.replicaSet(to); ok && now.Owner == OwnedByDeployment && rs.Desired > 0 {
+		h.mark(to, true)
 	}
 	h.own(w, from, OwnedByDeployment)
 }
