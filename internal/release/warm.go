@@ -86,8 +86,7 @@ func (p *pass) endOld() Reason {
 // keepingOld says that the hand-over is done and the old pods are still there to go back to. Once their end has begun,
 // nobody can.
 func (p *pass) keepingOld() bool {
-	old := p.o.Stable
-	return p.handedOver() && old.Taken && old.Desired > 0 && !p.m.KeptFrom.IsZero()
+	return p.handedOver() && p.o.Stable.Taken && p.o.Stable.Desired > 0
 }
 
 // recall begins to undo a hand-over whose old pods have been kept: the requests go back to them, and the workload is

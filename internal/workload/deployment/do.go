@@ -156,7 +156,11 @@ func (v *view) giveOld() workload.Doing {
 		if p := v.Canary; p != nil && v.Stable.Now().Desired > 0 && workload.OwnedBy(p.Object, d.GetUID()) {
 			out.Writes = append(out.Writes, patch(p.Object, Former(p.Object)))
 		}
-		out.Writes = append(out.Writes, patch(v.Stable.Object, HandedOver(v.Stable.Object, d)))
+		after := HandedOver(v.Stable.Object, d)
+		if v.completes() {
+			after = Former(after) // As every hand-over leaves it in the Deployment's history.
+		}
+		out.Writes = append(out.Writes, patch(v.Stable.Object, after))
 		return out
 	}
 }
