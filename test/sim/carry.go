@@ -225,12 +225,12 @@ func (h *hands) giveOld(w *World, r Release) {
 		return
 	}
 	rs, _ := h.view.replicaSet(from)
-	if now, ok := h.view.replicaSet(to); ok && now.Owner == OwnedByDeployment && rs.Desired > 0 {
+	if now, ok := h.view.replicaSet(to); ok && now.Owner == OwnedByDeployment && rs.Desired > 0 && !w.Fumble.BareReturn {
 		h.mark(to, true)
 	}
 	n := len(h.queue)
 	h.own(w, from, OwnedByDeployment)
-	if len(h.queue) > n && r.Memory.Phase == release.Completing {
+	if len(h.queue) > n && r.Memory.Phase == release.Completing && !w.Fumble.BareReturn {
 		h.queue[n].to = formerly(h.queue[n].to)
 	}
 }

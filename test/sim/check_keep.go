@@ -131,9 +131,10 @@ func (c *checks) followRecall(w *World, before, after Release) {
 	switch {
 	case after.Memory.Phase.Terminal():
 		k.recalledAt = 0
-	case m.End == release.NotEnding && after.Memory.End != release.NotEnding && !m.KeptFrom.IsZero():
+	case m.End == release.NotEnding && after.Memory.End != release.NotEnding && m.HandedOver:
 		_, old, _, taken := w.takenOld()
 		d, exists := w.deployment()
+		taken = taken && w.set(versionOf(after.Spec.To)).Owner == OwnedByDeployment
 		if _, ready, _ := w.count(old); taken && exists && d.Replicas > 0 && min(ready, w.set(old).Desired) >= d.Replicas {
 			k.recalledAt, k.demand = w.Tick, d.Replicas
 			k.pods = k.started[old] + k.started[versionOf(after.Spec.To)]
