@@ -51,7 +51,7 @@ func (p *pass) takeBack() Reason {
 	}
 	c := p.o.Canary
 	history := c.Desired == 0 && c.Pods == 0 && !p.m.HandedOver && !p.servesByService()
-	if !c.Adopted || history || p.goneItsWay() {
+	if !c.Adopted || history || p.o.Stable.Taken || p.goneItsWay() {
 		return Reason{}
 	}
 	return p.takenBack()

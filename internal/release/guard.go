@@ -409,12 +409,27 @@ func (g *guard) oldUnled() bool {
 	return true
 }
 
-// checkGiveOld: S14. A workload that has the pods of two revisions divides its number between them.
+// canaryUnled says that every Service leads to the old pods alone.
+func (g *guard) canaryUnled() bool {
+	for i := range g.o.Services {
+		if sv := &g.o.Services[i]; sv.Selects != SelectsStable || sv.ReadyCanary > 0 {
+			return false
+		}
+	}
+	return g.unrouted()
+}
+
+// checkGiveOld: S3, S14. A workload that has the pods of two revisions divides its number between them, and ends new ones. A workload that has the pods of two revisions divides its number between them.
 func (g *guard) checkGiveOld() {
 	old := g.o.Stable
 	empty := old.Pods == 0 && old.Desired == 0
-	alone := g.m.Phase == Aborting && !g.o.Canary.Adopted && g.o.Workload.Held
-	g.must(old.Taken && (empty || alone), "S14", "the workload would divide its pods between two revisions")
+	back := g.m.Phase == Aborting && g.o.Workload.Held
+	g.must(old.Taken && (empty || back), "S14", "the workload would divide its pods between two revisions")
+	if c := g.o.Canary; !empty && c.Adopted && c.Pods > 0 {
+		g.must(g.canaryUnled() && !g.m.DrainFrom.IsZero(), "S3", "new pods would end while requests may reach them")
+		g.must(g.stableFor(100, old.Ready, false), "S14", "the workload would get %d of %d ready pods back", old.Ready,
+			g.o.demand())
+	}
 }
 
 // checkResume: S21.

@@ -24,6 +24,8 @@ type world struct {
 	changes int
 	// asleep: the Deployment controller does nothing.
 	asleep bool
+	// marked: the workload has got its old ReplicaSet again, and what is too many is taken from the new one.
+	marked bool
 	// portless: the Service leads to a port that the stable pods do not have.
 	portless bool
 	// disturbed: somebody else has changed the world since the last tick.
@@ -97,6 +99,8 @@ func (w *world) deployment() {
 		}
 	case !c.Adopted || c.Desired == 0 && st.Desired > 0:
 		st.Desired = d.Replicas
+	case w.marked:
+		st.Desired, c.Desired = d.Replicas, 0
 	case st.Desired == 0 || d.Desired == w.spec.To && c.Desired == d.Replicas && c.Ready >= d.Replicas:
 		st.Desired, c.Desired = 0, d.Replicas
 	default:
@@ -177,7 +181,7 @@ func (w *world) carryOut(a Action) {
 	case ScaleOld:
 		w.o.Stable.Desired = a.Replicas
 	case GiveOld:
-		w.o.Stable.Adopted, w.o.Stable.Taken = true, false
+		w.o.Stable.Adopted, w.o.Stable.Taken, w.marked = true, false, w.o.Canary.Adopted && w.o.Stable.Desired > 0
 		if !w.o.Workload.Exists {
 			w.o.Stable = Track{}
 		}
@@ -186,7 +190,7 @@ func (w *world) carryOut(a Action) {
 	case RemoveLoose:
 		w.o.Workload.Taken = 0
 	case TakeBack:
-		w.o.Canary.Adopted = false
+		w.o.Canary.Adopted, w.marked = false, false
 		w.o.Workload.Taken += w.o.Workload.Loose
 		w.o.Workload.Loose = 0
 	case ResumeWorkload:

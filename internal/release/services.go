@@ -1,5 +1,7 @@
 package release
 
+import "time"
+
 // This file has which version each of the team's Services leads to.
 
 // point has each Service lead to the version that it is to select. It returns the last one that does not yet, and that
@@ -132,6 +134,9 @@ func (p *pass) keepTurned() Reason {
 			sv.Selects == SelectsAll && (sv.MissesCanary || p.oldReachable())
 		if old && (p.o.Canary.Ready > 0 || p.o.Workload.Alone) {
 			p.do(SelectService{Service: sv.Name, To: SelectsCanary})
+			if p.o.Stable.Taken {
+				p.m.DrainFrom = time.Time{} // Old pods that are kept may have got requests.
+			}
 			return awaiting(ReasonServicesTurning, byKubernetes, "Service %s is being pointed at the new pods again", sv.Name)
 		}
 	}

@@ -1,6 +1,9 @@
 package release
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // This file has what becomes of the old pods where the spec keeps them for a while after the hand-over. The release
 // takes the old ReplicaSet from the workload as it hands the new one over. So the workload is complete and free, and
@@ -19,6 +22,12 @@ func (p *pass) keepOld() Reason {
 		p.happened(ReasonKeepingOld, "", "%s stay for %s: a rollback within this time needs no new ones",
 			plural(old.Ready, "old pod"), p.s.KeepOld)
 	}
+	switch {
+	case !p.oldIdle():
+		p.m.DrainFrom = time.Time{} // Somebody has led a Service to them.
+	case p.m.DrainFrom.IsZero():
+		p.m.DrainFrom = p.now
+	}
 	if end := p.keptUntil(); p.now.Before(end) && !p.oldNeedless() {
 		if old.Desired != p.o.demand() {
 			p.do(ScaleOld{Replicas: p.o.demand()})
@@ -29,7 +38,28 @@ func (p *pass) keepOld() Reason {
 	if !p.m.StepStartedAt.After(p.m.KeptFrom) {
 		p.m.StepStartedAt = p.now // The progress deadline bounds the rest.
 	}
+	if r := p.oldDrained(); r.Code != "" {
+		return r
+	}
 	return p.endOld()
+}
+
+// oldIdle says that no Service leads to the old pods.
+func (p *pass) oldIdle() bool {
+	return !slices.ContainsFunc(p.o.Services, func(sv Service) bool {
+		return sv.Selects != SelectsCanary || sv.ReadyStable > 0
+	})
+}
+
+// oldDrained waits until old pods to which somebody had led a Service have finished the requests under way.
+func (p *pass) oldDrained() Reason {
+	switch {
+	case p.o.Stable.Desired == 0:
+		return Reason{}
+	case !p.oldIdle():
+		return awaiting(ReasonEndpointsPending, byKubernetes, "a Service still shows endpoints of the old revision")
+	}
+	return p.stableDrained()
 }
 
 func (p *pass) keptUntil() time.Time { return p.m.KeptFrom.Add(p.s.KeepOld) }
@@ -53,11 +83,14 @@ func (p *pass) endOld() Reason {
 	return awaiting(ReasonTidyingUp, byKubernetes, "the old ReplicaSet goes back to the workload's history")
 }
 
-// keepingOld says that the hand-over is done and the old pods are still there to go back to.
-func (p *pass) keepingOld() bool { return p.handedOver() && p.o.Stable.Taken && !p.m.KeptFrom.IsZero() }
+// keepingOld says that the hand-over is done and the old pods are still there to go back to. Once their end has begun,
+// nobody can.
+func (p *pass) keepingOld() bool {
+	return p.handedOver() && p.o.Stable.Taken && p.o.Stable.Desired > 0
+}
 
-// recall undoes a hand-over whose old pods have been kept: first the requests go back to them, then the workload gets
-// its old ReplicaSet again in the place of the new one. It is paused meanwhile, so that its controller starts nothing.
+// recall begins to undo a hand-over whose old pods have been kept: the requests go back to them, and the workload is
+// paused. It has its new pods until these are idle; see returnOld.
 func (p *pass) recall() Reason {
 	if !p.o.Stable.Taken {
 		return Reason{}
@@ -65,6 +98,9 @@ func (p *pass) recall() Reason {
 	w := p.o.Workload
 	if !w.Exists {
 		return p.endOld()
+	}
+	if p.o.Stable.Desired < p.o.demand() {
+		p.do(ScaleOld{Replicas: p.o.demand()})
 	}
 	waits, version := p.point(func(*Service) Selection { return SelectsStable })
 	if !w.Held {
@@ -77,9 +113,26 @@ func (p *pass) recall() Reason {
 		return turning(waits, version)
 	case !w.Held:
 		return awaiting(ReasonPausingAgain, byKubernetes, "the workload is being paused")
-	case p.o.Canary.Adopted:
-		return p.takenBack()
+	case !p.o.Canary.Adopted:
+		return p.returned()
 	}
+	return Reason{}
+}
+
+// returnOld has the workload get its old ReplicaSet again, beside the new one, to which nothing leads any more and which
+// is then taken from it. A workload without any pods to have would start those of the newest revision in its history, so
+// it has one of the two at all times.
+func (p *pass) returnOld() Reason {
+	switch {
+	case !p.o.Stable.Taken:
+		return Reason{}
+	case !p.carries():
+		return p.stableNotReady(p.o.Stable.Ready)
+	}
+	return p.returned()
+}
+
+func (p *pass) returned() Reason {
 	p.do(GiveOld{})
 	return awaiting(ReasonTakingBack, byKubernetes, "the workload gets its old ReplicaSet again")
 }

@@ -70,7 +70,7 @@ var ways = map[Shape]*Way{
 		back: []gate{
 			(*pass).recall, (*pass).takeBack, (*pass).keepServing, (*pass).servicesBack, (*pass).requestsBack,
 			(*pass).routesBack,
-			(*pass).canaryDrained, (*pass).canaryGone, (*pass).putBack, (*pass).endHold,
+			(*pass).canaryDrained, (*pass).returnOld, (*pass).canaryGone, (*pass).putBack, (*pass).endHold,
 		},
 		pods: podsToCarry, asked: podsAhead, mayShrink: (*guard).mayShrinkUnled,
 		layered: true, apart: true, drains: true,
@@ -93,7 +93,7 @@ var ways = map[Shape]*Way{
 		zero:       []gate{(*pass).ours, (*pass).keepPointed, (*pass).unledDrained, (*pass).emptied},
 		back: []gate{
 			(*pass).recall, (*pass).takeBack, (*pass).keepServing, (*pass).servicesBack, (*pass).canaryDrained,
-			(*pass).canaryGone, (*pass).putBack, (*pass).endHold,
+			(*pass).returnOld, (*pass).canaryGone, (*pass).putBack, (*pass).endHold,
 		},
 		pods: podsToCarry, asked: podsAhead, mayShrink: (*guard).mayShrinkUnled,
 		apart: true, switches: true, drains: true,

@@ -69,6 +69,8 @@ const (
 	DoPause       Verb = "pause"
 	DoResume      Verb = "resume"
 	DoAbort       Verb = "abort"
+	DoRollback    Verb = "rollback"  // of the release under way, while its old pods are kept
+	DoUnhold      Verb = "unhold"    // somebody deletes the Hold of Service N
 	DoCrash       Verb = "crash"     // of the hands, for N ticks
 	DoTakeOver    Verb = "take-over" // another leader at once, with caches as old as they are
 	DoFreeze      Verb = "freeze"    // watch of kind N for M ticks
@@ -168,6 +170,7 @@ var verbs = map[Verb]func(*World, Action){
 		}
 	},
 	DoLie:     (*World).lie,
+	DoUnhold:  (*World).unhold,
 	DoVanish:  func(w *World, _ Action) { w.put(Person, deploymentKey, nil) },
 	DoVerdict: (*World).sayVerdict,
 	DoForget:  (*World).forget,
@@ -179,7 +182,7 @@ var verbs = map[Verb]func(*World, Action){
 var words = map[Verb]release.Verb{
 	DoPromote: release.Promote, DoPromoteFull: release.PromoteFull, DoPause: release.PauseNow,
 	DoResume: release.Resume, DoAbort: release.Abort,
-	DoApprove: release.Approve, DoReject: release.Reject, DoOverride: release.Override,
+	DoRollback: release.RollBack, DoApprove: release.Approve, DoReject: release.Reject, DoOverride: release.Override,
 }
 
 // Spoken says whether it is the word of a person.

@@ -23,7 +23,7 @@ func (h *hands) plan(w *World, r Release, a release.Action) {
 	case release.ScaleOld:
 		h.scaleOld(versionOf(r.Spec.From), a.Replicas)
 	case release.GiveOld:
-		h.giveOld(w, versionOf(r.Spec.From))
+		h.giveOld(w, r)
 	case release.PauseWorkload:
 		h.pause()
 	case release.TakeBack:
@@ -216,13 +216,23 @@ func (h *hands) scaleOld(from Version, n int) {
 	})
 }
 
-// giveOld gives it back to the workload; without one, it is removed.
-func (h *hands) giveOld(w *World, from Version) {
+// giveOld gives it back to the workload; without one, it is removed. Where the workload still has the new one, that is
+// marked as the old one is in a hand-over: what is too many is taken from it.
+func (h *hands) giveOld(w *World, r Release) {
+	from, to := versionOf(r.Spec.From), versionOf(r.Spec.To)
 	if h.view.get(deploymentKey).Value == nil {
 		h.remove(replicaSetKey(from))
 		return
 	}
+	rs, _ := h.view.replicaSet(from)
+	if now, ok := h.view.replicaSet(to); ok && now.Owner == OwnedByDeployment && rs.Desired > 0 && !w.Fumble.BareReturn {
+		h.mark(to, true)
+	}
+	n := len(h.queue)
 	h.own(w, from, OwnedByDeployment)
+	if len(h.queue) > n && r.Memory.Phase == release.Completing && !w.Fumble.BareReturn {
+		h.queue[n].to = formerly(h.queue[n].to)
+	}
 }
 
 // takeBack is the way back; only then may the Deployment controller know the old one again.
@@ -232,6 +242,15 @@ func (h *hands) takeBack(w *World, from, to Version) {
 }
 
 const oldPays = 1 << 30
+
+// formerly is a write of a ReplicaSet that leaves it as every hand-over leaves the old one in the workload's history.
+func formerly(to func(any) any) func(any) any {
+	return func(current any) any {
+		rs := to(current).(ReplicaSet)
+		rs.Former, rs.MaxAnnotated = true, oldPays
+		return rs
+	}
+}
 
 func (h *hands) mark(v Version, former bool) {
 	rs, ok := h.view.replicaSet(v)

@@ -55,6 +55,7 @@ type checks struct {
 	// decisions counts how often the mind was asked.
 	decisions int
 	gates     gates
+	keeping   keeping
 }
 
 // excuse is what makes a bad moment nobody's fault.
@@ -74,6 +75,8 @@ type excuse struct {
 	// aloneAt is when a Service that somebody had widened last had the pods of a version alone behind it, or a share that
 	// somebody else gave them was last left to them.
 	aloneAt [Versions]int
+	// unheld: somebody has deleted the Hold of a Service, which Sluice has not made anew.
+	unheld [teamServices]bool
 }
 
 func (e *excuse) outage(until int)   { e.outageUntil = max(e.outageUntil, until+16) }
@@ -186,6 +189,9 @@ var writeChecks = []struct {
 	{"S11", releaseFromPromoted},
 	{"S13", scaleIsNotOurs},
 	{"S22", originalKept},
+	{"S22", nothingTaken},
+	{"S3", keptUnled},
+	{"S14", takenFirst},
 	{"in force", inForceOnBothSides},
 	{"plan", newestPlan},
 	{"L8", wholePause},
@@ -227,6 +233,10 @@ func (c *checks) written(w *World, ch Change) {
 // follow keeps the checkers' own record of what a write of Sluice's means.
 func (c *checks) follow(w *World, ch Change) {
 	switch after := ch.After.(type) {
+	case Hold:
+		if ch.Key.N < teamServices {
+			c.excuse.unheld[ch.Key.N] = false
+		}
 	case Ingress:
 		c.sends(w, after.Split)
 	case Route:
@@ -277,6 +287,7 @@ func (c *checks) followRelease(w *World, before, after Release) {
 		c.reachedAt, c.drainAt, c.askedAt, c.sent = 0, 0, 0, false
 		return
 	}
+	c.followRecall(w, before, after)
 	c.manualLeft += manualSteps(before, after)
 	anew := leftSteps(before.Memory, after.Memory) > 0 || after.Memory.End != before.Memory.End
 	begins(&c.reachedAt, w.Tick, anew, before.Memory.StepReachedAt, after.Memory.StepReachedAt)
@@ -341,7 +352,7 @@ func (c *checks) foreign(w *World, ch Change) {
 	before, _ := ch.Before.(ReplicaSet)
 	v := Version(ch.Key.N)
 	if r, managed := w.rollout(); managed && !r.Removing && after.Desired > before.Desired && v != c.promoted &&
-		v != c.handed {
+		v != c.handed && !w.handedHalf() {
 		c.breaks(w, "S21", "the workload starts pods of %s, which has not passed a release", v)
 	}
 }

@@ -40,6 +40,9 @@ func zeroMeansZero(w *World) string {
 		w.checks.emptySince = w.Tick
 	}
 	bound := int(r.Spec.DrainDelay/time.Second) + 60 // gateways and controllers follow within this
+	if n := w.oldAsked(); n > 0 && w.Tick-w.checks.emptySince > bound {
+		return fmt.Sprintf("%d old pods are kept, %d ticks after the workload was scaled to zero", n, w.Tick-w.checks.emptySince)
+	}
 	if rs, ok := w.replicaSet(to); ok && rs.Desired > 0 && w.Tick-w.checks.emptySince > bound {
 		return fmt.Sprintf("%d pods of %s are asked for, %d ticks after the workload was scaled to zero", rs.Desired, to,
 			w.Tick-w.checks.emptySince)

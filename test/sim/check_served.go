@@ -23,6 +23,9 @@ func inForceOnBothSides(w *World, ch Change) string {
 	}
 	step, demand := after.Spec.Steps[m.Step], w.knownDemand()
 	from, to := versionOf(after.Spec.From), versionOf(after.Spec.To)
+	if after.Spec.Divide == release.BySelector {
+		return w.leadsAsTheStepSays(step, from, to, demand)
+	}
 	onlyApproval := step.Approval != nil && w.knownReady(from) == 0 // Nothing else leads out of this.
 	for n := range w.Routed {
 		if need, has := share(100-step.Weight, demand), int(w.knownEndpoints(n).Ready[from]); has < need && !onlyApproval {

@@ -15,6 +15,8 @@ var tickChecks = []struct {
 	{"S2", nobodyTurnedAway},
 	{"S1", capacityAtAllTimes},
 	{"S5", apartAtAllTimes},
+	{"S5", keptApart},
+	{"keep", recallAtOnce},
 	{"S14", floor},
 	{"S21", onlyReleased},
 	{"B7", zeroMeansZero},

@@ -446,7 +446,8 @@ func originalKept(w *World, ch Change) string {
 	case KService:
 		before, _ := ch.Before.(Service)
 		after, _ := ch.After.(Service)
-		if ch.Key.N < teamServices && before.Selector != after.Selector {
+		if ch.Key.N < teamServices && before.Selector != after.Selector &&
+			!w.checks.excuse.unheld[ch.Key.N] {
 			return w.heldOriginal(serviceHoldKey(ch.Key.N), before.Selector.Team, after.Selector.Team)
 		}
 	case KRoute:

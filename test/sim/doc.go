@@ -14,7 +14,7 @@
 //	view.go, hand.go,      the hands: caches, observation, one conditional write after the other
 //	carry.go, rest.go
 //	check*.go              the invariants, one function each
-//	scenario*.go, fault.go the exhaustive pass
+//	scenario*.go, fault.go the exhaustive pass; scenario_keep.go has blue-green and the old pods that are kept
 //	picture.go, ending.go  what can be seen of a world, and what a story has come to, in words that fit any world
 //	settle.go              what must be true when everything has come to rest
 //	random.go, shrink.go   seeded mixtures, and how a failure is made small

@@ -180,7 +180,7 @@ func (h *hands) renewHolds(w *World, r Release, actions []release.Action) {
 // on the stable ones.
 func (h *hands) keepUndivided(w *World, r Release) bool {
 	d, ok := at[Deployment](&h.view.table, deploymentKey)
-	if !ok || r.Spec.Divide == release.ByLayers {
+	if !ok || r.Spec.Divide != release.ByPods {
 		return false
 	}
 	from, to := versionOf(r.Spec.From), versionOf(r.Spec.To)

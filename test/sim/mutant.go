@@ -25,6 +25,8 @@ type Fumble struct {
 	Restless bool
 	// BareHandOver: hands over while the old ReplicaSet still looks complete.
 	BareHandOver bool
+	// BareReturn: gives an old ReplicaSet that was kept back without any mark.
+	BareReturn bool
 	// HashOnly: narrows a Service by the hash alone, whatever labels the version's pods bear.
 	HashOnly bool
 	// OldPlan: never sees that the Rollout's steps were edited. AtOnce: begins a release with the first look.
@@ -54,6 +56,8 @@ type Mutant struct {
 	// Row of the catalogue of what broke other tools.
 	Row    string
 	Fumble Fumble
+	// Keeps: it shows where old pods are kept, so that those stories, which are the last, are played first.
+	Keeps bool
 	// Mind makes a bad mind of a good one.
 	Mind func(Mind) Mind
 }
@@ -98,7 +102,8 @@ func acts(how func(release.Spec, release.Observed, release.Memory, *release.Outc
 
 // mutants are the rows of the catalogue that a mind or hands of this shape could have, and some of our own.
 func mutants() []Mutant {
-	return slices.Concat(orderMutants(), worldMutants(), handMutants(), gateMutants(), changeMutants(), restMutants())
+	return slices.Concat(orderMutants(), worldMutants(), handMutants(), gateMutants(), changeMutants(), restMutants(),
+		keepMutants())
 }
 
 // orderMutants do the right things in the wrong order or with the wrong numbers.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,7 +32,11 @@ const hunted = 30_000
 // hunt plays the stories without a fault, then random ones, then the exhaustive ones, until something breaks.
 func (m Mutant) hunt() (*Violation, int) {
 	runs := 0
-	for _, s := range Scenarios() {
+	stories := Scenarios()
+	if m.Keeps {
+		slices.Reverse(stories)
+	}
+	for _, s := range stories {
 		runs++
 		w := newWorld(s.Config)
 		m.spoil(w)

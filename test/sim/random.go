@@ -23,7 +23,7 @@ func newStory(seed uint64) Story {
 		s.Actions = append(s.Actions, randomAction(r, tick))
 	}
 	s.Actions = setsClocks(seed, s.Actions)
-	return s
+	return turnsBlueGreen(seed, s)
 }
 
 func randomConfig(r *rand.Rand, seed uint64) Config {

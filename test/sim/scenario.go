@@ -48,15 +48,17 @@ func manual(layers ...string) Config {
 	return c
 }
 
-// topologies are the ways to split.
+// topologies are the ways to split. stride is which part of the faults its stories are told with; 0 for all.
 var topologies = []struct {
 	name   string
-	layers []string
+	config func() Config
+	stride int
 }{
-	{"ingress", []string{"ingress"}},
-	{"route", []string{"route"}},
-	{"both", []string{"ingress", "route"}},
-	{"pods", nil},
+	{"ingress", func() Config { return manual("ingress") }, 0},
+	{"route", func() Config { return manual("route") }, 0},
+	{"both", func() Config { return manual("ingress", "route") }, 0},
+	{"pods", func() Config { return manual() }, 0},
+	{"selector", blueGreen, keepStride},
 }
 
 // first is a condition on the first release.
@@ -115,10 +117,14 @@ func Scenarios() []Scenario {
 			triggers = append([]Trigger{{When: always, Do: []Action{{Verb: DoEdit, N: 1}}}}, triggers...)
 			family, _, _ := strings.Cut(strings.ReplaceAll(name, "-before-", "-at-"), "-at-")
 			family, _, _ = strings.Cut(family, "-when-")
-			all = append(all, Scenario{
-				Name: top.name + "/" + name, Family: top.name + "/" + family,
-				Config: manual(top.layers...), Triggers: triggers,
-			})
+			s := Scenario{
+				Name: top.name + "/" + name, Family: top.name + "/" + family, Config: top.config(), Triggers: triggers,
+				Every: top.stride,
+			}
+			if s.lacksStep() {
+				return &s
+			}
+			all = append(all, s)
 			return &all[len(all)-1]
 		}
 		add("clean")
@@ -131,10 +137,10 @@ func Scenarios() []Scenario {
 		gateStories(add)
 		clockStories(add)
 		for i := before; i < len(all); i++ {
-			all[i].Every = gateStride
+			all[i].Every = max(top.stride, gateStride)
 		}
 	}
-	return all
+	return append(all, keepStories()...)
 }
 
 func always(*Picture) bool { return true }

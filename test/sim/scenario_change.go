@@ -29,7 +29,7 @@ func changeStories(add func(string, ...Trigger) *Scenario) {
 		later(8, aborted, Action{Verb: DoEdit, N: 0}, Action{Verb: DoRelabel, M: 1}))).endsBy(release.AbortedByUser,
 		release.NotEnding)
 	labels(add("chart-then-back", on(always, relabel),
-		later(30, always, Action{Verb: DoEdit, N: 0}, Action{Verb: DoRelabel, M: 1}))).endsBy(release.BackToStable,
+		later(20, always, Action{Verb: DoEdit, N: 0}, Action{Verb: DoRelabel, M: 1}))).endsBy(release.BackToStable,
 		release.NotEnding)
 	labels(add("chart-remove", on(always, relabel),
 		on(reached(1), Action{Verb: DoRemove}))).endsBy(release.RolloutRemoved, release.NotEnding)

@@ -57,6 +57,9 @@ func both(a, b Moment) Moment {
 func (s *Scenario) measures(steps ...int) *Scenario {
 	s.Config.Plan.Steps[1].Analysis = len(steps) == 0
 	for _, i := range steps {
+		if i == len(s.Config.Plan.Steps) {
+			break // Blue-green has two.
+		}
 		s.Config.Plan.Steps[i].Analysis = true
 		s.Config.Analyst = Fate{Good: 1, After: 6}
 	}
@@ -148,7 +151,7 @@ func backgroundStories(add func(string, ...Trigger) *Scenario) {
 	}
 	for i, c := range completions[:len(completions)-1] {
 		s := add("background-bad-when-"+c.name, on(c.when, badBeside)).watches()
-		if i < 2 && divided(s.Config.Plan).Divide == release.ByLayers {
+		if i < 2 && divided(s.Config.Plan).Divide != release.ByPods {
 			s.ends(release.AnalysisFailed) // Otherwise the workload has been given the new pods.
 		}
 	}

@@ -89,6 +89,7 @@ func (w *World) replicaSetController(v Version) {
 }
 
 func (w *World) newPod(v Version) pod {
+	w.checks.keeping.started[v]++
 	p := pod{readyAt: w.Tick + 1 + w.noise(100+len(w.pods[v]), w.ReadyDelay)}
 	if w.Bad[v] {
 		p.readyAt = 1 << 40

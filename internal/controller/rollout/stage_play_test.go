@@ -252,6 +252,18 @@ var deeds = map[sim.Verb]func(*stage, sim.Action){
 			s.update(ro)
 		}
 	},
+	sim.DoVanish: func(s *stage, _ sim.Action) {
+		if d := s.deployment(); d != nil {
+			s.delete(d)
+		}
+	},
+	sim.DoUnhold: func(s *stage, a sim.Action) {
+		for _, o := range s.all() {
+			if h, is := o.(*v1alpha1.Hold); is && h.Spec.Target.Kind == "Service" && h.Spec.Target.Name == serviceNames[a.N] {
+				s.delete(h)
+			}
+		}
+	},
 	sim.DoRelabel: (*stage).relabel,
 	sim.DoOutage:  (*stage).fail,
 	sim.DoLie:     (*stage).lie,

@@ -170,8 +170,18 @@ func (s *stage) planned() *v1alpha1.Rollout {
 		}
 		ro.Spec.Traffic = append(ro.Spec.Traffic, l)
 	}
+	if plan.KeepOld > 0 {
+		ro.Spec.Canary.KeepOld = d(plan.KeepOld)
+	}
 	for _, step := range plan.Steps {
 		ro.Spec.Canary.Steps = append(ro.Spec.Canary.Steps, stepOf(step))
+	}
+	if plan.Divide == release.BySelector {
+		steps := ro.Spec.Canary.Steps
+		ro.Spec.BlueGreen = &v1alpha1.BlueGreenStrategy{
+			Before: gateOf(steps[0]), After: gateOf(steps[1]), KeepOld: ro.Spec.Canary.KeepOld,
+		}
+		ro.Spec.Canary = v1alpha1.CanaryStrategy{}
 	}
 	if plan.Background {
 		ro.Spec.Canary.Analysis = &v1alpha1.BackgroundAnalysis{StepAnalysis: measuresBy("latency")}
@@ -181,6 +191,11 @@ func (s *stage) planned() *v1alpha1.Rollout {
 
 func measuresBy(name string) v1alpha1.StepAnalysis {
 	return v1alpha1.StepAnalysis{Templates: []v1alpha1.AnalysisTemplateReference{{Name: name}}}
+}
+
+// gateOf is what a step waits for, in the words of a blue-green strategy.
+func gateOf(step v1alpha1.CanaryStep) *v1alpha1.BlueGreenGate {
+	return &v1alpha1.BlueGreenGate{Pause: step.Pause, Analysis: step.Analysis, Approval: step.Approval}
 }
 
 // stepOf is a step of the core's in the API's words.

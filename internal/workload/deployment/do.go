@@ -142,7 +142,9 @@ func (v *view) scaleOld(replicas int) workload.Doing {
 	return doing(patch(v.Stable.Object, Scaled(v.Stable.Object, replicas)))
 }
 
-// giveOld makes the Deployment the controller of its old ReplicaSet again. Without a Deployment, nobody needs it.
+// giveOld makes the Deployment the controller of its old ReplicaSet again. If it still has the new one, that is marked
+// before as one that is replaced, so that its pods, and no old ones, are those that are too many. Without a Deployment,
+// nobody needs the old one.
 func (v *view) giveOld() workload.Doing {
 	switch d := v.world.Object; {
 	case !v.Stable.Now().Taken:
@@ -150,7 +152,16 @@ func (v *view) giveOld() workload.Doing {
 	case d == nil || d.GetDeletionTimestamp() != nil:
 		return remove([]workload.Part{*v.Stable})
 	default:
-		return doing(patch(v.Stable.Object, HandedOver(v.Stable.Object, d)))
+		var out workload.Doing
+		if p := v.Canary; p != nil && v.Stable.Now().Desired > 0 && workload.OwnedBy(p.Object, d.GetUID()) {
+			out.Writes = append(out.Writes, patch(p.Object, Former(p.Object)))
+		}
+		after := HandedOver(v.Stable.Object, d)
+		if v.completes() {
+			after = Former(after) // As every hand-over leaves it in the Deployment's history.
+		}
+		out.Writes = append(out.Writes, patch(v.Stable.Object, after))
+		return out
 	}
 }
 
