@@ -18,8 +18,9 @@ import (
 	"github.com/sluice-dev/sluice/internal/translate"
 )
 
-// This file asks for `plan` what the controller asks before a release, and the API server when a Rollout is applied: who
-// reads a layer's object, who else divides its requests, and whether the author may do himself what he has Sluice do.
+// This file asks for `plan` what the controller asks before a release, and the API server when a Rollout is applied:
+// who reads a layer's object, who else divides its requests, and whether the author may do himself what he has Sluice
+// do.
 
 // observeReaders fills in the class of a layer's object, and the objects that may divide the same requests. What the
 // user may not read is a note: the controller will see it.
@@ -35,6 +36,7 @@ func (w *surroundings) observeReaders(ctx context.Context, c client.Client, prov
 	if _, ok := provider.(traffic.Contended); !ok {
 		return
 	}
+	// A layer may have several objects of one kind. All of a kind are listed, so one list for each kind is enough.
 	looked := map[schema.GroupVersionKind]bool{}
 	for _, u := range traffic.Team(provider, *world) {
 		if kind := u.GroupVersionKind(); !looked[kind] {
@@ -44,7 +46,9 @@ func (w *surroundings) observeReaders(ctx context.Context, c client.Client, prov
 	}
 }
 
-// observeOthers adds the objects of a kind that may divide the same requests.
+// observeOthers adds the objects of a kind that may divide the same requests. It looks in all namespaces, since an
+// object of another namespace can name the same host. Few users may list those, so the Rollout's own namespace has to
+// do where they may not; the controller sees them all.
 func (w *surroundings) observeOthers(
 	ctx context.Context, c client.Client, kind schema.GroupVersionKind, namespace string, world *traffic.World,
 ) {
@@ -66,7 +70,8 @@ func (w *surroundings) observeOthers(
 	}
 }
 
-// classOf is the class of that name; nil where the user may not look.
+// classOf is the class of that name; nil, with the error, where it cannot be read. One that does not exist is a class
+// without a controller and no error: what that means is for the layer's provider to say.
 func classOf(ctx context.Context, c client.Client, name string) (*traffic.Class, error) {
 	if name == "" {
 		return &traffic.Class{}, nil
@@ -78,7 +83,8 @@ func classOf(ctx context.Context, c client.Client, name string) (*traffic.Class,
 	return &traffic.Class{Name: name, Controller: found.Spec.Controller}, nil
 }
 
-// madeByARelease says whether a release under way has made the object.
+// madeByARelease says whether a release under way has made the object. A name proves nothing, since an owner may have
+// been deleted and made anew: the owner's UID has to be the release's.
 func madeByARelease(ctx context.Context, c client.Client, o client.Object) bool {
 	owner := metav1.GetControllerOf(o)
 	if owner == nil || owner.Kind != "Release" {
@@ -89,8 +95,9 @@ func madeByARelease(ctx context.Context, c client.Client, o client.Object) bool 
 	return err == nil && rel.UID == owner.UID && !rel.Status.Phase.Terminal()
 }
 
-// checkRights asks what the policy sluice-rollout-author asks of whoever applies the Rollout. One that is in the
-// cluster has been asked.
+// checkRights asks what the policy sluice-rollout-author asks of whoever applies the Rollout: nobody may borrow
+// Sluice's rights to change what he may not change himself. One that is in the cluster has been asked. The answers
+// come from SelfSubjectAccessReviews, which every user may create and which the API server does not store.
 func (w *surroundings) checkRights(ctx context.Context, c client.Client, r *v1alpha1.Rollout) {
 	if r.UID != "" {
 		return
@@ -102,7 +109,7 @@ func (w *surroundings) checkRights(ctx context.Context, c client.Client, r *v1al
 			},
 		}}
 		if err := c.Create(ctx, review); err != nil || review.Status.Allowed {
-			return
+			return // Where the question fails nothing is refused: the policy asks again when the Rollout is applied.
 		}
 		what := resource
 		if group != "" {
@@ -122,6 +129,7 @@ func (w *surroundings) checkRights(ctx context.Context, c client.Client, r *v1al
 	if len(r.Spec.Traffic) == 0 {
 		needs = "spec.blueGreen"
 	}
+	// Sluice finds Services by their selectors, and the Rollout does not name them. So the right is asked for all.
 	ask(needs, "update", "", "services", "")
 	ask(needs, "create", "", "services", "")
 	for i := range r.Spec.Traffic {

@@ -46,17 +46,21 @@ func (c *cluster) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&c.rules.ExplicitPath, clientcmd.RecommendedConfigPathFlag, "",
 		"Path to the kubeconfig file to use for CLI requests")
 	names := clientcmd.RecommendedConfigOverrideFlags("")
+	// The API server has had no sign-in by password since Kubernetes 1.19; a flag without a name is not declared.
 	names.AuthOverrideFlags.Username = clientcmd.FlagInfo{}
 	names.AuthOverrideFlags.Password = clientcmd.FlagInfo{}
 	names.ClusterOverrideFlags.APIServer.ShortName = "s"
 	clientcmd.BindOverrideFlags(c.overrides, fs, names)
 }
 
+// loader reads the kubeconfig only when it is asked, after the flags have been read. It never prompts: a command in a
+// pipeline would hang.
 func (c *cluster) loader() clientcmd.ClientConfig {
 	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(c.rules, c.overrides)
 }
 
-// namespace that the flags, the kubeconfig's context or the service account name.
+// namespace that the flags, the kubeconfig's context or the service account name. Without any kubeconfig it is the
+// default one and no error, since `plan -f` works without a cluster; whoever needs the cluster is told by connect.
 func (c *cluster) namespace() (string, error) {
 	ns, _, err := c.loader().Namespace()
 	if clientcmd.IsEmptyConfig(err) && c.overrides.Context.Namespace == "" {
@@ -77,7 +81,9 @@ func (c *cluster) config() (*rest.Config, error) {
 		return nil, err
 	}
 	cfg.UserAgent = c.userAgent
-	cfg.QPS = -1 // The API server's own priority and fairness bounds what one user may ask for.
+	// No limit in the client: its default of a few requests a second would slow `plan` and `pending`, which ask many
+	// small questions. The API server's own priority and fairness bounds what one user may ask for.
+	cfg.QPS = -1
 	return cfg, nil
 }
 
@@ -94,6 +100,8 @@ func (c *cluster) connect() (client.WithWatch, error) {
 	return w, nil
 }
 
+// newScheme has the kinds that the commands read as Go types. The objects of traffic layers are read unstructured,
+// since a typed object loses the fields that it does not know.
 func newScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{

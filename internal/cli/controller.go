@@ -19,8 +19,9 @@ type ControllerOptions struct {
 	MetricsAddress, ProbeAddress string
 	// Namespaces are looked after; none for all.
 	Namespaces []string
-	// MetricHosts may be asked for measurements, and NotifyHosts be sent notifications; AllowLoopback lets this machine be
-	// among them.
+	// MetricHosts may be asked for measurements, and NotifyHosts be sent notifications; AllowLoopback lets this
+	// machine be among them. None by default: whoever may write an AnalysisTemplate or a Notifier could otherwise
+	// have the controller send requests to whatever it can reach.
 	MetricHosts, NotifyHosts []string
 	AllowLoopback            bool
 	// PrometheusAddress is asked where a metric names none, RequestMetrics says whose metrics are found there.
@@ -46,6 +47,8 @@ Outside of the cluster it has to be the user whom the admission policies know as
 			if err != nil {
 				return err
 			}
+			// Only a -n that was typed. The namespace of the kubeconfig's context is the default of commands that
+			// read, and must not silently confine the controller.
 			if c.Flags().Changed("namespace") {
 				namespace, err := e.namespace()
 				if err != nil {

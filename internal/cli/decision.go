@@ -38,9 +38,10 @@ func (d *decide) bind(c *cobra.Command) {
 	c.Flags().StringVarP(&d.comment, "comment", "m", "", "A comment for the record")
 }
 
-// run writes a person's word as a Decision, and tells what became of it. Of the groups in spec those are named that are
-// the person's.
+// run writes a person's word as a Decision, and tells what became of it. Of the groups in spec those are named that
+// are the person's.
 func (d *decide) run(ctx context.Context, e *env, c client.WithWatch, ns string, spec v1alpha1.DecisionSpec) error {
+	// Before anything is written: a wrong -o must not leave a Decision behind that the user takes for not made.
 	if err := d.check(); err != nil {
 		return err
 	}
@@ -66,7 +67,8 @@ func (d *decide) run(ctx context.Context, e *env, c client.WithWatch, ns string,
 	return d.report(e, c, dec)
 }
 
-// report prints the answer; a refusal ends the command with ExitNo.
+// report prints the answer; a refusal ends the command with ExitNo. Programs get the object in that case, too, and the
+// reason on standard error.
 func (d *decide) report(e *env, c client.Client, dec *v1alpha1.Decision) error {
 	if d.machine() {
 		if err := d.print(e.out, c.Scheme(), dec); err != nil {
@@ -87,6 +89,7 @@ func (d *decide) report(e *env, c client.Client, dec *v1alpha1.Decision) error {
 	return err
 }
 
+// said is what the controller answered: the sentence, or the reason code or the outcome where an answer has no more.
 func said(dec *v1alpha1.Decision) string {
 	switch {
 	case dec.Status.Message != "":
@@ -109,7 +112,9 @@ func whoAmI(ctx context.Context, c client.Client) (authenticationv1.UserInfo, er
 }
 
 // awaitAnswer watches a Decision until it has an outcome. The watch begins with the object as it is, so that no
-// answer is missed however fast it comes.
+// answer is missed however fast it comes. The API server may end a watch at any time; then another one is begun. When
+// the time is over or the user interrupts, the Decision stays, and the error says so: a controller that comes later
+// will carry it out.
 func awaitAnswer(parent context.Context, c client.WithWatch, dec *v1alpha1.Decision,
 	timeout time.Duration,
 ) (*v1alpha1.Decision, error) {
@@ -136,7 +141,7 @@ func awaitAnswer(parent context.Context, c client.WithWatch, dec *v1alpha1.Decis
 	}
 }
 
-// outcome reads one watch to its end, the answer, or the end of ctx.
+// outcome reads one watch to its end, the answer, or the end of ctx. Without an answer both results are nil.
 func outcome(ctx context.Context, w watch.Interface, dec *v1alpha1.Decision) (*v1alpha1.Decision, error) {
 	defer w.Stop()
 	for {
@@ -160,7 +165,8 @@ func outcome(ctx context.Context, w watch.Interface, dec *v1alpha1.Decision) (*v
 	}
 }
 
-// noAnswer says that the word stands, where to look, and how to take it back.
+// noAnswer says that the word stands, where to look, and how to take it back. Whoever takes the command for failed
+// would otherwise be surprised when the release moves an hour later.
 func noAnswer(dec *v1alpha1.Decision, timeout time.Duration) error {
 	return fmt.Errorf("no controller has answered within %s; is it running? kubectl -n sluice-system get pods\n"+
 		"%s of %s is written down as decision %s and will be carried out when a controller comes; to take it back: "+

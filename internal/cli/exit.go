@@ -15,7 +15,8 @@ const (
 	ExitProgress = 2
 	// ExitPerson: status: it waits for a person.
 	ExitPerson = 3
-	// ExitError: it could not be done or told: not found, no answer, no cluster, a wrong command line.
+	// ExitError: it could not be done or told: not found, no answer, no cluster, a wrong command line. It is not 1, so
+	// that no pipeline takes a cluster that does not answer for a release that failed.
 	ExitError = 4
 )
 
@@ -50,7 +51,8 @@ func quiet(code int) error {
 	return &exitError{code: code, quiet: true, err: fmt.Errorf("exit code %d", code)}
 }
 
-// ExitCode is the code with which the process ends for an error of Run.
+// exitCode is the code with which the process ends for an error of a command. Errors that carry none, cobra's
+// among them, say nothing about a release: ExitError.
 func exitCode(err error) int {
 	if err == nil {
 		return ExitOK

@@ -41,7 +41,8 @@ func runHistory(ctx context.Context, e *env, arg string, number int64, o output)
 	}
 	t, err := resolve(ctx, c, ns, arg)
 	if err != nil {
-		// The records stay when the Rollout goes.
+		// The records stay when the Rollout goes. Where there are none either, the first error is told: it lists the
+		// Rollouts that there are.
 		if all, _ := releases(ctx, c, ns, strings.TrimPrefix(arg, "rollout/")); len(all) > 0 {
 			t, err = target{release: &all[0]}, nil
 		}
@@ -126,7 +127,8 @@ func historyRow(r v1alpha1.Release, now clock) []cell {
 	}
 }
 
-// record prints everything that a release left behind.
+// record prints everything that a release left behind. It reads nothing else: the objects around a past release have
+// changed since.
 func (e *env) record(o output, c client.Client, r *v1alpha1.Release) error {
 	if o.machine() {
 		return o.print(e.out, c.Scheme(), r)

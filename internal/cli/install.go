@@ -49,14 +49,16 @@ with every upgrade; with another list, namespaces are added and left, the latter
 	f.StringVar(&o.ControllerImage, "image", "", "The controller's image. Default: the one of this version")
 	f.StringArrayVar(&o.ControllerFlags, "controller-flag", nil, "A further flag of the controller, as "+
 		"--metric-hosts=prometheus.monitoring; may be repeated")
-	f.BoolVar(&o.SkipController, "skip-controller", false, "Leave the controller out, where it runs elsewhere (`sluice controller`)")
+	// No backquotes in this text: pflag would take what stands in them for the name of the flag's value.
+	f.BoolVar(&o.SkipController, "skip-controller", false, "Leave the controller out, where it runs "+
+		"elsewhere (sluice controller)")
 	f.BoolVar(&o.DryRun, "dry-run", false, "Ask the API server what would happen, and change nothing")
 	f.DurationVar(&o.Timeout, "timeout", install.DefaultTimeout, "How long it may take in all")
-	f.Lookup("skip-controller").Usage = "Leave the controller out, where it runs elsewhere (sluice controller)"
 	return c
 }
 
-// home is the namespace of the controller: the one of -n, and not the one of the user's context.
+// home is the namespace of the controller: the one of -n, and not the one of the user's context. A context's
+// namespace is where its user works; Sluice must not be installed there by accident.
 func (e *env) home(c *cobra.Command) (string, error) {
 	if !c.Flags().Changed("namespace") {
 		return deploy.Namespace, nil
@@ -64,7 +66,9 @@ func (e *env) home(c *cobra.Command) (string, error) {
 	return e.namespace()
 }
 
-// putBack does what a controller would do to Rollouts that are being deleted.
+// putBack does what a controller would do to Rollouts that are being deleted, in this very process, until ctx ends.
+// It is for a cluster in which no controller runs any more: without it the Rollouts' finalizers would keep them for
+// ever.
 type putBack func(ctx context.Context, cfg *rest.Config, namespaces []string) error
 
 func newUninstall(e *env, back putBack) *cobra.Command {
@@ -92,6 +96,8 @@ The records of releases are kept unless --delete-crds is given.`,
 			}
 			o.Out = e.out
 			if back != nil {
+				// The admission policies let only the controller's user put things back, whatever rights an
+				// administrator has.
 				as := install.AsController(cfg, o.Namespace)
 				o.PutBack = func(ctx context.Context, namespaces []string) error { return back(ctx, as, namespaces) }
 			}

@@ -30,6 +30,7 @@ func (l layer) leadsTo(service string) bool {
 }
 
 // addTraffic reads the routes where the status does not tell what they do, and the Services in front of the workload.
+// During a release the controller writes into the status what it reads there, so a user needs no right to the routes.
 func (s sources) addTraffic(ctx context.Context, o *view.Objects) {
 	var read []layer
 	if !o.LayersTold() {
@@ -81,7 +82,7 @@ func (s sources) readLayer(ctx context.Context, o *view.Objects, l *layer) (traf
 	if err != nil {
 		return traffic.State{}, err
 	}
-	l.world = w
+	l.world = w // Where one of the next reads fails, what the objects lead to is known all the same.
 	if w.Backends, err = s.backends(ctx, o); err != nil {
 		return traffic.State{}, err
 	}
@@ -92,7 +93,8 @@ func (s sources) readLayer(ctx context.Context, o *view.Objects, l *layer) (traf
 	return l.provider.Read(w), nil
 }
 
-// readObject reads one of a layer's objects. One that Sluice makes counts only if the release has made it.
+// readObject reads one of a layer's objects. One that Sluice makes counts only if the release has made it: an object
+// of that name may be the team's, or left over from another release. Nil without an error means that it is not there.
 func (s sources) readObject(
 	ctx context.Context, o *view.Objects, of traffic.Object,
 ) (*unstructured.Unstructured, error) {
@@ -113,7 +115,8 @@ func (s sources) readObject(
 	return found, nil
 }
 
-// backends are the workload's Services with their canary Services.
+// backends are the workload's Services with their canary Services. A release under way goes by the rules and the
+// names in its own frozen plan, which the Rollout may no longer have.
 func (s sources) backends(ctx context.Context, o *view.Objects) ([]traffic.Backend, error) {
 	if o.Workload == nil {
 		return nil, nil
@@ -165,7 +168,8 @@ func (s sources) readHolds(
 	return nil
 }
 
-// known are backends with what is seen of them, besides their names.
+// known are backends with what is seen of them, besides their names: a Hold records only the names, and a provider
+// needs ports and labels as well.
 func known(named, seen []traffic.Backend) []traffic.Backend {
 	for i, n := range named {
 		for _, b := range seen {

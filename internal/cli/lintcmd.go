@@ -39,6 +39,7 @@ kinds than Sluice's are skipped. FILE is a file, a directory, or - for standard 
 func bindFiles(c *cobra.Command, files *[]string) {
 	c.Flags().StringSliceVarP(files, "filename", "f", nil, "File or directory with manifests, or - for standard input; "+
 		"may be repeated")
+	// It fails only for a flag that is not declared.
 	_ = c.MarkFlagFilename("filename", "yaml", "yml", "json")
 }
 
@@ -53,7 +54,7 @@ func runLint(e *env, files []string) error {
 	if len(r.Problems) > 0 {
 		return no("%s", count(len(r.Problems), "problem"))
 	}
-	if r.Checked == 0 {
+	if r.Checked == 0 { // In CI a wrong path must not pass for manifests without problems.
 		return fmt.Errorf("there is no object of Sluice's (sluice.dev) in %s", strings.Join(files, ", "))
 	}
 	for _, n := range r.Notes {
@@ -63,7 +64,8 @@ func runLint(e *env, files []string) error {
 	return err
 }
 
-// read checks all files together.
+// read checks all files together, since a template or a Deployment may be in another file than its Rollout. The error
+// is for what cannot be read at all; what is wrong in a manifest stands in the report.
 func (e *env) read(files []string) (*lint.Report, error) {
 	r := &lint.Report{Layers: e.layers}
 	for _, f := range files {

@@ -50,6 +50,7 @@ func runList(ctx context.Context, e *env, o listOptions) error {
 		return o.print(e.out, c.Scheme(), &list)
 	}
 	if len(list.Items) == 0 {
+		// On standard error, as kubectl says "No resources found": who counts the lines of the output counts none.
 		where := "in namespace " + ns
 		if o.all {
 			where = "in the cluster"

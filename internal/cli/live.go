@@ -45,6 +45,8 @@ func (e *env) follow(ctx context.Context, ns string, pods bool) (*follower, erro
 		DefaultNamespaces: map[string]cache.Config{ns: {}},
 		DefaultTransform:  cache.TransformStripManagedFields(),
 		DefaultWatchErrorHandler: func(_ context.Context, _ *toolscache.Reflector, err error) {
+			// A refused watch is tried again without end, and the display would wait for a first picture that never
+			// comes. All other errors pass, as when the API server restarts: the watch is taken up again by itself.
 			if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || sayNotInstalled(err) != "" {
 				send(f.failed, err)
 			}
@@ -62,7 +64,8 @@ func (e *env) follow(ctx context.Context, ns string, pods bool) (*follower, erro
 	return f, f.start(ctx, kinds)
 }
 
-// start watches the kinds and waits until each has been read once.
+// start watches the kinds and waits until each has been read once. A kind that may not be read never gets so far; so
+// the first failure ends the wait as well.
 func (f *follower) start(ctx context.Context, kinds []client.Object) error {
 	go func() {
 		if err := f.cache.Start(ctx); err != nil {
@@ -106,7 +109,8 @@ func send[T any](c chan T, v T) {
 	}
 }
 
-// each calls draw at once and after every change, and beat every heartbeat, until ctx ends.
+// each calls draw at once and after every change, and beat every heartbeat, until ctx ends. That is no error, since
+// Ctrl-C is how a user ends a display. An error of draw or beat, or of a watch that is refused, ends it too.
 func (f *follower) each(ctx context.Context, draw, beat func() error) error {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
@@ -131,7 +135,9 @@ func (f *follower) each(ctx context.Context, draw, beat func() error) error {
 	}
 }
 
-// settle lets a burst of changes arrive.
+// settle lets a burst of changes arrive: the controller writes several objects in a row, and a picture of each
+// single write would show half a change. The signal that has come meanwhile is taken, or else the same picture would
+// be drawn twice. It gives false where ctx has ended.
 func (f *follower) settle(ctx context.Context) bool {
 	timer := time.NewTimer(gather)
 	defer timer.Stop()
@@ -160,6 +166,7 @@ func runLive(ctx context.Context, e *env, arg string, o getOptions) error {
 		return err
 	}
 	var picture view.Picture
+	// An interrupt in the middle of a read is the end that the user asked for, and no error.
 	look := func() error {
 		picture, err = o.sources(e, f.cache, direct).look(ctx, ns, arg)
 		if errors.Is(err, context.Canceled) {
@@ -173,7 +180,9 @@ func runLive(ctx context.Context, e *env, arg string, o getOptions) error {
 	return e.printLines(ctx, f, look, func() string { return line(picture) })
 }
 
-// redraw shows the picture in place on the terminal's other screen, and leaves the last one behind.
+// redraw shows the picture in place on the terminal's other screen, and leaves the last one behind. So what the user
+// had on the terminal before is not lost. The cursor is hidden, since it would jump about, and is given back at every
+// end.
 func (e *env) redraw(ctx context.Context, f *follower, look func() error, draw func() string) error {
 	fmt.Fprint(e.out, "\x1b[?1049h\x1b[?25l")
 	last := ""
@@ -193,7 +202,9 @@ func (e *env) redraw(ctx context.Context, f *follower, look func() error, draw f
 	return err
 }
 
-// screen writes text from the top left corner, each line to its end, as many as there is room for.
+// screen writes text from the top left corner, each line to its end, as many as there is room for. Each line is
+// cleared behind its text, and not the whole screen before it, which would flicker. One line more than fits would
+// scroll the first out of sight, and that has the phase.
 func screen(text string, height int) string {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if height > 0 && len(lines) > height-1 {
@@ -219,7 +230,7 @@ func (e *env) printLines(ctx context.Context, f *follower, look func() error, te
 	}, func() error { return nil })
 }
 
-// line sums a picture up in one line.
+// line sums a picture up in one line. It has no ages: they would make every line differ from the one before.
 func line(p view.Picture) string {
 	parts := []string{p.Standing.Name, p.Standing.Phase}
 	if r := p.Release; r != nil && !r.Phase.Terminal() {

@@ -16,7 +16,8 @@ import (
 )
 
 // templatesOf reads the analysis templates that a Rollout of this namespace may name: those in the files, and then
-// those in the cluster. Without a cluster, one that is not in the files measures nothing.
+// those in the cluster, since the files are what is about to be applied. Without a cluster, one that is not in the
+// files measures nothing: it may be in the cluster, so it is no problem.
 func templatesOf(c client.Client, namespace string, files *lint.Report) measure.Reader {
 	inCluster := measure.InCluster(namespace, func(ctx context.Context, key client.ObjectKey, into measure.Object) error {
 		err := c.Get(ctx, key, into)
@@ -34,7 +35,8 @@ func templatesOf(c client.Client, namespace string, files *lint.Report) measure.
 	}
 }
 
-// measure tells what the analyses measure, and what of it cannot be measured.
+// measure tells what the analyses measure, and what of it cannot be measured. How the controller was started cannot be
+// asked, so what depends on its flags and rights is a note.
 func (p *planned) measure(ctx context.Context, r *v1alpha1.Rollout, plan *v1alpha1.ReleasePlan, read measure.Reader) {
 	err := measure.Prepare(ctx, r, plan, read, measure.AnyRequestMetrics())
 	if problem, ok := errors.AsType[*measure.Problem](err); ok {
@@ -69,7 +71,8 @@ func asksBuiltin(plan *v1alpha1.ReleasePlan) bool {
 		})
 }
 
-// metricLines is a line for each metric of an analysis.
+// metricLines is a line for each metric of an analysis. The number in the release's name does not matter: it goes into
+// queries, and no line shows these.
 func metricLines(plan v1alpha1.ReleasePlan, at measure.At, r *v1alpha1.Rollout) []string {
 	metrics, err := measure.Metrics(plan, at, measure.Names(r, naming.Release(r.Name, 1), plan.Steps[at.Step]),
 		measure.AnyRequestMetrics())

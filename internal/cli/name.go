@@ -23,7 +23,8 @@ type target struct {
 	named bool
 }
 
-// kinds that a NAME may begin with.
+// kinds that a NAME may begin with: what kubectl takes for them, so that a name that kubectl has printed can be
+// pasted.
 var (
 	rolloutPrefixes = []string{"rollout", "rollouts", "ro", "rollout.sluice.dev", "rollouts.sluice.dev"}
 	releasePrefixes = []string{"release", "releases", "rel", "release.sluice.dev", "releases.sluice.dev"}
@@ -51,6 +52,7 @@ func resolve(ctx context.Context, c client.Reader, ns, arg string) (target, erro
 		return target{}, err
 	}
 	if rollout {
+		// Any error but a missing Rollout ends it: a Rollout that may not be read is no reason to speak of a release.
 		t, err := byRollout(ctx, c, ns, name)
 		if err == nil || !missing(err) || !release {
 			return t, explainMissing(ctx, c, ns, arg, err)
@@ -92,17 +94,19 @@ func byRelease(ctx context.Context, c client.Reader, ns, name string) (target, e
 	t := target{release: &rel, named: true}
 	var r v1alpha1.Rollout
 	err := c.Get(ctx, client.ObjectKey{Namespace: ns, Name: rel.Spec.Rollout}, &r)
-	if missing(err) {
+	if missing(err) { // The records of releases outlive their Rollout.
 		return t, nil
 	}
 	t.rollout = &r
 	return t, err
 }
 
-// missing says that the object, and not its kind, is absent.
+// missing says that the object, and not its kind, is absent. The API server answers both with 404, and where Sluice is
+// not installed it would be misleading to say that a name is wrong.
 func missing(err error) bool { return apierrors.IsNotFound(err) && sayNotInstalled(err) == "" }
 
-// explainMissing says which Rollouts there are instead.
+// explainMissing says which Rollouts there are instead. Where they cannot be listed the first error still has to be
+// told, so that of the list is dropped. Other errors pass as they are.
 func explainMissing(ctx context.Context, c client.Reader, ns, arg string, err error) error {
 	if err == nil || !missing(err) {
 		return err
@@ -138,7 +142,9 @@ func oneName(c *cobra.Command, args []string) error {
 	return fmt.Errorf("name one Rollout or Release: `%s`, as in `%s shop`", c.UseLine(), c.CommandPath())
 }
 
-// completeNames offers the Rollouts of the namespace, and its releases once something is typed that they begin with.
+// completeNames offers the Rollouts of the namespace, and its releases once something is typed that they begin with:
+// all releases on record would hide the few Rollouts. What stands behind the tab is shown by the shell as a
+// description. A NAME is never a file, so no files are offered.
 func (e *env) completeNames(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp

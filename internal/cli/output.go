@@ -25,6 +25,7 @@ type output struct {
 func (o *output) bind(c *cobra.Command, allowed ...string) {
 	o.allowed = allowed
 	c.Flags().StringVarP(&o.format, "output", "o", "", "Output format: "+strings.Join(allowed, ", "))
+	// It fails only for a flag that is not declared.
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(allowed, cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -35,7 +36,7 @@ func (o *output) check() error {
 	return fmt.Errorf("-o %s: this command has %s", o.format, strings.Join(o.allowed, ", "))
 }
 
-// machine says that the output is for programs.
+// machine says that the output is for programs. "wide" is for people.
 func (o *output) machine() bool {
 	return o.format == "json" || o.format == "yaml" || o.format == "name"
 }
@@ -51,7 +52,8 @@ func (o *output) print(w io.Writer, s *runtime.Scheme, obj runtime.Object) error
 	return o.encode(w, obj)
 }
 
-// encode writes any value as JSON or YAML.
+// encode writes any value as JSON or YAML. YAML is made from the JSON, so that both have the same field names. The
+// indent is kubectl's.
 func (o *output) encode(w io.Writer, v any) error {
 	raw, err := json.MarshalIndent(v, "", "    ")
 	if err != nil {
@@ -84,6 +86,8 @@ func setKinds(s *runtime.Scheme, obj runtime.Object) error {
 	return meta.EachListItem(obj, func(item runtime.Object) error { return setKinds(s, item) })
 }
 
+// printNames prints what kubectl does, as "rollout.sluice.dev/shop". A Rollout's or a release's is a NAME for all
+// commands.
 func printNames(w io.Writer, obj runtime.Object) error {
 	if meta.IsListType(obj) {
 		return meta.EachListItem(obj, func(item runtime.Object) error { return printNames(w, item) })

@@ -25,6 +25,7 @@ const (
 // painter colours text, or leaves it as it is where nobody would see colours.
 type painter struct{ on bool }
 
+// in makes a text safe and colours it. The two belong together: safe would show the codes of our own colours as text.
 func (p painter) in(c colour, s string) painted {
 	s = safe(s)
 	if !p.on || c == plain || s == "" {
@@ -33,7 +34,8 @@ func (p painter) in(c colour, s string) painted {
 	return painted("\x1b[" + string(c) + "m" + s + "\x1b[0m")
 }
 
-// colours says whether to use them: on a terminal, unless NO_COLOR is set or the terminal is dumb.
+// colours says whether to use them: on a terminal, unless NO_COLOR is set (see no-color.org) or the terminal is dumb.
+// A file or a pipe gets none, so that grep and diff see the bare text.
 func colours(w io.Writer, getenv func(string) string) bool {
 	return isTerminal(w) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 }
@@ -43,7 +45,7 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// terminalHeight tells the height of the terminal that w is, and whether it is one.
+// terminalHeight tells the height, in lines, of the terminal that w is, and whether it is one.
 func terminalHeight(w io.Writer) func() (int, bool) {
 	return func() (int, bool) {
 		if !isTerminal(w) {
@@ -67,7 +69,8 @@ type table struct {
 	rows   [][]cell
 }
 
-// row adds a row of texts, whoever wrote them.
+// row adds a row of texts, whoever wrote them. They are made safe here and not when they are painted, since a text may
+// grow by that, and the columns are as wide as what is shown.
 func (t *table) row(cells ...cell) {
 	for i := range cells {
 		cells[i].text = safe(cells[i].text)

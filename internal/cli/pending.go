@@ -85,7 +85,8 @@ func runPending(ctx context.Context, e *env, o pendingOptions) error {
 	return err
 }
 
-// waitsForMe says whether this user's word would count, as far as can be told before it is spoken.
+// waitsForMe says whether this user's word would count, as far as can be told before it is spoken. The API server is
+// asked last, once for each release, since RBAC may allow a verb for single releases by their names.
 func waitsForMe(
 	ctx context.Context, c client.Client, me authenticationv1.UserInfo, r *v1alpha1.Release, verb v1alpha1.DecisionVerb,
 ) (bool, error) {
@@ -103,7 +104,8 @@ func waitsForMe(
 	return review.Status.Allowed, nil
 }
 
-// pendingRow is a release that waits; mine, whether it does for who asks.
+// pendingRow is a release that waits; mine, whether it does for who asks. Others' are listed with --everybody, and
+// show no verb, since who asks cannot say it.
 type pendingRow struct {
 	view.Pending
 	mine bool

@@ -26,24 +26,28 @@ type planOptions struct {
 	offline  bool
 }
 
-// planned is what `plan` tells of one Rollout.
+// planned is what `plan` tells of one Rollout. Its JSON is for programs: durations are written as Go does ("1m30s").
 type planned struct {
 	Rollout  string `json:"rollout"`
 	Workload string `json:"workload"`
 	// holdAt is the step at which releases stop.
 	holdAt string
-	// Replicas is the number of pods that the numbers below are for, and From says where it is known from.
+	// Replicas is the number of pods that the numbers below are for, and ReplicasFrom says where it is known from:
+	// "the file", "the cluster" or "--replicas".
 	Replicas     int           `json:"replicas"`
 	ReplicasFrom string        `json:"replicasFrom"`
 	Images       []string      `json:"images,omitempty"`
 	Steps        []plannedStep `json:"steps"`
 	// Background tells what is measured all along.
 	Background []string `json:"background,omitempty"`
-	// ExtraPods is the most that runs at a time besides the workload's own.
+	// ExtraPods is the most that runs at a time besides the workload's own. The steps follow each other, so it is the
+	// largest of theirs and not the sum.
 	ExtraPods int `json:"extraPods"`
 	// AtLeast is the shortest time that the release takes, not counting the start of pods and waits for people.
-	AtLeast  string   `json:"atLeast"`
-	Deadline string   `json:"deadline"`
+	AtLeast string `json:"atLeast"`
+	// Deadline is how long the release may take in all; then it is aborted.
+	Deadline string `json:"deadline"`
+	// Problems are what the controller would refuse: with any, nothing would move. Notes change nothing.
 	Problems []string `json:"problems,omitempty"`
 	Notes    []string `json:"notes,omitempty"`
 }
@@ -97,6 +101,7 @@ the file, then in the cluster. Without a cluster, --replicas says how many pods 
 	return c
 }
 
+// runPlan shows all plans before it ends with a refusal: the plan is what helps to mend the Rollout.
 func runPlan(ctx context.Context, e *env, args []string, o planOptions) error {
 	var out []planned
 	var err error
@@ -150,6 +155,7 @@ func (e *env) planFiles(ctx context.Context, o planOptions) ([]planned, error) {
 		return nil, fmt.Errorf("there is no Rollout in %s", strings.Join(o.files, ", "))
 	}
 	var c client.Client
+	// Without a kubeconfig a file can be planned all the same; lookAround notes that no cluster was looked at.
 	if !o.offline {
 		if w, err := e.connect(); err == nil {
 			c = w
@@ -158,6 +164,7 @@ func (e *env) planFiles(ctx context.Context, o planOptions) ([]planned, error) {
 	var out []planned
 	for i := range r.Rollouts {
 		if r.Rollouts[i].Namespace == "" {
+			// kubectl apply would put it there.
 			if r.Rollouts[i].Namespace, err = e.namespace(); err != nil {
 				return nil, err
 			}
@@ -171,7 +178,8 @@ func (e *env) planFiles(ctx context.Context, o planOptions) ([]planned, error) {
 	return out, nil
 }
 
-// plan reckons with the workload in the cluster, if there is one, or else in the file.
+// plan reckons with the workload in the cluster, if there is one, or else in the file. An autoscaler may have changed
+// the number of pods since the file was written.
 func (e *env) plan(ctx context.Context, c client.Client, r *v1alpha1.Rollout, files *lint.Report,
 	o planOptions,
 ) (planned, error) {
@@ -206,7 +214,8 @@ func inFiles(files []appsv1.Deployment, r *v1alpha1.Rollout) *appsv1.Deployment 
 	return nil
 }
 
-// demand is the number of pods to reckon with.
+// demand is the number of pods to reckon with. A Deployment in a file may leave replicas out; the API server then
+// puts 1.
 func (p *planned) demand(d *appsv1.Deployment, o planOptions) error {
 	switch {
 	case o.replicas >= 0:
@@ -222,7 +231,8 @@ func (p *planned) demand(d *appsv1.Deployment, o planOptions) error {
 	return nil
 }
 
-// change notes which images would be released.
+// change notes which images would be released. Without a Deployment they cannot be held against its containers, and
+// are told as they were typed.
 func (p *planned) change(d *appsv1.Deployment, wanted []string) error {
 	if len(wanted) == 0 {
 		return nil

@@ -59,7 +59,7 @@ func (d *decide) anew(ctx context.Context, e *env, c client.WithWatch, t target,
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	for ctx.Err() == nil {
+	for ctx.Err() == nil { // The API server may end a watch at any time; another one begins with the object as it is.
 		w, err := c.Watch(ctx, &v1alpha1.RolloutList{}, client.InNamespace(t.namespace()),
 			client.MatchingFields{"metadata.name": t.rollout.Name})
 		if err != nil {
@@ -103,7 +103,8 @@ func (t target) namespace() string {
 	return t.release.Namespace
 }
 
-// toRetry is the aborted release that NAME means.
+// toRetry is the aborted release that NAME means. What the controller would refuse is refused here already, with the
+// command that does what was probably meant.
 func toRetry(t target) (string, error) {
 	switch {
 	case t.named && t.underWay():
@@ -159,6 +160,8 @@ func (d *decide) rollback(ctx context.Context, e *env, arg string, to int64) err
 	if t.rollout == nil {
 		return fmt.Errorf("the Rollout %s of release %s is gone", t.release.Spec.Rollout, t.release.Name)
 	}
+	// The release under way still has the old pods: they take the requests over at once, and no new release is needed.
+	// With --to somebody asks for a certain version, which need not be the one that is kept.
 	if to == 0 && t.keepsOld() {
 		return d.run(ctx, e, c, t.namespace(), v1alpha1.DecisionSpec{
 			Release: t.release.Name, Verb: v1alpha1.VerbRollback, PlanDigest: t.release.Spec.PlanDigest,
@@ -168,6 +171,7 @@ func (d *decide) rollback(ctx context.Context, e *env, arg string, to int64) err
 	if err != nil {
 		return err
 	}
+	// The warning is an extra: where the workload cannot be read, the way back must not fail for it.
 	var workload appsv1.Deployment
 	if c.Get(ctx, client.ObjectKey{Namespace: t.rollout.Namespace, Name: t.rollout.Spec.Workload.Name}, &workload) == nil {
 		fmt.Fprintln(e.err, appliedAgain(&workload))
@@ -207,8 +211,9 @@ func toRollBackTo(ctx context.Context, c client.Reader, r *v1alpha1.Rollout, num
 	return "", false, no("--to %d: rollout %s has no release of that number; %s", number, r.Name, choices(good))
 }
 
-// former is the last succeeded release that brought another revision than the stable one, or else the oldest that is on
-// record, before which another revision ran.
+// former is the last succeeded release that brought another revision than the stable one, or else the oldest that is
+// on record, before which another revision ran. The last release as such will not do: after a rollback it has brought
+// the revision that is stable now.
 func former(r *v1alpha1.Rollout, good []v1alpha1.Release) (name string, before bool, err error) {
 	if len(good) == 0 {
 		return "", false, no("rollout %s has no succeeded release to go back to", r.Name)
@@ -228,6 +233,7 @@ func former(r *v1alpha1.Rollout, good []v1alpha1.Release) (name string, before b
 	return first.Name, true, nil
 }
 
+// choices are the numbers that --to takes, told with a number that it does not take.
 func choices(good []v1alpha1.Release) string {
 	if len(good) == 0 {
 		return "there is none that succeeded"

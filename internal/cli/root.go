@@ -29,7 +29,8 @@ type Options struct {
 	// Now is the clock.
 	Now func() time.Time
 	// Layers are the kinds of traffic layers, so that what the controller would ask of them can be asked here. Without
-	// them the layers are not looked at.
+	// them the layers are not looked at. cmd/sluice hands them in, as it does Controller, since this package imports
+	// neither.
 	Layers translate.LayerKinds
 	// Controller runs the controller until ctx ends. Without it there is no such command.
 	Controller func(ctx context.Context, cfg *rest.Config, o ControllerOptions) error
@@ -39,6 +40,8 @@ type Options struct {
 func Run(ctx context.Context, o Options) int {
 	root := newRoot(o)
 	args := o.Args[1:]
+	// kubectl completes for a plugin by a program of this name, which it calls with the words typed so far. Cobra
+	// answers such a question by a hidden command, so that one binary with a link does for both.
 	if program(o.Args[0]) == "kubectl_complete-sluice" {
 		args = append([]string{cobra.ShellCompRequestCmd}, args...)
 	}
@@ -50,7 +53,8 @@ func Run(ctx context.Context, o Options) int {
 	return exitCode(err)
 }
 
-// env is what every command has.
+// env is what every command has. Commands write to out and err and never to the process's own streams, so that tests
+// can read what they say.
 type env struct {
 	*cluster
 	in       io.Reader
@@ -58,8 +62,10 @@ type env struct {
 	now      clock
 	program  string
 	paint    painter
-	live     func() (height int, ok bool)
-	layers   translate.LayerKinds
+	// live tells whether a picture can be redrawn in place, and in how many lines. It is asked for every picture,
+	// since the user may change the size of the window.
+	live   func() (height int, ok bool)
+	layers translate.LayerKinds
 }
 
 func newRoot(o Options) *cobra.Command {
@@ -71,6 +77,7 @@ func newRoot(o Options) *cobra.Command {
 		live:    terminalHeight(o.Out),
 		layers:  o.Layers,
 	}
+	// Hints that people copy must begin with what they have typed.
 	if strings.HasPrefix(program(o.Args[0]), "kubectl") {
 		e.program = "kubectl sluice"
 	}
@@ -87,7 +94,10 @@ user of the kubeconfig, and what he may decide is plain Kubernetes RBAC.
 NAME is a Rollout (shop, rollout/shop) or one of its releases (shop-1, release/shop-1).
 
 ` + exitHelp,
+		// Run prints the error itself, safe for a terminal and with its remedy. The usage of a command under a refused
+		// decision would push the reason off the screen.
 		SilenceErrors: true, SilenceUsage: true,
+		// Use cannot be "kubectl sluice": cobra takes its first word for the name of the command.
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: e.program},
 		Version:     o.Version,
 	}
@@ -98,7 +108,6 @@ NAME is a Rollout (shop, rollout/shop) or one of its releases (shop-1, release/s
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see `%s --help`", err, c.CommandPath())
 	})
-	root.CompletionOptions.HiddenDefaultCmd = false
 	e.bind(root.PersistentFlags())
 	addCommands(root, e, o)
 	return root
@@ -132,12 +141,14 @@ func clusterCommands(e *env, o Options) []*cobra.Command {
 		return []*cobra.Command{newInstall(e), newUninstall(e, nil)}
 	}
 	back := func(ctx context.Context, cfg *rest.Config, namespaces []string) error {
+		// This controller runs for minutes beside the user: nobody scrapes or probes it, and the ports may be taken.
 		return o.Controller(ctx, cfg, ControllerOptions{MetricsAddress: "0", ProbeAddress: "0", Namespaces: namespaces})
 	}
 	return []*cobra.Command{newInstall(e), newUninstall(e, back), newController(e, o.Controller)}
 }
 
-// reach connects and tells the namespace, which most commands begin with.
+// reach connects and tells the namespace, which most commands begin with. No request is sent yet: a cluster that does
+// not answer is told by the first read.
 func (e *env) reach() (client.WithWatch, string, error) {
 	ns, err := e.namespace()
 	if err != nil {
@@ -147,6 +158,7 @@ func (e *env) reach() (client.WithWatch, string, error) {
 	return c, ns, err
 }
 
+// program is the name by which the process was called, with the separators and the suffix of Windows taken off, too.
 func program(path string) string {
 	name := path[strings.LastIndexAny(path, `/\`)+1:]
 	return strings.TrimSuffix(name, ".exe")

@@ -13,7 +13,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// sentence puts an error as a sentence that names the thing and the remedy.
+// sentence puts an error as a sentence that names the thing and the remedy. The first that knows the error speaks.
+// sayDenied comes before sayForbidden: an admission policy of ours answers 403 too, and a role is no remedy for it.
 func sentence(err error) string {
 	for _, say := range []func(error) string{
 		sayNoConfig, sayUnreachable, sayNotInstalled, sayDenied, sayForbidden, sayUnauthorized,
@@ -42,6 +43,8 @@ func sayNoConfig(err error) string {
 	return "no cluster is configured: name a kubeconfig file by --kubeconfig or KUBECONFIG"
 }
 
+// sayUnreachable drops the path and the query of the request: which cluster does not answer is what helps. An
+// interrupt by the user ends a request in the same way, and is not the cluster's fault.
 func sayUnreachable(err error) string {
 	u, ok := errors.AsType[*url.Error](err)
 	if !ok || errors.Is(err, context.Canceled) {
@@ -59,7 +62,9 @@ func sayUnreachable(err error) string {
 		cause)
 }
 
-// sayNotInstalled tells a kind that the cluster does not know from an object that it does not have.
+// sayNotInstalled tells a kind that the cluster does not know from an object that it does not have. Both are 404. For
+// a path that it does not serve, the API server sends no Status object, and client-go makes one up with this cause
+// and text.
 func sayNotInstalled(err error) string {
 	s := status(err)
 	if s == nil || !apierrors.IsNotFound(err) {

@@ -64,6 +64,8 @@ func runStart(ctx context.Context, e *env, arg string, wanted []string) error {
 	if err := startable(t, &d, changes); err != nil {
 		return err
 	}
+	// A strategic merge patch finds a container by its name, so nothing that others change meanwhile is overwritten.
+	// The field owner tells these changes in managedFields from those of kubectl.
 	if err := c.Patch(ctx, &d, client.RawPatch(types.StrategicMergePatchType, imagePatch(changes)),
 		client.FieldOwner("sluice-start")); err != nil {
 		return err
@@ -71,13 +73,14 @@ func runStart(ctx context.Context, e *env, arg string, wanted []string) error {
 	return e.tellStarted(t, &d, changes)
 }
 
-// imageChange gives one container another image.
+// imageChange gives one container another image. init tells in which of a pod's two lists of containers it stands.
 type imageChange struct {
 	container, from, to string
 	init                bool
 }
 
-// imageChanges reads --image against the containers that there are.
+// imageChanges reads --image against the containers that there are. An image without a container's name is taken only
+// where there is one container: among several a guess could release the wrong image.
 func imageChanges(d *appsv1.Deployment, wanted []string) ([]imageChange, error) {
 	spec := d.Spec.Template.Spec
 	var out []imageChange
@@ -131,7 +134,8 @@ func containerList(spec corev1.PodSpec) string {
 	return strings.Join(out, ", ")
 }
 
-// startable refuses what would not become a release.
+// startable refuses what would not become a release. The admission policy holds only changes of Deployments with the
+// label, and an image that is there already changes no pod template.
 func startable(t target, d *appsv1.Deployment, changes []imageChange) error {
 	if d.Labels[v1alpha1.LabelRollout] != t.rollout.Name {
 		return no("rollout %s has not taken deployment/%s over yet (%s), so the change would roll out at once; see `sluice get %s`",
@@ -148,6 +152,7 @@ func startable(t target, d *appsv1.Deployment, changes []imageChange) error {
 	return no("deployment/%s has that image already; there is nothing to release", d.Name)
 }
 
+// imagePatch names the containers that change and nothing else. Init containers are a list of their own in a pod.
 func imagePatch(changes []imageChange) []byte {
 	lists := map[string][]map[string]string{}
 	for _, c := range changes {
@@ -164,7 +169,8 @@ func imagePatch(changes []imageChange) []byte {
 	return raw
 }
 
-// tellStarted says what was changed and what follows from it.
+// tellStarted says what was changed and what follows from it. d is what the API server stored: the admission policy
+// pauses the Deployment in that same write, so one that is not paused was not held.
 func (e *env) tellStarted(t target, d *appsv1.Deployment, changes []imageChange) error {
 	var b strings.Builder
 	for _, c := range changes {

@@ -73,7 +73,9 @@ var verdictCodes = map[view.Verdict]int{
 // errDone ends the following of a release whose verdict is final.
 var errDone = errors.New("done")
 
-// waitStatus follows the release until the verdict is one to end with.
+// waitStatus follows the release until the verdict is one to end with. The first look is a plain read: a release that
+// has ended needs no watch, and a wrong NAME is told at once. When the time is over, the last verdict decides about
+// the exit code; an error that comes then is only that the reads have been cut off.
 func waitStatus(ctx context.Context, e *env, arg string, timeout time.Duration) error {
 	direct, ns, err := e.reach()
 	if err != nil {
@@ -90,7 +92,7 @@ func waitStatus(ctx context.Context, e *env, arg string, timeout time.Duration) 
 	if err == nil {
 		err = f.each(ctx, func() error {
 			now, err := stand(ctx, f.cache, direct, ns, arg)
-			if err == nil {
+			if err == nil { // The last good one is told when the time is over.
 				s = now
 			}
 			if err == nil && s.Final() {

@@ -215,7 +215,8 @@ func (t tree) title(b *strings.Builder, s string) {
 	b.WriteString(safef("\n%s\n", t.paint.in(bold, s)))
 }
 
-// clock writes a time of the last 12 or next 12 hours without its date.
+// clock writes a time of the last 12 or next 12 hours without its date. Within these 24 hours it can be no other
+// day's. Times of the API are UTC; people compare them with the clock of their own machine.
 func (t tree) clock(at time.Time) string {
 	at = at.In(t.now.Location())
 	if d := at.Sub(t.now).Abs(); d > 12*time.Hour {
@@ -224,7 +225,8 @@ func (t tree) clock(at time.Time) string {
 	return at.Format("15:04:05")
 }
 
-// ago says how long ago something was.
+// ago says how long ago something was. The clock of this machine may be behind the cluster's; what has just happened
+// there would lie in the future, and is "just now", too.
 func ago(now time.Time, at *metav1.Time) string {
 	if now.Sub(at.Time) < time.Second {
 		return "just now"
@@ -232,6 +234,7 @@ func ago(now time.Time, at *metav1.Time) string {
 	return span(now.Sub(at.Time)) + " ago"
 }
 
+// phaseColour is for the phases of Rollouts and of releases, which share most of their words; so it takes a text.
 func phaseColour(phase string) colour {
 	switch phase {
 	case "Healthy", "Succeeded":

@@ -64,7 +64,8 @@ is not ended by it: "sluice promote" does that.`,
 	},
 }
 
-// newVerbs makes the commands that decide about the release under way.
+// newVerbs makes the commands that decide about the release under way. Promote is apart, since it has flags of its
+// own.
 func newVerbs(e *env) []*cobra.Command {
 	out := []*cobra.Command{newPromote(e)}
 	for _, v := range runningVerbs {
@@ -120,7 +121,9 @@ Nothing of this goes past the step that spec.holdAt of the Rollout names.`,
 	return c
 }
 
-// running decides about the release under way.
+// running decides about the release under way. In a script `sluice promote` often follows `kubectl set image` at once;
+// so where a change is held and its release has not begun, it waits for that release and does not say that there is
+// none.
 func (d *decide) running(ctx context.Context, e *env, arg string, v v1alpha1.DecisionVerb) error {
 	c, ns, err := e.reach()
 	if err != nil {
@@ -152,11 +155,14 @@ func (d *decide) running(ctx context.Context, e *env, arg string, v v1alpha1.Dec
 	return d.run(ctx, e, c, ns, word)
 }
 
-// beginsWithin is how many half seconds a word waits for the release of a change that was made just now. The controller
-// gives changes a moment, so that steps that are applied with an image count.
+// beginsWithin is how many half seconds a word waits for the release of a change that was made just now. The
+// controller gives changes a moment, so that steps that are applied with an image count. It gives them 10 s at most,
+// so 12 s are enough.
 const beginsWithin = 24
 
-// begins says whether a change of the workload is held whose release is about to begin.
+// begins says whether a change of the workload is held whose release is about to begin. Healthy and Degraded are the
+// phases of a status that has not seen the change yet. A change that was rejected, that the team has paused or that is
+// stalled is held too, but no release of it comes by waiting.
 func begins(ctx context.Context, c client.Client, t target) bool {
 	r := t.rollout
 	if r == nil || t.named {
@@ -181,6 +187,7 @@ func begins(ctx context.Context, c client.Client, t target) bool {
 func tooEarly(r *v1alpha1.Release, v v1alpha1.DecisionVerb) string {
 	steps, at := r.Spec.Plan.Steps, view.CurrentStep(r)
 	m := r.Status.Memory
+	// A failure may pause a release before the step is in force. Promote is then the answer to that failure.
 	asked := view.VerbFor(r.Status.WaitingFor) == v1alpha1.VerbResume
 	inForce := m != nil && (m.StepReachedAt != nil || asked && m.PausedBy == failure)
 	if v != v1alpha1.VerbPromote || view.StepAt(r) == nil || inForce {
@@ -208,6 +215,7 @@ func wordOn(r *v1alpha1.Release, v v1alpha1.DecisionVerb) v1alpha1.DecisionSpec 
 		if at := view.StepAt(r); at != nil {
 			spec.Step = view.StepName(r.Spec.Plan.Steps, view.CurrentStep(r))
 			if a := at.Approval; a != nil && (v == v1alpha1.VerbApprove || v == v1alpha1.VerbReject) {
+				// Only the groups that the step names: a Decision has room for 64, and a person may be in hundreds.
 				spec.Groups = slices.Clone(a.From.Groups)
 			}
 		}
@@ -216,7 +224,9 @@ func wordOn(r *v1alpha1.Release, v v1alpha1.DecisionVerb) v1alpha1.DecisionSpec 
 	return spec
 }
 
-// waitsSince is since when a release waits for a word, as its memory has it; nil where it does not.
+// waitsSince is since when a release waits for a word, as its memory has it; nil where it does not. The controller
+// refuses a word that names another time. On a release that is paused by hand or by a failure, promote speaks of that
+// pause and not of the step's.
 func waitsSince(m *v1alpha1.ReleaseMemory, v v1alpha1.DecisionVerb) *metav1.MicroTime {
 	switch {
 	case m == nil:

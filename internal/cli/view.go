@@ -22,7 +22,8 @@ type sources struct {
 	now             clock
 }
 
-// look reads what there is to show of a NAME, and makes the picture.
+// look reads what there is to show of a NAME, and makes the picture. Only a NAME that cannot be read is an error. What
+// surrounds it is left out with a note, since some users may read Rollouts and not Pods or routes.
 func (s sources) look(ctx context.Context, ns, arg string) (view.Picture, error) {
 	t, err := resolve(ctx, s.objects, ns, arg)
 	if err != nil {

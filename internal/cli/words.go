@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 )
 
-// ahead says how far off a moment is: "in 5m", or "5s ago" where it has passed. A wait that is over stays in the status
+// ahead says how far off a moment is: "in 5m", or "passed 5s ago". A wait that is over stays in the status
 // until the controller has seen it.
 func ahead(now, at time.Time) string {
 	if left := at.Sub(now); left >= 0 {
@@ -19,7 +19,8 @@ func ahead(now, at time.Time) string {
 // span is a time that is never negative: the clocks of two machines may differ.
 func span(d time.Duration) string { return duration.HumanDuration(max(d, 0)) }
 
-// agents are known by what they leave on the objects that they apply.
+// agents are known by what they leave on the objects that they apply. Helm stands last: Flux installs charts by Helm,
+// so their objects bear the marks of both, and it is Flux that applies them again.
 var agents = []struct{ name, annotation, label string }{
 	{name: "Argo CD", annotation: "argocd.argoproj.io/tracking-id"},
 	{name: "Argo CD", label: "argocd.argoproj.io/instance"},

@@ -33,7 +33,8 @@ type surroundings struct {
 }
 
 // lookAround reads the workload, its Services and its traffic objects. Without a cluster it says so. A workload that
-// is yet to be created from the same file is no problem.
+// is yet to be created from the same file is no problem. What cannot be read is a note and no problem: the controller
+// has rights of its own, and will see it. It never fails, since the steps can be planned all the same.
 func (e *env) lookAround(ctx context.Context, c client.Client, r *v1alpha1.Rollout, inFile bool) *surroundings {
 	w := &surroundings{layers: map[int]layer{}}
 	if c == nil {
@@ -83,14 +84,16 @@ func (w *surroundings) note(format string, a ...any) {
 	w.notes = append(w.notes, fmt.Sprintf(format, a...))
 }
 
-// checkStrategy refuses a workload that asks that two of its revisions never run at once.
+// checkStrategy refuses a workload that asks that two of its revisions never run at once: strategy Recreate. In a
+// release both run beside each other, which such a workload may not survive.
 func (w *surroundings) checkStrategy(d *appsv1.Deployment) {
 	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
 		w.refuse("spec.workload: %s", preflight.TwoAtOnce(d.Name))
 	}
 }
 
-// checkOthers finds another Rollout for the workload.
+// checkOthers finds another Rollout for the workload. It is the first that asks for one of Sluice's kinds, so it tells
+// where Sluice is not installed; checkWindows does not say it again.
 func (w *surroundings) checkOthers(ctx context.Context, c client.Client, r *v1alpha1.Rollout) {
 	var all v1alpha1.RolloutList
 	if err := c.List(ctx, &all, client.InNamespace(r.Namespace)); err != nil {
@@ -121,7 +124,9 @@ func allServices(ctx context.Context, c client.Reader, namespace string) ([]core
 	return all.Items, err
 }
 
-// inFront are those of the Services that send requests to the workload's pods.
+// inFront are those of the Services that send requests to the workload's pods. A Service without a selector is not
+// among them: Kubernetes gives it no pods. Nor are the canary Services that releases have made, since these are not
+// the team's.
 func inFront(all []corev1.Service, d *appsv1.Deployment) []corev1.Service {
 	return slices.DeleteFunc(slices.Clone(all), func(s corev1.Service) bool {
 		selector := labels.Set{}
@@ -136,6 +141,9 @@ func inFront(all []corev1.Service, d *appsv1.Deployment) []corev1.Service {
 	})
 }
 
+// checkServices refuses layers and blue-green without a Service to divide, and says which of the reasons it is: all
+// Services are left as they are, they lead to the old pods, or there is none. Without layers pods are divided by their
+// number, which works without a Service.
 func (w *surroundings) checkServices(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment,
 	services, left []corev1.Service,
 ) {
@@ -170,6 +178,7 @@ func (w *surroundings) leadToOld(ctx context.Context, c client.Client, d *appsv1
 		if err != nil || len(services) == 0 {
 			continue
 		}
+		// The Deployment controller has added this label. The message is about labels that the team writes.
 		delete(old.Spec.Template.Labels, v1alpha1.LabelPodTemplateHash)
 		w.refuse("%s", preflight.SelectsOld(serviceNames(services), d.Name, old.Spec.Template.Labels, d.Spec.Template.Labels))
 		return true
@@ -178,7 +187,8 @@ func (w *surroundings) leadToOld(ctx context.Context, c client.Client, d *appsv1
 }
 
 // checkBehind looks for pods of other workloads behind the Services, and for Services that have the names of canary
-// ones.
+// ones. A release narrows a Service to one revision, so the pods of others would get no more requests; and it never
+// writes into a Service of somebody else's. Without layers and blue-green it does neither.
 func (w *surroundings) checkBehind(ctx context.Context, c client.Client, r *v1alpha1.Rollout, d *appsv1.Deployment,
 	services []corev1.Service,
 ) {
@@ -231,7 +241,8 @@ func setsOf(ctx context.Context, c client.Client, r *v1alpha1.Rollout,
 	return out, nil
 }
 
-// ofARelease says whether a release of the Rollout controls an object.
+// ofARelease says whether a release of the Rollout controls an object. Anybody can write labels and the names of
+// owners; so the UID has to be that of a release that exists.
 func ofARelease(ctx context.Context, c client.Client, o metav1.Object, r *v1alpha1.Rollout) bool {
 	owner := metav1.GetControllerOf(o)
 	if owner == nil || owner.Kind != "Release" {
@@ -256,7 +267,9 @@ func (w *surroundings) checkWindows(ctx context.Context, c client.Client, r *v1a
 	}
 }
 
-// checkLayer asks the layer's provider whether it can do what the steps want with the team's objects.
+// checkLayer asks the layer's provider whether it can do what the steps want with the team's objects. It stops at the
+// first refusal: what comes after would only be a consequence of it. The layer is kept even so once its objects have
+// been read, for checkFronts and checkRights.
 func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, r *v1alpha1.Rollout,
 	l v1alpha1.TrafficLayer, i int, services []corev1.Service,
 ) {
@@ -273,7 +286,7 @@ func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, 
 			return nil, nil
 		case o.Part != traffic.Makes && err != nil:
 			return nil, w.checkFound(o.Ref, r.Namespace, err)
-		case err != nil:
+		case err != nil: // What a release makes need not be there yet.
 			return nil, nil
 		case o.Part == traffic.Makes && !ofARelease(ctx, c, found, r):
 			taken = preflight.BesideTaken(o.Kind, o.Name)
@@ -298,6 +311,7 @@ func (e *env) checkLayer(ctx context.Context, c client.Client, w *surroundings, 
 		}
 	}
 	if err := provider.Check(world, splitsOf(r)); err != nil {
+		// A provider does not know at which place of spec.traffic its layer stands.
 		w.refuse("%s", strings.ReplaceAll(err.Error(), "spec.traffic[]", fmt.Sprintf("spec.traffic[%d]", i)))
 	}
 }
@@ -323,7 +337,9 @@ func objectOf(
 	return u, c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: of.Name}, u)
 }
 
-// originalsOf are what releases under way have changed in a layer's objects, as it was before.
+// originalsOf are what releases under way have changed in a layer's objects, as it was before. With them a provider
+// judges the object as the team has written it. Without them, where the Holds may not be read, it judges what is
+// there now.
 func originalsOf(
 	ctx context.Context, c client.Client, r *v1alpha1.Rollout, p traffic.Provider, w traffic.World,
 ) map[traffic.Ref]traffic.Hold {

@@ -26,7 +26,7 @@ import (
 // Problem is one thing wrong with a manifest.
 type Problem struct {
 	File string
-	// Line in the file; 0 where it is not known.
+	// Line in the file, from 1; 0 where it is not known.
 	Line int
 	// Object is "rollout/shop".
 	Object string
@@ -52,8 +52,8 @@ func (p Problem) String() string {
 // Report is what a set of manifests comes to.
 type Report struct {
 	Problems []Problem
-	// Rollouts, Deployments and analysis templates in the manifests; those with problems are among them only if they could
-	// be read. A ClusterAnalysisTemplate is an AnalysisTemplate without a namespace, and of its own list.
+	// Rollouts, Deployments and analysis templates in the manifests; those with problems are among them only if they
+	// could be read. A ClusterAnalysisTemplate is an AnalysisTemplate without a namespace, and of its own list.
 	Rollouts         []v1alpha1.Rollout
 	Deployments      []appsv1.Deployment
 	Templates        []v1alpha1.AnalysisTemplate
@@ -63,11 +63,12 @@ type Report struct {
 	services []corev1.Service
 	// Notes are what somebody has to see to in the cluster.
 	Notes []string
-	// Checked counts the objects of Sluice's, Others those that are not looked at.
-	Checked, Others int
-	// Layers are the kinds of traffic layers, to check what can be checked without the team's objects; nil: nothing can.
+	// Checked counts the objects of Sluice's.
+	Checked int
+	// Layers are the kinds of traffic layers, to check what can be checked without the team's objects; nil: nothing
+	// can.
 	Layers translate.LayerKinds
-	// documents of the Rollouts, to find lines in.
+	// documents of the Rollouts, at the same places as in Rollouts, to find lines in.
 	documents []*document
 }
 
@@ -78,7 +79,9 @@ type document struct {
 	object map[string]any
 }
 
-// Add checks one file, which may hold several documents.
+// Add checks one file, which may hold several documents. What is wrong with them goes to Problems; the error is only
+// for Sluice's own CRDs, if they cannot be read. YAML that cannot be parsed ends the file, since nobody knows where
+// the next document would begin.
 func (r *Report) Add(file string, data []byte) error {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	for {
@@ -97,6 +100,8 @@ func (r *Report) Add(file string, data []byte) error {
 	}
 }
 
+// document checks one object, or each of a List, as `kubectl get -o yaml` writes it. An empty document is nothing: it
+// stands between two "---" that a template engine has left.
 func (r *Report) document(file string, node *yaml.Node) error {
 	d := &document{file: file, node: node}
 	if len(node.Content) == 0 || node.Content[0].Tag == "!!null" {
@@ -122,7 +127,8 @@ func (r *Report) document(file string, node *yaml.Node) error {
 	return r.check(d)
 }
 
-// decode reads the document as the API server would read its JSON.
+// decode reads the document as the API server would read its JSON: whole numbers become int64, which the schema's
+// check tells from float64.
 func (d *document) decode() error {
 	var v any
 	if err := d.node.Decode(&v); err != nil {
@@ -172,13 +178,14 @@ func (r *Report) check(d *document) error {
 		r.Checked++
 		return r.checkOurs(d, version)
 	default:
-		r.Others++
 		r.keepTeams(d)
 	}
 	return nil
 }
 
-// keepTeams keeps those of the team's objects that a Rollout is looked at with.
+// keepTeams keeps those of the team's objects that a Rollout is looked at with. One that cannot be read is left out
+// without a word: lint speaks of Sluice's kinds, and the API server will refuse the others. A core object's
+// apiVersion is "v1", without a group; so "v1" stands in the group's place.
 func (r *Report) keepTeams(d *document) {
 	group, _, _ := strings.Cut(d.apiVersion(), "/")
 	convert := runtime.DefaultUnstructuredConverter.FromUnstructured
@@ -197,6 +204,8 @@ func (r *Report) keepTeams(d *document) {
 	r.objects = append(r.objects, &unstructured.Unstructured{Object: d.object})
 }
 
+// checkOurs holds an object against its schema, and then against the rules of its kind that no schema can tell. Those
+// that rely on the object's shape are asked only where the schema found no problem.
 func (r *Report) checkOurs(d *document, version string) error {
 	s, err := schemaOf(d.kind(), version)
 	if err != nil {
@@ -235,7 +244,8 @@ func (r *Report) checkOurs(d *document, version string) error {
 	return nil
 }
 
-// tell adds problems whose texts begin with the field.
+// tell adds problems whose texts begin with the field, as "spec.selector: ...". Other texts are of the object as a
+// whole.
 func (r *Report) tell(d *document, errs ...error) {
 	for _, err := range errs {
 		field, message, found := strings.Cut(err.Error(), ": ")
@@ -268,6 +278,7 @@ func (r *Report) read(d *document, into any, problems []Problem) bool {
 	return err == nil
 }
 
+// keepRollout keeps the Rollout even with problems, so that checkTwice finds it for those that come later.
 func (r *Report) keepRollout(d *document, rollout v1alpha1.Rollout, sound bool) {
 	if sound {
 		r.Problems = append(r.Problems, r.checkPlan(d, &rollout)...)
@@ -289,7 +300,8 @@ func (r *Report) keepTemplate(d *document, template v1alpha1.AnalysisTemplate, s
 	r.Templates = append(r.Templates, template)
 }
 
-// checkTwice finds two Rollouts for one workload.
+// checkTwice finds two Rollouts for one workload. The one that is read later gets the problem. Two of the same name
+// are no such pair: they are one Rollout, which kubectl apply writes twice.
 func (r *Report) checkTwice(d *document, rollout *v1alpha1.Rollout) []Problem {
 	for _, other := range r.Rollouts {
 		if other.Namespace == rollout.Namespace && other.Name != rollout.Name &&

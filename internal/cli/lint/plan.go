@@ -30,6 +30,7 @@ func (r *Report) checkPlan(d *document, ro *v1alpha1.Rollout) []Problem {
 	if len(out) > 0 {
 		return out
 	}
+	// The layers are asked only about steps that the core finds sound, or one mistake could be told twice.
 	for _, l := range ro.Spec.Traffic {
 		checker, ok := r.Layers.Of(l).(traffic.SplitChecker)
 		if !ok {
@@ -89,13 +90,15 @@ func (r *Report) leads(ro *v1alpha1.Rollout, l v1alpha1.TrafficLayer, service st
 		return false
 	}
 	seen := traffic.World{Rollout: ro.Name}
+	// Look fails only where its reader does, and this one never does.
 	seen, _ = traffic.Look(provider, seen, func(o traffic.Object) (*unstructured.Unstructured, error) {
 		return r.object(ro, o.Ref), nil
 	})
 	return traffic.LeadsTo(provider, seen, service)
 }
 
-// object is one in the files, of whatever version of its kind; nil if it is not there.
+// object is one in the files, of whatever version of its kind; nil if it is not there. The API server serves an
+// object in each version of its kind, so a manifest may name another one than the layer's provider.
 func (r *Report) object(ro *v1alpha1.Rollout, of traffic.Ref) *unstructured.Unstructured {
 	for _, u := range r.objects {
 		if u.GroupVersionKind().GroupKind() == of.GroupKind() && u.GetName() == of.Name && together(u, ro) {
@@ -117,7 +120,8 @@ func (r *Report) ofAnother(service string, ro *v1alpha1.Rollout) bool {
 	return false
 }
 
-// together says whether an object may be in the Rollout's namespace.
+// together says whether an object may be in the Rollout's namespace. A manifest without one goes where it is applied
+// to, which a file cannot tell.
 func together(o metav1.Object, ro *v1alpha1.Rollout) bool {
 	return o.GetNamespace() == "" || ro.Namespace == "" || o.GetNamespace() == ro.Namespace
 }
@@ -133,7 +137,8 @@ func (r *Report) checkStrategy(i int) {
 	}
 }
 
-// orEmpty reads a template from the files. One that is not there measures nothing.
+// orEmpty reads a template from the files. One that is not there measures nothing: it may be in the cluster, and what
+// cannot be known is no problem.
 func (r *Report) orEmpty(namespace string) measure.Reader {
 	return func(_ context.Context, ref v1alpha1.AnalysisTemplateReference) (v1alpha1.AnalysisTemplateSpec, error) {
 		spec, _ := r.Template(namespace, ref)

@@ -7,7 +7,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// line of a field in a document; of the nearest one around it that is there, where the field itself is not.
+// line of a field in a document; of the nearest one around it that is there, where the field itself is not. Many
+// problems are that a field is missing, and then the line of its parent is where to write it.
 func line(document *yaml.Node, field string) int {
 	if len(document.Content) == 0 {
 		return document.Line
@@ -42,7 +43,7 @@ func parts(field string) []string {
 
 // child is the entry of a mapping or sequence, and the node whose line speaks for it.
 func child(n *yaml.Node, part string) (key, value *yaml.Node) {
-	if n.Kind == yaml.AliasNode {
+	if n.Kind == yaml.AliasNode { // "*name" in YAML: the content stands where "&name" does.
 		n = n.Alias
 	}
 	switch n.Kind {

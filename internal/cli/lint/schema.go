@@ -23,7 +23,8 @@ import (
 	"github.com/sluice-dev/sluice/deploy"
 )
 
-// objectSchema is what the API server would hold an object of one kind against.
+// objectSchema is what the API server would hold an object of one kind against. All three are the API server's own
+// code, so that lint cannot judge otherwise by a rule that was written a second time.
 type objectSchema struct {
 	structural *schema.Structural
 	validator  validation.SchemaValidator
@@ -77,6 +78,7 @@ func newSchema(props *apiextensionsv1.JSONSchemaProps) (*objectSchema, error) {
 	}
 	return &objectSchema{
 		structural: structural, validator: validator,
+		// The limit is the API server's. A rule that is too dear there must fail here as well.
 		rules: cel.NewValidator(structural, true, celconfig.PerCallLimit),
 	}, nil
 }
@@ -133,6 +135,7 @@ func (s *objectSchema) hint(object map[string]any, e *field.Error) string {
 	default:
 		return ""
 	}
+	// The schema's type of a duration is string; only its rule tells that it is one.
 	if at != nil && slices.ContainsFunc(at.XValidations,
 		func(r apiextensionsv1.ValidationRule) bool { return strings.Contains(r.Rule, "duration(self)") }) {
 		return fmt.Sprintf("%v is a number; write a time with its unit, as %[1]vs or %[1]vm", value)
@@ -157,6 +160,9 @@ func below(s *schema.Structural, part string) *schema.Structural {
 	return nil
 }
 
+// blocks says whether rules cannot rely on the shape of an object with this error. The API server also
+// blocks at NotSupported, a value that is not among those allowed. Here the rules run beside it: the value has its
+// type.
 func blocks(e *field.Error) bool {
 	switch e.Type {
 	case field.ErrorTypeRequired, field.ErrorTypeTooLong, field.ErrorTypeTooMany, field.ErrorTypeTypeInvalid:
@@ -166,13 +172,16 @@ func blocks(e *field.Error) bool {
 	}
 }
 
+// unknown are the paths of fields that the schema does not have. Pruning takes them out of what it is given, so it is
+// given a copy.
 func (s *objectSchema) unknown(object map[string]any) []string {
 	clone := runtime.DeepCopyJSON(object)
 	return pruning.PruneWithOptions(clone, s.structural, true,
 		schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
 }
 
-// checkName checks what every object's metadata has to have.
+// checkName checks what every object's metadata has to have. The schema of a CRD says nothing about metadata: the API
+// server checks that by itself.
 func checkName(d *document) field.ErrorList {
 	name := d.metadata("name")
 	if name == "" && d.metadata("generateName") != "" {
@@ -189,7 +198,7 @@ func checkName(d *document) field.ErrorList {
 	return out
 }
 
-// path drops the mark of the root.
+// path drops the mark of the root: a field.Path that is nil writes itself as "<nil>".
 func path(f string) string {
 	if f == "<nil>" {
 		return ""
@@ -197,6 +206,7 @@ func path(f string) string {
 	return f
 }
 
+// parent is the path of the field around, without places in lists, as `kubectl explain` takes it.
 func parent(f string) string {
 	if i := strings.LastIndex(f, "."); i > 0 {
 		f = f[:i]
