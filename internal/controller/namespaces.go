@@ -65,6 +65,7 @@ type absentees struct {
 	namespaces []string
 }
 
+// may says whether the controller may list Rollouts in a namespace, without which its cache cannot be filled.
 func (a *absentees) may(ctx context.Context, namespace string) (bool, error) {
 	return a.rights.may(ctx, authorizationv1.ResourceAttributes{
 		Namespace: namespace, Verb: "list",
@@ -75,7 +76,8 @@ func (a *absentees) may(ctx context.Context, namespace string) (bool, error) {
 // NeedLeaderElection has it run in every process, since each has its own cache.
 func (a *absentees) NeedLeaderElection() bool { return false }
 
-// Start ends with an error when one of the namespaces may be looked after.
+// Start ends with an error when one of the namespaces may be looked after. An error of the question itself is only
+// logged: the namespaces that are served must not suffer from it.
 func (a *absentees) Start(ctx context.Context) error {
 	tick := time.NewTicker(absentCheck)
 	defer tick.Stop()

@@ -37,7 +37,8 @@ type policyWatch struct {
 	inForce atomic.Bool
 }
 
-// watchPolicy has looked once, so that its answer counts from the first.
+// watchPolicy has looked once, so that its answer counts from the first. An error of the first look ends the process
+// before anything acts on a wrong answer.
 func watchPolicy(ctx context.Context, mgr manager.Manager, changed chan<- event.GenericEvent) (*policyWatch, error) {
 	live, err := client.NewWithWatch(mgr.GetConfig(), client.Options{
 		HTTPClient: mgr.GetHTTPClient(), Mapper: mgr.GetRESTMapper(),
@@ -114,11 +115,13 @@ func tell(touched chan<- struct{}) {
 	}
 }
 
+// look asks for the policy and its binding. Both have to be there: a policy without a binding is applied to nothing.
 func (p *policyWatch) look(ctx context.Context) error {
 	for _, kind := range policyKinds {
 		u := &unstructured.Unstructured{}
 		u.SetGroupVersionKind(policyVersion.WithKind(kind))
 		err := p.live.Get(ctx, client.ObjectKey{Name: admission.HoldWorkload}, u)
+		// A policy that may not be read counts as not in force. That is the safe side: workloads are then kept paused.
 		if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
 			p.inForce.Store(false)
 			return nil
@@ -131,6 +134,7 @@ func (p *policyWatch) look(ctx context.Context) error {
 	return nil
 }
 
+// announce has all Rollouts looked at, since each holds its workload in another way now.
 func (p *policyWatch) announce(ctx context.Context) {
 	select {
 	case <-p.elected:

@@ -43,6 +43,7 @@ func (r *rights) mayRunJobs(ctx context.Context, namespace string) (bool, error)
 	r.mu.Lock()
 	known, found := r.known[namespace]
 	r.mu.Unlock()
+	// An answer from the future is none: the clock was set back, and it would count for too long.
 	if now := r.now(); found && now.Sub(known.at) < answerHolds && !now.Before(known.at) {
 		return known.may, nil
 	}
@@ -59,6 +60,7 @@ func (r *rights) mayRunJobs(ctx context.Context, namespace string) (bool, error)
 	return may, nil
 }
 
+// may asks by a SelfSubjectAccessReview, which answers with all roles and authorizers of the cluster taken together.
 func (r *rights) may(ctx context.Context, what authorizationv1.ResourceAttributes) (bool, error) {
 	review := &authorizationv1.SelfSubjectAccessReview{
 		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &what},

@@ -64,9 +64,11 @@ type Options struct {
 // leaseName is the Lease by which one of several controllers is the one that acts.
 const leaseName = "sluice-controller"
 
-// Run runs the controllers until the context ends.
+// Run runs the controllers until the context ends. An error ends the process; whatever runs it, a Deployment in the
+// cluster, starts it anew.
 func Run(ctx context.Context, cfg *rest.Config, o Options) error {
 	now := clock.Machine(tellClock(ctx))
+	// Before the manager is made: its cache is made for the namespaces that are left in the options.
 	absent, err := servable(ctx, cfg, &o)
 	if err != nil {
 		return err
@@ -240,10 +242,12 @@ func newManager(cfg *rest.Config, o Options, now *clock.Clock) (manager.Manager,
 	}
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme: scheme, Cache: cacheOptions,
+		// Workloads and routes are read as untyped objects, each of which would go to the API server otherwise.
 		Client:                 client.Options{Cache: &client.CacheOptions{Unstructured: true}},
 		Metrics:                server.Options{BindAddress: off(o.MetricsAddress)},
 		HealthProbeBindAddress: off(o.ProbeAddress),
 		LeaderElection:         o.LeaderElect, LeaderElectionID: leaseName, LeaderElectionNamespace: o.LeaseNamespace,
+		// Whoever waits need not wait until the lease has run out. That is safe since the process ends with the manager.
 		LeaderElectionReleaseOnCancel: true,
 		// The process ends when the lease is lost, so that two never act.
 		GracefulShutdownTimeout: ptr.To(10 * time.Second),
@@ -251,6 +255,7 @@ func newManager(cfg *rest.Config, o Options, now *clock.Clock) (manager.Manager,
 	if err != nil {
 		return nil, fmt.Errorf("make the manager: %w", err)
 	}
+	// A process that waits for the lease is ready as well: it is there to take over.
 	ready := func(*http.Request) error { return nil }
 	if err := mgr.AddHealthzCheck("ping", ready); err != nil {
 		return nil, fmt.Errorf("add health check: %w", err)
@@ -261,6 +266,8 @@ func newManager(cfg *rest.Config, o Options, now *clock.Clock) (manager.Manager,
 	return mgr, nil
 }
 
+// off is an address to listen on. "0" switches a listener off in controller-runtime, where an empty address may mean
+// the default.
 func off(address string) string {
 	if address == "" {
 		return "0"

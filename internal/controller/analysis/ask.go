@@ -36,6 +36,7 @@ func (r *Reconciler) ask(ctx context.Context, write *kube.Writer, run *v1alpha1.
 		}
 		return err
 	}
+	// The measurement outlives this look, so it gets copies of its own.
 	run, m = run.DeepCopy(), m.DeepCopy()
 	r.flights.start(run, m.Name, sourceOf(m), func(ctx context.Context) (o outcome) {
 		defer survive(&o, run, m, now)
@@ -86,6 +87,8 @@ func sourceOf(m *v1alpha1.Metric) string {
 	return metric.Name(p)
 }
 
+// hostOf is the kind and the host of a source. Two paths on one host are one source, since the limit is there for
+// the host.
 func hostOf(kind, address string) string {
 	if u, err := url.Parse(address); err == nil {
 		return kind + " " + u.Host
@@ -120,11 +123,14 @@ func (r *Reconciler) measure(ctx context.Context, run *v1alpha1.AnalysisRun, m *
 	return out, false
 }
 
+// isNoData says whether a source has answered and has nothing for the query, which may be waited for (waitForData).
 func isNoData(err error) bool {
 	_, is := errors.AsType[metric.NoData](err)
 	return is
 }
 
+// value asks the source of a metric once. Sources are given no client of the API server, so what needs one is measured
+// here.
 func (r *Reconciler) value(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric,
 	now time.Time,
 ) (metric.Result, error) {

@@ -16,10 +16,14 @@ import (
 )
 
 const (
+	// defaultTolerance is for bad requests, in percent points: with 0.5, 1.4% of them are no worse than 1.0%.
 	defaultTolerance = 0.5
-	// defaultSlower is the tolerance for latencies: at the quantile 0.95, 7% of slow requests are as good as 5%.
-	defaultSlower     = 2
-	defaultErrorRate  = 5
+	// defaultSlower is the tolerance for latencies: at the quantile 0.95, 7% of slow requests are as good as 5%. Also in
+	// percent points.
+	defaultSlower = 2
+	// defaultErrorRate is the probability of a wrong verdict over a whole run, in percent.
+	defaultErrorRate = 5
+	// defaultMinSamples is the number of requests that each version must have had before there is a verdict.
 	defaultMinSamples = 100
 )
 
@@ -74,6 +78,8 @@ func judge(result *v1alpha1.MetricResult, c *v1alpha1.Comparison, o *outcome) {
 	o.measurement.Phase, o.measurement.Message = phase, metric.Bounded(message, messageLimit)
 }
 
+// weigh gives the evidence after one more reading, and what it says. The first reading says nothing: the counters
+// count since ever, so only a difference of two tells what came meanwhile.
 func weigh(before evidence, c *v1alpha1.Comparison, read reading) (evidence, v1alpha1.AnalysisPhase, string) {
 	bounds, err := bounds(c)
 	if err != nil {

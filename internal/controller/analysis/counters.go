@@ -80,6 +80,7 @@ func (r *Reconciler) requests(ctx context.Context, run *v1alpha1.AnalysisRun, m 
 	return out, nil
 }
 
+// bucketsOf reads the histogram of one version. A bucket whose count is no number counts as 0.
 func (r *Reconciler) bucketsOf(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, version string,
 	now time.Time,
 ) (pure.Histogram, error) {
@@ -103,6 +104,7 @@ func (r *Reconciler) bucketsOf(ctx context.Context, run *v1alpha1.AnalysisRun, m
 func (r *Reconciler) valueOf(ctx context.Context, run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, query, version string,
 	now time.Time,
 ) (any, error) {
+	// The metric is shared by the queries of both versions.
 	one := m.DeepCopy()
 	one.Provider.Prometheus.Query = strings.ReplaceAll(query, versionName, version)
 	result, err := r.value(ctx, run, one, now)

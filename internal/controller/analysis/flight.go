@@ -58,6 +58,7 @@ func newFlights() *flights {
 	return &flights{runs: map[types.NamespacedName]*flight{}, all: make(chan struct{}, inAll), hosts: map[string]*host{}}
 }
 
+// key names a run. Its UID is in the flight, since a run may be made anew under its name.
 func key(run *v1alpha1.AnalysisRun) types.NamespacedName {
 	return types.NamespacedName{Namespace: run.Namespace, Name: run.Name}
 }
@@ -104,6 +105,7 @@ func (f *flights) start(run *v1alpha1.AnalysisRun, metric, source string, ask fu
 
 // fly asks when it is its turn, and keeps what comes in. It says whether anything has for a run that goes on.
 func (f *flights) fly(fl *flight, h *host, metric string, ask func(context.Context) outcome) bool {
+	// The source's gate comes first: whoever waits for a slow source takes no place from measurements of other sources.
 	for _, gate := range []chan struct{}{h.gate, f.all} {
 		if !enter(fl.ctx, gate) {
 			return false
@@ -115,6 +117,7 @@ func (f *flights) fly(fl *flight, h *host, metric string, ask func(context.Conte
 	o := ask(ctx)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	// The run has ended meanwhile, or is another one of that name.
 	if fl.ctx.Err() != nil {
 		return false
 	}
@@ -131,6 +134,7 @@ func (f *flights) leave(source string, h *host) {
 	}
 }
 
+// enter waits for a place, or for the end of the run; then it returns false.
 func enter(ctx context.Context, gate chan struct{}) bool {
 	select {
 	case gate <- struct{}{}:
@@ -154,7 +158,8 @@ func (f *flights) landed(run *v1alpha1.AnalysisRun) []outcome {
 	return out
 }
 
-// written lets go of what stands in the status now.
+// written lets go of what stands in the status now. Until then a metric counts as asked: should the write fail, the
+// next look writes the same measurement, and none is made twice.
 func (f *flights) written(run *v1alpha1.AnalysisRun, list []outcome) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

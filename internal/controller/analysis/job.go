@@ -127,6 +127,8 @@ func measuresByJob(run *v1alpha1.AnalysisRun) bool {
 	return false
 }
 
+// ended says whether the Job controller has come to an end with a Job, and whether the Job completed. Pods are not
+// looked at: one that failed may be tried again (backoffLimit).
 func ended(job *batchv1.Job) (done, good bool) {
 	for _, c := range job.Status.Conditions {
 		if c.Status != corev1.ConditionTrue {
@@ -168,7 +170,8 @@ func why(job *batchv1.Job) string {
 	return " completed"
 }
 
-// tail is the end of the log of the Job's newest pod.
+// tail is the end of the log of the Job's newest pod. The verdict does not depend on it, so a log that cannot be read
+// is no error.
 func (r *Reconciler) tail(ctx context.Context, namespace string, job *batchv1.Job) string {
 	// The API server asks the pod's node, which may have hung: a worker must not wait for it longer than for a source.
 	ctx, cancel := context.WithTimeout(ctx, metric.DefaultTimeout)
@@ -229,6 +232,7 @@ func (r *Reconciler) startJob(ctx context.Context, write *kube.Writer, run *v1al
 	if err := write.Create(ctx, job); err != nil {
 		return err
 	}
+	// By the UID, since whoever may delete and make Jobs can put another one under this name.
 	result.Job, result.JobUID = job.Name, string(job.UID)
 	return write.PatchStatus(ctx, run, after)
 }
@@ -272,6 +276,7 @@ func makeJob(run *v1alpha1.AnalysisRun, m *v1alpha1.Metric, nth int, nonce strin
 	}
 }
 
+// containers are those of the Job's pod. A Secret is named there and not read here: the kubelet puts its value in.
 func containers(p *v1alpha1.JobProvider) []corev1.Container {
 	var out []corev1.Container
 	for _, c := range p.Containers {

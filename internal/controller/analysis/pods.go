@@ -12,12 +12,14 @@ import (
 	"github.com/sluice-dev/sluice/internal/metric"
 )
 
-// podsLimit bounds how many pods of a version are looked at.
+// podsLimit bounds how many pods of a version are looked at. Those have to stand for all: a metric must not load the
+// API server with thousands of pods.
 const podsLimit = 500
 
 // tally is what the pods of one version say of themselves.
 type tally struct{ pods, ready, restarts, oomKills int }
 
+// share is the ready share of the pods, from 0 to 1; 0 where there are none.
 func (t tally) share() float64 {
 	if t.pods == 0 {
 		return 0
@@ -48,6 +50,7 @@ func (r *Reconciler) pods(ctx context.Context, run *v1alpha1.AnalysisRun,
 	}}, nil
 }
 
+// count reads the pods of one version past the cache, which keeps no pods.
 func (r *Reconciler) count(ctx context.Context, namespace, hash, container string) (tally, error) {
 	if hash == "" {
 		return tally{}, errors.New("the revision's pods cannot be told apart: spec.canaryHash or spec.stableHash of the " +
@@ -66,7 +69,10 @@ func (r *Reconciler) count(ctx context.Context, namespace, hash, container strin
 	return t, nil
 }
 
+// add counts one pod. Of an empty container name all containers count. Kubernetes remembers only the last termination
+// of a container, so earlier OOM kills of it are not seen.
 func (t *tally) add(p *corev1.Pod, container string) {
+	// A pod that is being removed is not ready for that reason, which says nothing of its version.
 	if p.DeletionTimestamp != nil {
 		return
 	}

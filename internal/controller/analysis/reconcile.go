@@ -112,6 +112,7 @@ func (r *Reconciler) further(ctx context.Context, write *kube.Writer, run *v1alp
 		return ctrl.Result{}, err
 	}
 	for _, job := range jobs.strays {
+		// Without the right to delete it the run goes on: a stray Job measures nothing.
 		if err := write.Delete(ctx, job); err != nil && !apierrors.IsForbidden(err) {
 			return ctrl.Result{}, err
 		}
@@ -125,12 +126,16 @@ func (r *Reconciler) further(ctx context.Context, write *kube.Writer, run *v1alp
 	if e == cancels {
 		cancelled(after, now)
 	}
+	// What has come in is written before more is asked, so a process that dies asks at most for what was under way once
+	// more.
 	if err := write.PatchStatus(ctx, run, after); err != nil {
 		return ctrl.Result{}, err
 	}
 	r.flights.written(run, landed)
 	if after.Status.FinishedAt != nil {
 		r.flights.cancel(key)
+		// A finished run is not looked at again. If the process dies here, or the deletion fails, a Job that still runs
+		// ends by its deadline.
 		return ctrl.Result{}, r.endJobs(ctx, write, run)
 	}
 	for _, name := range p.Due {
@@ -144,6 +149,8 @@ func (r *Reconciler) further(ctx context.Context, write *kube.Writer, run *v1alp
 // recheck bounds how long a missed event can delay a run.
 const recheck = 30 * time.Second
 
+// wake is when the run is looked at again. controller-runtime takes a time of 0 for never, so it is a millisecond at
+// least.
 func wake(p pure.Progress, now time.Time) time.Duration {
 	if p.Wake.IsZero() || p.Wake.Sub(now) > recheck {
 		return recheck

@@ -64,7 +64,8 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager) error {
 	return nil
 }
 
-// runsOf are the unfinished runs of a release, which end when it does.
+// runsOf are the unfinished runs of a release, which end when it does. Where they cannot be listed none is brought
+// back: each looks at its release itself, every recheck at the latest.
 func (r *Reconciler) runsOf(ctx context.Context, rel *v1alpha1.Release) []reconcile.Request {
 	if rel.Status.Phase != v1alpha1.ReleaseAborting && !rel.Status.Phase.Terminal() {
 		return nil
@@ -99,7 +100,7 @@ func ownerOf(o client.Object) []string {
 	return nil
 }
 
-// Cache keeps of all Jobs only those of runs.
+// Cache keeps of all Jobs only those of runs. A cluster may have thousands of others, of which nothing is asked.
 func Cache() map[client.Object]cache.ByObject {
 	has, err := labels.NewRequirement(labelMetric, selection.Exists, nil)
 	if err != nil {

@@ -17,9 +17,11 @@ import (
 const (
 	// keptMeasurements is the number of measurements of a metric that are kept.
 	keptMeasurements = 20
-	messageLimit     = 1024
-	logLimit         = 4096
+	// messageLimit and logLimit are in bytes; logLimit is for the message of a Job, which has the end of its log.
+	messageLimit = 1024
+	logLimit     = 4096
 
+	// defaultErrorLimit is the number of errors in a row that are borne; one more makes the metric an error.
 	defaultErrorLimit = 4
 )
 
@@ -32,6 +34,7 @@ func metricsOf(run *v1alpha1.AnalysisRun) []pure.Metric {
 	return out
 }
 
+// ruleOf is how a metric is judged, in the words of the pure core, with the defaults filled in.
 func ruleOf(m *v1alpha1.Metric) pure.Metric {
 	return pure.Metric{
 		Name: m.Name, InitialDelay: duration(m.InitialDelay), Interval: duration(m.Interval), Count: number(m.Count, 0),
@@ -41,7 +44,8 @@ func ruleOf(m *v1alpha1.Metric) pure.Metric {
 	}
 }
 
-// inconclusiveLimit: as long as a comparison has proven nothing, it goes on.
+// inconclusiveLimit: as long as a comparison has proven nothing, it goes on. The test needs more requests then, not
+// another verdict. Of other metrics none is borne by default.
 func inconclusiveLimit(m *v1alpha1.Metric) int {
 	if m.Compare != nil {
 		return math.MaxInt32
@@ -92,6 +96,8 @@ func readResult(m *v1alpha1.MetricResult) pure.Result {
 	return r
 }
 
+// writeResult writes a result into the API's. Times are cut to the microsecond as they are stored, so that record
+// knows a measurement that is there already.
 func writeResult(m *v1alpha1.MetricResult, r pure.Result) {
 	m.Phase, m.Message = v1alpha1.AnalysisPhase(r.Phase), metric.Bounded(r.Message, messageLimit)
 	m.Successful, m.Failed, m.Inconclusive, m.Errors = int32(r.Successful), int32(r.Failed), int32(r.Inconclusive),
@@ -139,6 +145,7 @@ func record(run *v1alpha1.AnalysisRun, o outcome) {
 		At: at, Phase: pure.Phase(o.measurement.Phase),
 		Message: metric.Bounded(said+inShort(o.measurement.Message), messageLimit/2),
 	}))
+	// The next Job of the metric may be made now.
 	result.Job, result.JobUID = "", ""
 	result.Measurements = append(result.Measurements, o.measurement)
 	result.Measurements = result.Measurements[max(0, len(result.Measurements)-keptMeasurements):]

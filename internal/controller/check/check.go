@@ -68,6 +68,7 @@ var kinds = []checked{
 	},
 }
 
+// template is what is wrong with a template of either kind: both have the same spec.
 func template(spec v1alpha1.AnalysisTemplateSpec) []string {
 	var out []string
 	for _, p := range measure.CheckTemplate(spec) {
@@ -76,7 +77,8 @@ func template(spec v1alpha1.AnalysisTemplateSpec) []string {
 	return out
 }
 
-// Setup adds a controller for each kind.
+// Setup adds a controller for each kind. Each has a client of its own: a client remembers its writes by namespace and
+// name, and objects of two kinds may have the same ones.
 func Setup(mgr manager.Manager, newClient func() *kube.Client) error {
 	for _, k := range kinds {
 		r := &Reconciler{kind: k, Kube: newClient(), Events: mgr.GetEventRecorder("sluice")}
@@ -105,6 +107,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	})
 }
 
+// look checks one object. An Event is sent only together with a status that has changed: what was wrong before is not
+// said again with each restart.
 func (r *Reconciler) look(ctx context.Context, write *kube.Writer, key types.NamespacedName) (ctrl.Result, error) {
 	before := r.kind.empty()
 	if err := r.Kube.Get(ctx, key, before); err != nil {
@@ -142,6 +146,8 @@ func note(s *v1alpha1.CheckStatus, problems []string, generation int64) bool {
 	return changed
 }
 
+// sentence joins the problems. A cut in the middle of a character would leave bytes that the API server does not take,
+// so those go as well.
 func sentence(problems []string) string {
 	text := strings.Join(problems, "; ")
 	if len(text) > maxMessage {

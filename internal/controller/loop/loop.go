@@ -68,7 +68,8 @@ func Retry(err error) (ctrl.Result, error) {
 	return ctrl.Result{}, err
 }
 
-// Waker has objects looked at again of which something has come in that no watch tells of.
+// Waker has objects looked at again of which something has come in that no watch tells of. It keeps
+// nothing: Wake waits until the controller listens.
 type Waker struct{ woken chan event.GenericEvent }
 
 // NewWaker returns a Waker. Whoever wakes waits until its Source is watched.

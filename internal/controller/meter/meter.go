@@ -95,6 +95,7 @@ func (m *Meter) learn(ctx context.Context) {
 	m.learned.Store(int64(min(max(time.Duration(seconds*float64(time.Second)), least), most)))
 }
 
+// ask asks the installation's Prometheus for one number. It belongs to no namespace, so no Secret is read for it.
 func (m *Meter) ask(ctx context.Context, query string) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()

@@ -73,7 +73,7 @@ func (errDropped) Error() string {
 // memory is how long ago something may have happened that is told by a process that was not there.
 const memory = time.Hour
 
-// hire starts a courier.
+// hire starts a courier. Its context is not the look's: it ends with the Notifier or with the process.
 func (r *Reconciler) hire(n *v1alpha1.Notifier) *courier {
 	ctx, end := context.WithCancel(context.Background())
 	c := &courier{uid: n.UID, ctx: ctx, end: end, gone: make(chan struct{}), since: r.Now().Add(-memory)}
@@ -161,6 +161,7 @@ func (c *courier) done(d notify.Result) {
 // put sends a fact on its way.
 func (c *courier) put(f *fact, m notify.Message) {
 	c.mu.Lock()
+	// Noted before it is queued: what becomes of it may be known before Put returns, and done looks for it here.
 	c.sent = append(c.sent, letter{*f, m})
 	c.mu.Unlock()
 	c.queue.Put(m)
@@ -192,6 +193,7 @@ func (c *courier) news(all []fact, mark cursor) []fact {
 			out = append(out, *f)
 		}
 	}
+	// Facts of releases that are gone are forgotten, or the list would grow for ever.
 	c.met = met
 	return out
 }
@@ -246,7 +248,8 @@ func (s *couriers) stop(key types.NamespacedName) {
 	}
 }
 
-// close ends all of them, waits until they are gone, and returns them.
+// close ends all of them, waits until they are gone, and returns them. All are told to end before any is waited for.
+// Waiting under the lock is safe, since no courier takes it.
 func (s *couriers) close() map[types.NamespacedName]*courier {
 	s.mu.Lock()
 	defer s.mu.Unlock()

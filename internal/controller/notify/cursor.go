@@ -22,10 +22,12 @@ const (
 	cursorVersion = "v1"
 	// markLength characters of base64 tell some dozens of facts apart: two are alike once in a billion.
 	markLength = 5
-	// mostMarks is what the field has room for.
+	// mostMarks is what the field has room for. It takes 253 characters, of which the version, the seconds and two
+	// colons take some 15.
 	mostMarks = 46
 )
 
+// markOf is a fact in short: the field has no room for whole keys.
 func markOf(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return base64.RawURLEncoding.EncodeToString(sum[:])[:markLength]
@@ -51,6 +53,8 @@ func readCursor(text string) cursor {
 	return c
 }
 
+// String is the cursor as the status has it: version, seconds since 1970 and marks. It is empty while nothing was
+// dealt with.
 func (c cursor) String() string {
 	if c.before.IsZero() && len(c.marks) == 0 {
 		return ""
@@ -81,6 +85,7 @@ func (c cursor) with(dealt func(key string) bool, all []fact) cursor {
 	slices.SortStableFunc(kept, func(a, b fact) int { return b.at.Compare(a.at) })
 	out := cursor{before: c.before}
 	if len(kept) > mostMarks {
+		// Times have whole seconds, so all that happened in the second of the first one without room counts as dealt with.
 		out.before = kept[mostMarks].at.Add(time.Second)
 	}
 	for i := range kept[:min(len(kept), mostMarks)] {

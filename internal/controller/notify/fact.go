@@ -155,6 +155,7 @@ func images(r v1alpha1.Revision) string {
 	return strings.Join(out, ", ")
 }
 
+// timeOf is the zero time for none.
 func timeOf(t *metav1.Time) time.Time {
 	if t == nil {
 		return time.Time{}

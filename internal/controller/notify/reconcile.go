@@ -159,7 +159,8 @@ func (r *Reconciler) selection(ctx context.Context, n *v1alpha1.Notifier) (func(
 	return func(rollout string) bool { return picked[rollout] }, nil
 }
 
-// selectorFlaw is what is wrong with a selector, if anything is.
+// selectorFlaw is what is wrong with a selector, if anything is. The API server checks no label selector of a custom
+// resource, so a wrong one can be stored.
 func selectorFlaw(s *metav1.LabelSelector) string {
 	if _, err := metav1.LabelSelectorAsSelector(s); err != nil {
 		return "spec.selector: " + err.Error()

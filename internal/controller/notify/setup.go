@@ -22,7 +22,8 @@ import (
 // workers is the number of Notifiers that are looked at at the same time; none waits for a sink.
 const workers = 2
 
-// lastWrites bounds the time in which the process that ends writes down what has arrived.
+// lastWrites bounds the time in which the process that ends writes down what has arrived. It is less than the 10 s
+// that the manager waits for its parts to end (GracefulShutdownTimeout).
 const lastWrites = 5 * time.Second
 
 // Setup wires the Reconciler to a manager. Only the process that leads tells anything.
@@ -46,6 +47,7 @@ func (r *Reconciler) Setup(mgr manager.Manager) error {
 	}
 	err = mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()
+		// The manager's context has ended, and the last writes need one that has not.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrites)
 		defer cancel()
 		r.Close(ctx)
@@ -65,7 +67,8 @@ var tells = predicate.TypedFuncs[*v1alpha1.Release]{
 	},
 }
 
-// notifiersOf are the Notifiers of a release's namespace.
+// notifiersOf are the Notifiers of a release's namespace. Where they cannot be listed nobody is brought back: a
+// mapping function cannot return an error.
 func (r *Reconciler) notifiersOf(ctx context.Context, rel *v1alpha1.Release) []reconcile.Request {
 	list := &v1alpha1.NotifierList{}
 	if err := r.Kube.List(ctx, list, client.InNamespace(rel.Namespace), client.UnsafeDisableDeepCopy); err != nil {

@@ -28,12 +28,14 @@ type sink struct {
 	made notify.Sink
 }
 
+// change takes the sink of another spec; the one that was made is dropped.
 func (s *sink) change(spec v1alpha1.NotifierSink) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.spec, s.made = spec, nil
 }
 
+// ready is the sink, made if need be.
 func (s *sink) ready(ctx context.Context) (notify.Sink, error) {
 	s.mu.Lock()
 	made, spec := s.made, s.spec
@@ -41,6 +43,7 @@ func (s *sink) ready(ctx context.Context) (notify.Sink, error) {
 	if made != nil {
 		return made, nil
 	}
+	// Without the lock: to make a sink takes reading its Secrets, and change must not wait for the API server.
 	made, err := s.make(ctx, spec)
 	if err != nil {
 		return nil, err

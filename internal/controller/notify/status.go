@@ -33,6 +33,7 @@ func (r *Reconciler) record(ctx context.Context, write *kube.Writer, n *v1alpha1
 	results, trouble := c.state()
 	now, queued := r.Now(), c.queue.Stats().Queued
 	if len(results) > 0 && queued > 0 {
+		// More results are on their way, and one write can have them all.
 		if left := batch - now.Sub(results[0].at); left > 0 {
 			return ctrl.Result{RequeueAfter: left}, nil
 		}
@@ -61,6 +62,7 @@ func (r *Reconciler) write(ctx context.Context, write *kube.Writer, n *v1alpha1.
 	if err := write.PatchStatus(ctx, n, after); err != nil {
 		return err
 	}
+	// Only now: if the write fails, the next look writes the same results.
 	c.written(len(results))
 	return nil
 }
@@ -136,6 +138,7 @@ func (r *Reconciler) last(ctx context.Context, key client.ObjectKey, c *courier)
 		return nil
 	}
 	n := &v1alpha1.Notifier{}
+	// Past the cache, which may no longer be kept up to date: on an old version the write would be refused.
 	if err := r.Kube.Live.Get(ctx, key, n); err != nil || n.UID != c.uid {
 		return client.IgnoreNotFound(err)
 	}

@@ -17,6 +17,7 @@ func Cache() cache.Options {
 		&discoveryv1.EndpointSlice{}: {Transform: condenseEndpoints},
 		&v1alpha1.Release{}:          {Transform: condenseRelease},
 	}
+	// The transform has to be on the untyped form, which is the one that is read: the cache keeps the two forms apart.
 	for _, driver := range registry.Workloads {
 		kinds := driver.Kinds()
 		kept[untyped(kinds.Workload)] = cache.ByObject{Transform: workload.Condense}

@@ -70,6 +70,8 @@ func (c *carrier) work(ctx context.Context, a release.Action) error {
 	return err
 }
 
+// selectService has a Service select one version's pods, or what the team wrote. The Hold stands before the Service is
+// changed and goes after it is back: at whatever write the process dies, the team's selector is known.
 func (c *carrier) selectService(ctx context.Context, a release.SelectService) error {
 	s := c.w.service(a.Service)
 	if s == nil {
@@ -82,6 +84,7 @@ func (c *carrier) selectService(ctx context.Context, a release.SelectService) er
 		return c.write.Delete(ctx, s.hold)
 	}
 	of := c.w.trackOf(a.To)
+	// Without the hash the selector would match the pods of both versions.
 	if of.hash == "" {
 		return fmt.Errorf("select the %s pods by Service %s: nothing that runs them is there", a.To, a.Service)
 	}
@@ -137,6 +140,7 @@ func (c *carrier) hold(ctx context.Context, existing *v1alpha1.Hold, target v1al
 		return err
 	}
 	there := &v1alpha1.Hold{}
+	// Past the cache, which has just shown that there is none.
 	if err := c.r.Kube.Live.Get(ctx, client.ObjectKeyFromObject(made), there); err != nil {
 		return fmt.Errorf("read Hold %s: %w", made.Name, err)
 	}
@@ -157,6 +161,8 @@ func isObstacle(err error) bool {
 	return is
 }
 
+// ensureTwin makes the canary Service beside one of the team's, or sets the one that is there right. One of that name
+// that is somebody else's is left alone.
 func (c *carrier) ensureTwin(ctx context.Context, name string) error {
 	s, part := c.w.service(name), c.w.seen.Canary
 	if s == nil || part == nil {
@@ -165,7 +171,7 @@ func (c *carrier) ensureTwin(ctx context.Context, name string) error {
 	selector := c.w.track(part).narrow(s.original)
 	if s.twin != nil {
 		if !c.w.madeTwin(s.twin) {
-			return nil // Which is a trouble that observe.go has told of.
+			return nil // Which is a trouble that observeTraffic has told of.
 		}
 		after := s.twin.DeepCopy()
 		after.Spec.Selector = selector
@@ -221,9 +227,12 @@ func twin(s *corev1.Service, name string, selector map[string]string, owner meta
 		},
 	}
 	for _, p := range s.Spec.Ports {
+		// A node port can belong to one Service only: the API server refuses it to a second.
 		p.NodePort = 0
 		out.Spec.Ports = append(out.Spec.Ports, p)
 	}
+	// A headless Service has a headless twin. Any other address is the team's Service's own, and the twin is given
+	// another.
 	if s.Spec.ClusterIP == corev1.ClusterIPNone {
 		out.Spec.ClusterIP = corev1.ClusterIPNone
 	}
@@ -239,6 +248,7 @@ func (c *carrier) removeTwin(ctx context.Context, name string) error {
 	return c.write.Delete(ctx, s.twin)
 }
 
+// route has a layer divide the requests. The provider says which objects that changes, and writes nothing itself.
 func (c *carrier) route(ctx context.Context, a release.Route) error {
 	l := c.w.layer(a.Layer)
 	if l == nil {
@@ -247,6 +257,7 @@ func (c *carrier) route(ctx context.Context, a release.Route) error {
 	return c.change(ctx, l, l.provider.Apply(l.world, traffic.Split{Weight: a.Weight, Matches: a.Matches}))
 }
 
+// unroute takes everything that releases of this Rollout have added to a layer off it.
 func (c *carrier) unroute(ctx context.Context, name string) error {
 	l := c.w.layer(name)
 	if l == nil {
@@ -379,6 +390,7 @@ func (c *carrier) owner() metav1.OwnerReference {
 	return ownerOf(c.rel)
 }
 
+// releaseName is empty while no release is under way: a Hold that is kept at rest belongs to the Rollout.
 func (c *carrier) releaseName() string {
 	if c.rel == nil {
 		return ""
@@ -406,6 +418,8 @@ func (w *world) layer(name string) *layer {
 
 func ownerOf(rel *v1alpha1.Release) metav1.OwnerReference { return *workload.NewOwner(rel) }
 
+// sameJSON compares by content: the API server stores an object's fields in an order of its own. What cannot be read
+// is not the same, so that it is written anew.
 func sameJSON(a, b []byte) bool {
 	var x, y any
 	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && equality.Semantic.DeepEqual(x, y)

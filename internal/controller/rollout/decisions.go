@@ -210,6 +210,8 @@ func keyOfDecision(d *v1alpha1.Decision) string {
 	return d.Spec.Release
 }
 
+// ofDecision brings back the Rollout that has to answer a Decision. An answered one asks for nothing; otherwise each
+// answer would bring one more look.
 func ofDecision(_ context.Context, o client.Object) []string {
 	d := o.(*v1alpha1.Decision)
 	if d.Status.Outcome != "" {
@@ -232,6 +234,7 @@ func ofAnswered() handler.EventHandler {
 
 // tooMuch says whether the API server does not store an object as it is: it is invalid, or too large.
 func tooMuch(err error) bool {
+	// etcd's own limit reaches us without a reason that could be asked for, so its text has to do.
 	return apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err) || err != nil &&
 		strings.Contains(err.Error(), "request is too large")
 }

@@ -37,6 +37,8 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	spec := translate.Spec(rel.Spec.Plan, rel.Spec.From.Hash, rel.Spec.To.Hash)
 	spec.Authors, spec.Namespace = rel.Spec.Authors, rel.Namespace
 	memory := readMemory(rel, w.now)
+	// What this process has seen of the layers is newer than what is stored: it is stored only together with something
+	// else.
 	memory.Layers = r.layersSeen.of(rel.UID, memory.Layers)
 	observed := w.observed(rel)
 	r.askPods(ctx, w, memory, &observed)
@@ -45,6 +47,8 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	if observed.PlanChanged, err = r.planChanged(ctx, w, rel, memory); err != nil {
 		return ctrl.Result{}, err
 	}
+	// A write that was refused in the last look shows nowhere in the cluster. The core has to be told, so that the
+	// release says what it waits for.
 	if t := r.troubles.of(rel.UID); observed.Trouble == "" {
 		observed.Trouble = t
 	}
@@ -53,15 +57,20 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	r.layersSeen.keep(rel.UID, out.Memory)
 
 	status := r.project(w, rel, spec, out)
+	// Stored first, done second: a process that dies before its writes finds in the status what it was about to do. In
+	// the other order it would find changes that it cannot explain.
 	if r.due(rel, status, memory, out, w.now) {
 		after, err := storeStatus(ctx, write, rel, status, out)
 		if err != nil {
 			return loop.Retry(err)
 		}
+		// Only after the status is stored: on a conflict the same decision is made again, and would be told twice. A crash
+		// just before this line costs an Event, and the status says the same.
 		r.tell(w.rollout, rel, out)
 		rel = after
 	}
 	c := &carrier{r: r, write: write, w: w, rel: rel}
+	// The guard judges by the memory after the decision: that is what the actions are to be right for.
 	guard := func(actions []release.Action) error {
 		if v := release.Check(spec, observed, out.Memory, actions); len(v) > 0 {
 			return &obstacle{release.GuardMessage(v[0])}
@@ -71,7 +80,10 @@ func (r *Reconciler) drive(ctx context.Context, write *kube.Writer, w *world, re
 	if err := c.carryOut(ctx, out, guard); err != nil {
 		return r.failed(ctx, write, w, rel, out, err)
 	}
+	// All writes went through, so what the API server said to an earlier one is over.
 	r.troubles.clear(rel.UID)
+	// After the actions, so that an answer never speaks of what was not done. The answers are in the stored memory, so a
+	// crash before this line loses none.
 	if err := r.answerAll(ctx, write, w, rel); err != nil {
 		return loop.Retry(err)
 	}
@@ -189,6 +201,7 @@ func (r *Reconciler) wake(w *world, rel *v1alpha1.Release, out release.Outcome) 
 		earliest(s.readySince.Add(w.propagation()))
 	}
 	release, rollout := earliest(r.waits.due(rel.UID)), earliest(r.waits.due(w.rollout.UID))
+	// controller-runtime takes a RequeueAfter of 0 for none at all.
 	return max(at.Sub(w.now), time.Millisecond), release || rollout
 }
 
@@ -223,6 +236,7 @@ func (r *Reconciler) answer(ctx context.Context, write *kube.Writer, w *world, r
 	return nil
 }
 
+// answerOne writes the outcome into a Decision's status.
 func (r *Reconciler) answerOne(ctx context.Context, write *kube.Writer, d *v1alpha1.Decision,
 	a v1alpha1.DecisionAnswer,
 ) error {

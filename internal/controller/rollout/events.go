@@ -53,6 +53,8 @@ func (r *Reconciler) tell(ro *v1alpha1.Rollout, rel *v1alpha1.Release, out relea
 	}
 }
 
+// asksAPerson says whether a release with this reason waits for somebody. That is told at once, also where a status
+// would otherwise wait to see whether the state lasts.
 func asksAPerson(code string) bool {
 	switch code {
 	case release.ReasonPausedForPerson, release.ReasonAwaitingApproval, release.ReasonAnalysisUnclear,

@@ -110,6 +110,7 @@ func (r *Reconciler) observeForeign(ctx context.Context, w *world) time.Time {
 	}
 	if len(w.services) == 0 && len(w.traffic()) == 0 {
 		if err := r.observeServices(ctx, w); err != nil {
+			// This look only warns, so an error in it holds nothing up.
 			log.FromContext(ctx).V(1).Info("look for the Services in front", "error", err.Error())
 			return time.Time{}
 		}
@@ -136,6 +137,7 @@ func (r *Reconciler) observeForeign(ctx context.Context, w *world) time.Time {
 	if reason != "" {
 		w.unreleased.Status, w.unreleased.Reason, w.unreleased.Message = metav1.ConditionTrue, reason, clip(says)
 		before := meta.FindStatusCondition(w.rollout.Status.Conditions, v1alpha1.ConditionUnreleasedPods)
+		// An Event only when it is news; the condition stands as long as the pods serve.
 		if before == nil || before.Status != metav1.ConditionTrue || before.Reason != reason {
 			r.warn(w.rollout, release.Reason{Code: reason, Message: says})
 		}
@@ -234,7 +236,8 @@ func sorted(list []string) []string {
 
 // edited says whether a pod runs other images than its template says: somebody has changed them since it was made, or
 // has made it himself and had the part adopt it by its labels. What an admission webhook rewrites in the create, as to
-// name a mirror or a digest, is the same image.
+// name a mirror or a digest, is the same image. The API server raises a pod's generation with each later change of its
+// spec, which is how an edit is told from what a webhook did.
 func edited(p *corev1.Pod, t workload.Template) bool {
 	for _, want := range t.Images {
 		for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {

@@ -85,7 +85,8 @@ func (r *Reconciler) next(ctx context.Context, w *world) (v1alpha1.Revision, err
 		kinds.Part.Kind, kinds.Workload.Kind, w.object.GetName(), mostSalts)
 }
 
-// mostSalts bounds the search for a free name.
+// mostSalts bounds the search for a free name. Whoever may create the parts can take names, and the search must not
+// keep a worker for ever.
 const mostSalts = 100
 
 // free says whether no part has the mark, and none the name that goes with it.

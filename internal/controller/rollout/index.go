@@ -35,6 +35,7 @@ const (
 	indexTarget = "target"
 )
 
+// index adds the indexes over the cache, which every list by a field needs. It returns all errors joined.
 func index(
 	ctx context.Context, ix client.FieldIndexer, drivers []workload.Driver, layers translate.LayerKinds,
 ) error {
@@ -71,8 +72,12 @@ func index(
 	return errors.Join(errs...)
 }
 
+// byLabel finds an object by the Rollout that its label names. Whoever may edit the object may set the label, so it is
+// only a way to find it. Whose the object is, its owner's UID says.
 func byLabel(o client.Object) []string { return one(o.GetLabels()[v1alpha1.LabelRollout]) }
 
+// byOwner finds an object by its controller's UID. Names are used again when something is deleted and made anew; UIDs
+// are not.
 func byOwner(o client.Object) []string {
 	if c := metav1.GetControllerOf(o); c != nil {
 		return one(string(c.UID))
@@ -102,8 +107,12 @@ func namesOfTraffic(layers translate.LayerKinds, ro *v1alpha1.Rollout) []string 
 // workloadKey is a workload in an index.
 func workloadKey(w v1alpha1.WorkloadReference) string { return w.Kind + "/" + w.Name }
 
+// targetKey is the object of a Hold in an index. It leaves the API group out; who looks for a Hold compares the whole
+// target (sharedHold).
 func targetKey(t v1alpha1.HoldTarget) string { return t.Kind + "/" + t.Name }
 
+// one is the list of one index value. Nothing is indexed by the empty value: all objects without a label would be in
+// one list.
 func one(s string) []string {
 	if s == "" {
 		return nil
@@ -111,6 +120,7 @@ func one(s string) []string {
 	return []string{s}
 }
 
+// untyped is an empty object of a kind, to be read into. Kinds that drivers and layers name have no Go type here.
 func untyped(gvk schema.GroupVersionKind) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(gvk)

@@ -43,6 +43,8 @@ type errNotServed struct{ of traffic.Ref }
 
 func (e *errNotServed) Error() string { return e.of.Kind + " is not served" }
 
+// observeLayer reads one entry of spec.traffic. It returns nil where there is nothing to act on: then the reason is in
+// the world's trouble, or the entry names a layer that this Sluice does not know.
 func (r *Reconciler) observeLayer(ctx context.Context, w *world, t v1alpha1.TrafficLayer) (*layer, error) {
 	provider, named := r.Layers.Of(t), translate.LayerOf(t)
 	if provider == nil {
@@ -138,6 +140,8 @@ func (r *Reconciler) object(ctx context.Context, namespace string, of traffic.Re
 	return u, nil
 }
 
+// backends are the Services in front of the workload, as layers look for them. Only a twin of our own counts as the
+// canary's.
 func (w *world) backends() []traffic.Backend {
 	out := make([]traffic.Backend, 0, len(w.services))
 	for _, s := range w.services {

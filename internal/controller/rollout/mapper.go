@@ -15,7 +15,8 @@ import (
 	"github.com/sluice-dev/sluice/internal/translate"
 )
 
-// mapper finds the Rollouts that an object concerns.
+// mapper finds the Rollouts that an object concerns. A mapping function cannot return an error, so what fails is
+// logged, and brings nobody back.
 type mapper struct {
 	reader client.Reader
 	looks  *looks
@@ -31,6 +32,8 @@ func (m *mapper) ofTemplate(ctx context.Context, o client.Object) []string {
 	return namesOf(m.all(ctx, o.GetNamespace(), measures))
 }
 
+// ofClusterTemplate does the same for the templates of the whole cluster. It returns requests, since the Rollouts are
+// in any namespace, and names are in the object's own.
 func (m *mapper) ofClusterTemplate(ctx context.Context, _ client.Object) []reconcile.Request {
 	var out []reconcile.Request
 	for _, ro := range m.all(ctx, metav1.NamespaceAll, measures) {
@@ -39,6 +42,7 @@ func (m *mapper) ofClusterTemplate(ctx context.Context, _ client.Object) []recon
 	return out
 }
 
+// ofWindow brings back all Rollouts of the namespace: a window that has changed may have selected others before.
 func (m *mapper) ofWindow(ctx context.Context, o client.Object) []string {
 	return namesOf(m.all(ctx, o.GetNamespace(), func(*v1alpha1.Rollout) bool { return true }))
 }
@@ -80,11 +84,15 @@ func itself(_ context.Context, o client.Object) []string { return []string{o.Get
 
 func label(_ context.Context, o client.Object) []string { return byLabel(o) }
 
+// ofWorkload brings back the Rollouts that name a workload, and the one that its label names: a workload that its
+// Rollout no longer names has to be freed (freeStrays).
 func (m *mapper) ofWorkload(ctx context.Context, o client.Object) []string {
 	return append(byLabel(o), m.rollouts(ctx, o.GetNamespace(), indexWorkload,
 		o.GetObjectKind().GroupVersionKind().Kind+"/"+o.GetName())...)
 }
 
+// ofPart brings back the Rollout of a part by its controller, the workload or a release. A part without one may be
+// kept by a Rollout whose workload is gone.
 func (m *mapper) ofPart(ctx context.Context, o client.Object) []string {
 	c := metav1.GetControllerOf(o)
 	switch {
@@ -96,17 +104,22 @@ func (m *mapper) ofPart(ctx context.Context, o client.Object) []string {
 	return one(rolloutOf(c.Name)) // A release's.
 }
 
+// ofService also brings back the Rollouts that were last seen behind the Service: after an edit of its selector
+// nothing else leads from it to them.
 func (m *mapper) ofService(ctx context.Context, o client.Object) []string {
 	names := append(byLabel(o), m.holders(ctx, o.GetNamespace(), "Service/"+o.GetName())...)
 	return append(names, m.fronts.of(client.ObjectKeyFromObject(o))...)
 }
 
+// ofEndpoints: an EndpointSlice bears its Service's labels, so that of a twin is found by them.
 func (m *mapper) ofEndpoints(ctx context.Context, o client.Object) []string {
 	service := o.GetLabels()[discoveryv1.LabelServiceName]
 	behind := m.looks.behind(types.NamespacedName{Namespace: o.GetNamespace(), Name: service})
 	return slices.Concat(byLabel(o), m.holders(ctx, o.GetNamespace(), "Service/"+service), behind)
 }
 
+// ofRoute: an object that may divide the same requests concerns every Rollout of the namespace that has layers; any
+// other one those that name it or hold it.
 func (m *mapper) ofRoute(ctx context.Context, o client.Object) []string {
 	if contends(m.layers, o) {
 		return namesOf(m.all(ctx, o.GetNamespace(), func(ro *v1alpha1.Rollout) bool { return len(ro.Spec.Traffic) > 0 }))

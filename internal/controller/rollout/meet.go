@@ -34,7 +34,8 @@ type beginnings struct {
 
 func newBeginnings() *beginnings { return &beginnings{made: map[types.UID]*v1alpha1.Release{}} }
 
-// underWay are the releases of other Rollouts in the namespace that have not ended.
+// underWay are the releases of other Rollouts in the namespace that have not ended. The lock of beginnings has to be
+// held.
 func (r *Reconciler) underWay(ctx context.Context, w *world) ([]*v1alpha1.Release, error) {
 	list := &v1alpha1.ReleaseList{}
 	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.UnsafeDisableDeepCopy); err != nil {
@@ -43,6 +44,7 @@ func (r *Reconciler) underWay(ctx context.Context, w *world) ([]*v1alpha1.Releas
 	var out []*v1alpha1.Release
 	for i := range list.Items {
 		rel := &list.Items[i]
+		// The cache shows it now.
 		delete(r.beginnings.made, rel.UID)
 		if rel.Spec.Rollout != w.rollout.Name && !rel.Status.Phase.Terminal() {
 			out = append(out, rel)
@@ -165,6 +167,8 @@ func (m *mapper) ofRelease(ctx context.Context, o client.Object) []string {
 	return append(out, namesOf(m.all(ctx, o.GetNamespace(), waitsForLayer))...)
 }
 
+// waitsForLayer says whether a Rollout waits for the release of another. Its status says so, which a restart does not
+// lose.
 func waitsForLayer(ro *v1alpha1.Rollout) bool {
 	return slices.ContainsFunc(ro.Status.Conditions,
 		func(c metav1.Condition) bool { return c.Reason == release.ReasonLayerBusy })

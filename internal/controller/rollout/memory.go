@@ -81,6 +81,7 @@ func (l *layersSeen) of(id types.UID, stored []release.LayerSeen) []release.Laye
 	return stored
 }
 
+// keep notes what a decision has seen. A release that has ended needs it no more.
 func (l *layersSeen) keep(id types.UID, m release.Memory) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -151,6 +152,7 @@ func inAPI(fresh []release.Answer) []v1alpha1.DecisionAnswer {
 	return out
 }
 
+// duration is nil for zero, so that the status does not show what is not there.
 func duration(d time.Duration) *metav1.Duration {
 	if d == 0 {
 		return nil
@@ -165,6 +167,8 @@ func durationOf(d *metav1.Duration) time.Duration {
 	return d.Duration
 }
 
+// micro is a time as the API stores it, nil for none. A MicroTime has microseconds; the rest is cut off here, so that
+// a time which is read back equals the one that was written.
 func micro(t time.Time) *metav1.MicroTime {
 	if t.IsZero() {
 		return nil
@@ -192,5 +196,6 @@ func clip(s string) string {
 	if len(s) <= limit {
 		return s
 	}
+	// A character takes up to four bytes, so a quarter of the limit fits whatever the language.
 	return string([]rune(s)[:min(len([]rune(s)), limit/4-1)]) + "…"
 }

@@ -14,6 +14,7 @@ var (
 	}, []string{"phase"})
 )
 
+// init registers them where controller-runtime's metrics server finds them.
 func init() {
 	metrics.Registry.MustRegister(started, finished)
 }

@@ -98,6 +98,8 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*wo
 	case err != nil:
 		return nil, fmt.Errorf("read Rollout %s: %w", key, err)
 	}
+	// In this order: observeReleases comes first, since the others ask for the release under way, and observeWorkload
+	// knows by the releases which parts are ours.
 	steps := []func(context.Context, *world) error{
 		r.observeReleases, r.observeWorkload, r.observeDecisions,
 		r.observeHolds, r.observeRuns, r.observeWindows,
@@ -107,6 +109,8 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (*wo
 			return nil, err
 		}
 	}
+	// Whole hashes first, since the last released revision is found by them. Then the driver reads again: it needs to
+	// know which revision is the stable one.
 	w.modernise()
 	w.settled = w.lastReleased()
 	w.look()
@@ -134,6 +138,7 @@ func (r *Reconciler) standIn(ctx context.Context, key types.NamespacedName, now 
 				Services: rel.Spec.Plan.Services,
 			},
 		}
+		// With the UID of the Rollout that is gone, observeReleases takes the release for this Rollout's own.
 		if owner := metav1.GetControllerOf(rel); owner != nil {
 			ro.UID = owner.UID
 		}
@@ -192,6 +197,8 @@ func (w *world) rules() []v1alpha1.ServiceRule {
 	return w.rollout.Spec.Services
 }
 
+// observeReleases reads the records of the Rollout's releases, newest first. Of the releases of others with such names
+// only the number counts, so that the next release gets a free name.
 func (r *Reconciler) observeReleases(ctx context.Context, w *world) error {
 	list := &v1alpha1.ReleaseList{}
 	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace),
@@ -217,6 +224,7 @@ func (r *Reconciler) observeReleases(ctx context.Context, w *world) error {
 	return nil
 }
 
+// observeDecisions reads the Decisions on releases of the Rollout, and sorts them by whether they have been answered.
 func (r *Reconciler) observeDecisions(ctx context.Context, w *world) error {
 	list := &v1alpha1.DecisionList{}
 	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace),
@@ -235,6 +243,8 @@ func (r *Reconciler) observeDecisions(ctx context.Context, w *world) error {
 	return nil
 }
 
+// older orders Decisions by age. Creation times have whole seconds only, so the name decides between equal ones: each
+// look has to see the same order.
 func older(a, b *v1alpha1.Decision) int {
 	if c := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); c != 0 {
 		return c
@@ -242,6 +252,8 @@ func older(a, b *v1alpha1.Decision) int {
 	return strings.Compare(a.Name, b.Name)
 }
 
+// observeHolds reads the Holds of the Rollout. One that bears its label without being owned by it, or by one of its
+// releases, is not acted upon: anybody can write a label. It is only told of, unless it is going.
 func (r *Reconciler) observeHolds(ctx context.Context, w *world) error {
 	list := &v1alpha1.HoldList{}
 	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace),
@@ -317,6 +329,8 @@ func (w *world) observedWorkload(o *release.Observed) {
 	}
 }
 
+// decision is a Decision in the core's words. Whether it names another plan than the release has is told here, since
+// the core does not know digests.
 func decision(d *v1alpha1.Decision, rel *v1alpha1.Release) release.Decision {
 	return release.Decision{
 		ID: d.Name, Verb: release.Verb(d.Spec.Verb), Step: d.Spec.Step, To: d.Spec.ToStep,
@@ -333,6 +347,8 @@ func speaksOf(d *v1alpha1.Decision, rel *v1alpha1.Release) bool {
 	return d.Spec.Release == rel.Name && (stops || !d.CreationTimestamp.Before(&rel.CreationTimestamp))
 }
 
+// answered says whether the release remembers an answer to a Decision. It is not shown to the core once more, though
+// its own status may not have the answer yet.
 func answered(rel *v1alpha1.Release, decision string) bool {
 	return rel.Status.Memory != nil && slices.ContainsFunc(rel.Status.Memory.Answers,
 		func(a v1alpha1.DecisionAnswer) bool { return a.Decision == decision })

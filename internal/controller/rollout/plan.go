@@ -17,7 +17,8 @@ import (
 // them one after the other, in any order. So a release begins only when nothing has changed for a moment; and while no
 // request has been sent to its pods, it gives way to one with the newer plan.
 
-// mostRenewals bounds how often the release of one revision gives way to a newer plan in a row.
+// mostRenewals bounds how often the release of one revision gives way to a newer plan in a row. Otherwise whatever
+// edits the Rollout all the time would keep every release from its first step.
 const mostRenewals = 5
 
 // planFor is the plan of a release that has this cause.
@@ -38,6 +39,7 @@ func planFor(of v1alpha1.ReleasePlan, cause v1alpha1.ReleaseCause) v1alpha1.Rele
 // template that goes is no change of the plan.
 func (r *Reconciler) planChanged(ctx context.Context, w *world, rel *v1alpha1.Release, m release.Memory) (bool, error) {
 	begun := m.Step > 0 || !m.StepReachedAt.IsZero() || m.Phase != release.Progressing && m.Phase != release.Paused
+	// Renewals are counted on the records, and no more of those are kept than the history limit says.
 	if begun || w.abandoned || w.rollout.DeletionTimestamp != nil ||
 		w.renewals(rel) >= min(mostRenewals, historyLimit(w.rollout)) {
 		return false, nil

@@ -43,6 +43,7 @@ func (r *Reconciler) askPart(ctx context.Context, w *world, p *workload.Part) st
 	err := r.Kube.Live.List(ctx, pods, client.InNamespace(w.rollout.Namespace),
 		client.MatchingLabels{w.driver.Kinds().Mark: p.Mark}, client.Limit(podsAsked))
 	if err != nil {
+		// The reason is only for people: without it the release goes on just the same.
 		log.FromContext(ctx).V(1).Info("ask the pods why they do not start", "error", err.Error())
 		return ""
 	}

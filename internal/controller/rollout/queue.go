@@ -55,8 +55,8 @@ func classOf(cause v1alpha1.ReleaseCause, phase release.Phase) class {
 	return resting
 }
 
-// classes of the Rollouts, as the last look at each left it. After a restart all are the same, until they were looked
-// at.
+// queueClasses are the classes of the Rollouts, as the last look at each left them. After a restart all are the same,
+// until they were looked at.
 type queueClasses struct {
 	mu    sync.Mutex
 	known map[types.NamespacedName]class
@@ -72,6 +72,7 @@ func (c *queueClasses) note(key types.NamespacedName, is class) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if is == resting {
+		// resting is the zero value, so it needs no entry.
 		delete(c.known, key)
 		return
 	}

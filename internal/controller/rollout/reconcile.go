@@ -58,6 +58,8 @@ type Reconciler struct {
 	rests      rests
 }
 
+// init fills in what the creator of a Reconciler has left out. Setup calls it, and Reconcile too, since tests
+// reconcile without a Setup.
 func (r *Reconciler) init() {
 	r.once.Do(func() {
 		if r.Workloads == nil {
@@ -87,27 +89,33 @@ func (r *Reconciler) look(ctx context.Context, write *kube.Writer, key types.Nam
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	// This comes before all else and needs no Rollout: also one that is gone may have left its mark on a workload.
 	if err := r.freeStrays(ctx, write, key, w); err != nil {
 		return ctrl.Result{}, err
 	}
 	if w == nil {
 		result, err := r.answerStrays(ctx, write, key)
+		// The cache may never show what was written for a Rollout that is gone. Without this, each later look would wait
+		// for it.
 		r.Kube.Forget(key)
 		return result, err
 	}
 	if rel := w.active(); rel != nil {
 		if r.remakeStable(ctx, write, w) {
+			// The decision relies on the stable part, so it waits until the cache shows the new one.
 			return ctrl.Result{RequeueAfter: loop.ConflictDelay}, nil
 		}
 		return r.drive(ctx, write, w, rel)
 	}
+	// Before atRest, which puts the Rollout into a higher class where a release is about to begin.
 	r.queue.note(key, resting)
 	result, err := r.atRest(ctx, write, w)
 	result.Priority = new(int(r.queue.of(key)))
 	return result, err
 }
 
-// wakeUp has a Rollout looked at again.
+// wakeUp has a Rollout looked at again. It blocks until the controller listens. Without Setup, as in tests, nobody
+// does, and it returns at once.
 func (r *Reconciler) wakeUp(key types.NamespacedName) {
 	if r.woken != nil {
 		r.woken.Wake(context.Background(), &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{
@@ -117,4 +125,6 @@ func (r *Reconciler) wakeUp(key types.NamespacedName) {
 	}
 }
 
+// keepsPaused says whether the controller has to keep workloads paused itself. Without the policy nothing else stops
+// the Deployment controller from rolling a new template out at once.
 func (r *Reconciler) keepsPaused() bool { return !r.PolicyInForce() }

@@ -41,6 +41,8 @@ func (r *Reconciler) keepTemplate(ctx context.Context, write *kube.Writer, w *wo
 	}})
 	record.Object["revision"] = w.rollout.Status.LastNumber
 	record.Object["data"] = map[string]any{"spec": map[string]any{"template": template}}
+	// No cache holds ControllerRevisions, so nothing waits to see it there. One that exists has the same hash in its
+	// name; whoever reads it checks its content by that hash.
 	return ignoreExists(write.CreateUncached(ctx, record))
 }
 

@@ -35,10 +35,14 @@ func (r *Reconciler) atRest(ctx context.Context, write *kube.Writer, w *world) (
 		return loop.Retry(err)
 	}
 	out := release.Rest(spec, seen, w.now)
+	// Pods are in no cache, so they are asked only where the answer is to be told: the core says first that they are not
+	// ready, and then, with what they say, why.
 	if out.Reason.Code == release.ReasonStablePodsNotReady && seen.StablePods.Problem == "" {
 		seen.StablePods.Problem = r.askStable(ctx, w)
 		out = release.Rest(spec, seen, w.now)
 	}
+	// An error of the writes that a person has to mend is told in the status below, and returned after that, so that the
+	// write is tried again with growing delays.
 	err = r.carryRest(ctx, write, w, spec, seen, &out)
 	switch busy, waits := errors.AsType[*traffic.Busy](err); {
 	case waits: // It was not asked before, since one begins at a time.
@@ -94,6 +98,7 @@ func (r *Reconciler) carryRest(ctx context.Context, write *kube.Writer, w *world
 		err := c.rest(ctx, a, out)
 		if errors.Is(err, errNotRemade) {
 			seen.NotRemade = true
+			// Told that it was not made, the core does not ask for it again, so this calls itself once at most.
 			*out = release.Rest(spec, seen, w.now)
 			return r.carryRest(ctx, write, w, spec, seen, out)
 		}
@@ -101,6 +106,7 @@ func (r *Reconciler) carryRest(ctx context.Context, write *kube.Writer, w *world
 			return err
 		}
 	}
+	// After the actions. A process that dies in between decides anew, and each action is safe to repeat.
 	for _, a := range inAPI(out.Answers) {
 		if err := r.answerOne(ctx, write, w.decision(a.Decision), a); err != nil {
 			return err
@@ -156,6 +162,7 @@ func (c *carrier) finalizer(ctx context.Context, change func(client.Object, stri
 	if err := c.write.Patch(ctx, c.w.rollout, after); err != nil {
 		return err
 	}
+	// The next write of this look is conditional on the version that this one has made.
 	c.w.rollout = after
 	return nil
 }
@@ -165,6 +172,7 @@ func (c *carrier) forget(ctx context.Context) error {
 	if err := c.finalizer(ctx, controllerutil.RemoveFinalizer); err != nil {
 		return err
 	}
+	// Only once the finalizer is off: until then the Rollout is looked at again, and needs what is remembered.
 	r, key, uid := c.r, client.ObjectKeyFromObject(c.w.rollout), c.w.rollout.UID
 	r.Kube.Forget(key)
 	r.fronts.forget(key)
@@ -188,6 +196,8 @@ func (c *carrier) removeRecord(ctx context.Context, name string) error {
 		return err
 	}
 	c.r.waits.forget(records[i].UID)
+	// A process that dies before the template is removed leaves it behind. The Rollout owns it, so it goes with the
+	// Rollout.
 	left := records[:min(historyLimit(c.w.rollout), i)]
 	return c.r.forgetTemplate(ctx, c.write, c.w, records[i].Spec.From.Hash, left)
 }
@@ -231,6 +241,7 @@ func (w *world) rejectedOf(of *release.Rejected) *v1alpha1.RejectedRevision {
 			Changes: of.Changes,
 		}
 	}
+	// The record is gone or not the latest; the status has what it said.
 	return w.rollout.Status.Rejected
 }
 
@@ -261,6 +272,7 @@ func (m *rests) keep(id types.UID, memory release.RestMemory) {
 
 func (m *rests) forget(id types.UID) { m.keep(id, release.RestMemory{}) }
 
+// historyLimit is the number of records of ended releases that are kept.
 func historyLimit(ro *v1alpha1.Rollout) int {
 	if ro.Spec.HistoryLimit == nil {
 		return translate.DefaultHistoryLimit
@@ -276,7 +288,8 @@ func inWords(before string, changes []string) string {
 	return before + strings.Join(preflight.FirstOf(changes, 3), ", ")
 }
 
-// forbidden says whether the API server refuses a write, and will do so again.
+// forbidden says whether the API server refuses a write, and will do so again. A conflict or a busy API server passes,
+// so those are no refusal.
 func forbidden(err error) bool {
 	var s apierrors.APIStatus
 	return errors.As(err, &s) && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err))

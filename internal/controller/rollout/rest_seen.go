@@ -44,6 +44,8 @@ func (r *Reconciler) restSeen(ctx context.Context, w *world) (release.RestSeen, 
 		Finalizer: controllerutil.ContainsFinalizer(w.rollout, v1alpha1.FinalizerRollout),
 		Stable:    inCore(w.settled), Running: inCore(w.seen.Running), Unproven: w.unproven,
 	}
+	// The workload is being taken over: what it runs is the stable revision from now on. The driver reads again, since
+	// it tells the parts apart by that.
 	if w.settled == nil && w.seen.Running != nil {
 		w.settled = w.seen.Running
 		w.look()
@@ -105,6 +107,8 @@ func statusTold(s v1alpha1.RolloutStatus) release.RestTold {
 	return out
 }
 
+// restWorkload shows the workload, and whose it is: ours by its label, another Rollout's by that,
+// or named by an older Rollout as well.
 func (r *Reconciler) restWorkload(ctx context.Context, w *world) release.RestWorkload {
 	if w.object == nil {
 		return release.RestWorkload{}
@@ -231,6 +235,7 @@ func (r *Reconciler) problem(ctx context.Context, w *world) (string, error) {
 		}
 	}
 	err := measure.Prepare(ctx, w.rollout, &w.plan, r.templates(w.rollout.Namespace), r.requests())
+	// A Problem is the plan's own and told to people. Every other error is a read that failed, and is tried again.
 	if p, ok := errors.AsType[*measure.Problem](err); ok {
 		return p.Error(), nil
 	}

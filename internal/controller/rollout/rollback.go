@@ -34,6 +34,8 @@ func (c *carrier) writeRevision(ctx context.Context, a release.WriteRevision, ou
 	after.Status.Rollback = &v1alpha1.PendingRollback{
 		Hash: to.Hash, Release: a.Release, Decision: a.Decision, User: a.By, After: c.w.lastNumber(),
 	}
+	// The status first. By it the new template is known to be a rollback; without it, it would be released step by step
+	// like any other.
 	if err := c.write.PatchStatus(ctx, c.w.rollout, after); err != nil {
 		return err
 	}

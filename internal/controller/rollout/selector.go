@@ -27,6 +27,8 @@ type track struct {
 	labels     map[string]string
 }
 
+// track is that of a part's pods. Labels are nil only where there is no part, so pods without labels have an empty
+// map.
 func (w *world) track(p *workload.Part) track {
 	if p == nil {
 		return track{}
@@ -92,6 +94,8 @@ func unhashed(selector map[string]string, mark string) map[string]string {
 	return out
 }
 
+// selects says whether a selector matches labels. An empty one selects nothing here, as Kubernetes gives a Service
+// without a selector no endpoints; labels.SelectorFromSet would match everything.
 func selects(selector, of map[string]string) bool {
 	return len(selector) > 0 && labels.SelectorFromSet(selector).Matches(labels.Set(of))
 }
@@ -151,6 +155,7 @@ func (w *world) reapplied(s *corev1.Service, original map[string]string, t track
 	return original
 }
 
+// originalOf is the selector that a Hold keeps, nil where it cannot be read.
 func originalOf(h *v1alpha1.Hold) map[string]string {
 	var o struct {
 		Selector map[string]string `json:"selector"`

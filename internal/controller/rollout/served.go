@@ -147,6 +147,7 @@ func (s *shares) ask(id types.UID, q release.ShareQuestion, collection time.Dura
 			tell()
 		}
 	})
+	// In a goroutine of its own: tell waits until the controller listens, and the lock is held here.
 	go tell() // The core is to know until when.
 }
 

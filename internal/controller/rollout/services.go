@@ -89,6 +89,8 @@ func (w *world) checkUntouched() {
 	}
 }
 
+// observeServices reads the Services of the namespace, and sorts out which of them are in front of the workload. The
+// cache's own objects are only read; what is kept is copied.
 func (r *Reconciler) observeServices(ctx context.Context, w *world) error {
 	list := &corev1.ServiceList{}
 	// There may be thousands, of which one is copied below.
@@ -157,6 +159,7 @@ func (w *world) podLabels() labels.Set {
 	return w.seen.Template.Labels
 }
 
+// observeEndpoints reads which pods are behind the Service, and behind its twin if there is one.
 func (r *Reconciler) observeEndpoints(ctx context.Context, w *world, s *service) error {
 	var err error
 	if s.pods, err = r.endpoints(ctx, w, s.object.Name); err != nil {
@@ -185,9 +188,12 @@ func (r *Reconciler) endpoints(ctx context.Context, w *world, name string) (map[
 	pods := map[string][]string{}
 	for i := range list.Items {
 		for _, e := range list.Items[i].Endpoints {
+			// The API's rule: a readiness that is not known counts as ready. An endpoint without a target was written by
+			// hand and leads to no pod of ours.
 			if e.TargetRef == nil || e.Conditions.Ready != nil && !*e.Conditions.Ready {
 				continue
 			}
+			// A Service may have several slices, and a pod may stand in more than one of them.
 			ports := pods[e.TargetRef.Name]
 			for _, p := range list.Items[i].Ports {
 				ports = append(ports, ptr.Deref(p.Name, ""))
@@ -210,6 +216,8 @@ func (r *Reconciler) countEndpoints(w *world, s *service) {
 	s.readySince = r.firstReady.since(s.twin.UID, len(s.twinReady) > 0, w.now)
 }
 
+// countPods counts the ready pods by part. A pod without one of the asked ports is not counted: a request to that port
+// would fail there.
 func (w *world) countPods(pods map[string][]string, asked []string) (ready map[string]int, portless map[string]string,
 	foreign []string,
 ) {

@@ -33,6 +33,9 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 	if err := index(ctx, mgr.GetFieldIndexer(), r.Workloads, r.Layers); err != nil {
 		return err
 	}
+	// The priority queue lets an abort overtake other work, see queue.go. After errors a Rollout is tried again at the
+	// latest after 30 s: controller-runtime's own limit grows to 1000 s, and a release in its middle must not stand still
+	// for that long.
 	c, err := controller.New("rollout", mgr, controller.Options{
 		Reconciler: r, MaxConcurrentReconciles: workers, UsePriorityQueue: ptr.To(true),
 		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](100*time.Millisecond,
@@ -52,6 +55,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.ClusterAnalysisTemplate{},
 			handler.EnqueueRequestsFromMapFunc(m.ofClusterTemplate)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.ReleaseWindow{}, r.by(m.ofWindow)),
+		// Decisions are watched twice: one without an answer is urgent, one with an answer is only to be removed some day.
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Decision{}, r.atLeast(ofDecision, classOfDecision)),
 		source.Kind[client.Object](mgr.GetCache(), &v1alpha1.Decision{}, ofAnswered()),
 		source.Kind[client.Object](mgr.GetCache(), &corev1.Service{}, r.by(m.ofService)),
@@ -59,6 +63,8 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 		source.Channel(changed, &handler.EnqueueRequestForObject{}),
 		r.woken.Source(),
 	}
+	// Workloads and their parts are watched as untyped objects, since that is how they are read: the cache keeps typed
+	// and untyped objects of one kind apart.
 	for _, driver := range r.Workloads {
 		kinds := driver.Kinds()
 		sources = append(sources,
@@ -74,7 +80,9 @@ func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, changed <-c
 	return nil
 }
 
-// watcher has kinds of traffic objects watched from when the first Rollout names one.
+// watcher has kinds of traffic objects watched from when the first Rollout names one. Most clusters serve few of the
+// kinds that Sluice has layers for, and a watch of a kind that is not served cannot start. Several workers may ask at
+// once, so a lock guards what is watched.
 func (r *Reconciler) watcher(mgr manager.Manager, c controller.Controller,
 	m *mapper,
 ) func(schema.GroupVersionKind) error {
@@ -86,12 +94,15 @@ func (r *Reconciler) watcher(mgr manager.Manager, c controller.Controller,
 		if watched[gvk] {
 			return nil
 		}
+		// A kind that the cluster does not serve ends here with the NoMatch error that Watch promises, before a watch
+		// begins that would never be filled.
 		if _, err := mgr.GetRESTMapper().RESTMapping(gvk.GroupKind(), gvk.Version); err != nil {
 			return err
 		}
 		if err := c.Watch(source.Kind[client.Object](mgr.GetCache(), untyped(gvk), r.by(m.ofRoute))); err != nil {
 			return fmt.Errorf("watch %s: %w", gvk.Kind, err)
 		}
+		// Only now: a watch that failed is tried again with the next look.
 		watched[gvk] = true
 		return nil
 	}

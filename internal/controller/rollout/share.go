@@ -83,6 +83,7 @@ func (r *Reconciler) sharedHold(ctx context.Context, namespace string, target v1
 		return nil, fmt.Errorf("list Holds of %s %s: %w", target.Kind, target.Name, err)
 	}
 	for i := range list.Items {
+		// The index goes by kind and name; the API group is compared here.
 		if list.Items[i].Spec.Target == target {
 			return &list.Items[i], nil
 		}
@@ -111,6 +112,7 @@ func (r *Reconciler) party(
 	return p, nil
 }
 
+// releaseOf reads the release that has a share. One of the same name and another UID is not it.
 func (r *Reconciler) releaseOf(ctx context.Context, from client.Reader, namespace string,
 	s v1alpha1.HoldShare,
 ) (*v1alpha1.Release, error) {
@@ -183,7 +185,9 @@ func (c *carrier) holdShared(ctx context.Context, l *layer, of traffic.Ref, reco
 	return nil
 }
 
-// about notes which state of its object a Hold is about.
+// about notes which state of its object a Hold is about. A generation counts for one object only, so it begins anew
+// where the object was made anew. It never goes back, since the cache may show an older state than the one that the
+// last write was about.
 func about(h *v1alpha1.Hold, object *unstructured.Unstructured) {
 	if uid := string(object.GetUID()); h.Spec.TargetUID != uid {
 		h.Spec.TargetUID, h.Spec.Generation = uid, 0
@@ -209,7 +213,8 @@ func (c *carrier) join(h *v1alpha1.Hold, l *layer, matches []release.Match) {
 	h.Spec.Release = h.Spec.Shares[0].Release
 }
 
-// ownersOf has a Hold go when the records of all releases that share it have gone.
+// ownersOf has a Hold go when the records of all releases that share it have gone. Kubernetes removes an object when
+// the last of its owners is gone, not the first.
 func ownersOf(shares []v1alpha1.HoldShare) []metav1.OwnerReference {
 	out := make([]metav1.OwnerReference, 0, len(shares))
 	for _, s := range shares {
@@ -229,6 +234,7 @@ func (c *carrier) leave(ctx context.Context, l *layer, of traffic.Ref, now *unst
 		return s.Rollout == c.w.rollout.Name || l.gone(s.Release)
 	})
 	if len(after.Spec.Shares) == 0 {
+		// Only as it was read: another release may have joined it since.
 		return c.write.DeleteUnchanged(ctx, before)
 	}
 	if now != nil {

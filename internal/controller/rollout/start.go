@@ -22,6 +22,8 @@ import (
 // error is that, a *traffic.Busy.
 func (c *carrier) startInTurn(ctx context.Context, out *release.RestOutcome) error {
 	c.r.beginnings.mu.Lock()
+	// The lock is held while the API server is asked and the release is made. Otherwise two Rollouts could each see that
+	// nobody is in the way, and begin.
 	defer c.r.beginnings.mu.Unlock()
 	busy, err := c.r.busy(ctx, c.w)
 	if err != nil {
@@ -33,6 +35,8 @@ func (c *carrier) startInTurn(ctx context.Context, out *release.RestOutcome) err
 	return c.start(ctx, out)
 }
 
+// start makes the Release. Before that, changes has the stable template recorded: from the first moment of a release
+// there is something to go back to. A process that dies in between leaves a record that the next try finds.
 func (c *carrier) start(ctx context.Context, out *release.RestOutcome) error {
 	r, w := c.r, c.w
 	to, err := r.next(ctx, w)
@@ -55,12 +59,15 @@ func (c *carrier) start(ctx context.Context, out *release.RestOutcome) error {
 	}
 	r.started(w.rollout, rel)
 	r.heldByRelease(w, rel)
+	// The cache may not show it yet when the next Rollout looks for releases in its way.
 	r.beginnings.made[rel.UID] = rel
 	w.releases = append([]*v1alpha1.Release{rel}, w.releases...)
 	out.Reason.Message += inWords("; changed: ", changes)
 	return nil
 }
 
+// newRelease is the Release of the workload's template. The plan is copied into its spec, so that an edit of the
+// Rollout does not change the steps of a release in its middle.
 func (r *Reconciler) newRelease(w *world, to v1alpha1.Revision) *v1alpha1.Release {
 	number := w.nextNumber()
 	from := *w.settled
@@ -88,7 +95,8 @@ func (r *Reconciler) newRelease(w *world, to v1alpha1.Revision) *v1alpha1.Releas
 	}
 }
 
-// mostShared is the number of ConfigMaps and Secrets of both revisions that a release lists.
+// mostShared is the number of ConfigMaps and Secrets of both revisions that a release lists. The CRD takes no more
+// (maxItems); the others are only counted.
 const mostShared = 64
 
 // answerOthers answers Decisions on releases that have ended while another is under way.
@@ -119,7 +127,9 @@ func (r *Reconciler) answerOthers(ctx context.Context, write *kube.Writer, w *wo
 // reasonRetried in a release's timeline takes its rejection back.
 const reasonRetried = "Retried"
 
-// retryRelease notes on the record of a release that its revision is tried again, and keeps the answer there.
+// retryRelease notes on the record of a release that its revision is tried again, and keeps the answer there. Both are
+// one write: should the process die before the Decision has its answer, the next look finds it here. Otherwise it
+// would refuse the retry, since the release was retried already.
 func (c *carrier) retryRelease(ctx context.Context, a release.RetryRelease, out *release.RestOutcome) error {
 	rel, d := c.w.release(a.Release), c.w.decision(a.Decision)
 	after := rel.DeepCopy()
@@ -137,11 +147,13 @@ func (c *carrier) retryRelease(ctx context.Context, a release.RetryRelease, out 
 	return c.write.PatchStatus(ctx, rel, after)
 }
 
+// decision is the unanswered Decision of that name. The core names only those that it was shown, so it is there.
 func (w *world) decision(name string) *v1alpha1.Decision {
 	i := slices.IndexFunc(w.decisions, func(d *v1alpha1.Decision) bool { return d.Name == name })
 	return w.decisions[i]
 }
 
+// retried says whether somebody has taken the rejection of the release's revision back.
 func retried(rel *v1alpha1.Release) bool {
 	for _, e := range rel.Status.Timeline {
 		if e.Reason == reasonRetried {
@@ -151,6 +163,7 @@ func retried(rel *v1alpha1.Release) bool {
 	return false
 }
 
+// kept is the answer to a Decision that a release's record has, nil if it has none.
 func kept(rel *v1alpha1.Release, decision string) *v1alpha1.DecisionAnswer {
 	if rel.Status.Memory == nil {
 		return nil
@@ -184,6 +197,8 @@ func rolloutOf(release string) string {
 	return release[:i]
 }
 
+// exists says whether there is a Rollout. On an error it counts as there: no workload is taken from a Rollout on a
+// guess.
 func (r *Reconciler) exists(ctx context.Context, namespace, rollout string) bool {
 	err := r.Kube.Get(ctx, types.NamespacedName{Namespace: namespace, Name: rollout}, &v1alpha1.Rollout{})
 	return !apierrors.IsNotFound(err)
@@ -201,6 +216,8 @@ func (r *Reconciler) olderRollout(ctx context.Context, ro *v1alpha1.Rollout) str
 		if o.Name == ro.Name || o.DeletionTimestamp != nil {
 			continue
 		}
+		// Creation times have whole seconds only; the name decides between equal ones, so that both Rollouts agree on who
+		// is first.
 		if c := o.CreationTimestamp.Compare(ro.CreationTimestamp.Time); c < 0 || c == 0 && o.Name < ro.Name {
 			return o.Name
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/sluice-dev/sluice/internal/release"
 )
 
-// timelineLimit is the number of entries of a release's record that are kept.
+// timelineLimit is the number of entries of a release's record that are kept. The CRD takes no more (maxItems).
 const timelineLimit = 100
 
 // project is a release's status after a decision.
@@ -113,10 +113,12 @@ func told(w *v1alpha1.WaitingFor) *v1alpha1.WaitingFor {
 	return out
 }
 
+// releaseConditions says where the release stands. Stalled is True only for what no waiting mends.
 func releaseConditions(s *v1alpha1.ReleaseStatus, rel *v1alpha1.Release, out release.Outcome) {
 	ready, reconciling, stalled := metav1.ConditionFalse, metav1.ConditionTrue, metav1.ConditionFalse
 	switch {
 	case out.Memory.Phase.Terminal():
+		// Ready says that nothing is left to be done, also of a release that was aborted.
 		ready, reconciling = metav1.ConditionTrue, metav1.ConditionFalse
 	case out.Reason.Code == release.ReasonTrouble || out.Reason.Code == release.ReasonStepFailed ||
 		out.Reason.Code == release.ReasonGuardRefused || out.Reason.Code == release.ReasonMemoryInvalid:
@@ -125,9 +127,12 @@ func releaseConditions(s *v1alpha1.ReleaseStatus, rel *v1alpha1.Release, out rel
 	conditions(&s.Conditions, rel.Generation, out.Reason.Code, out.Reason.Message, ready, reconciling, stalled)
 }
 
+// conditions sets the three conditions by which tools such as kstatus judge an object. The time of each changes only
+// with its status.
 func conditions(list *[]metav1.Condition, generation int64, reason, message string, ready, reconciling,
 	stalled metav1.ConditionStatus,
 ) {
+	// The API server takes no condition without a reason.
 	if reason == "" {
 		reason = "Progressing"
 	}
@@ -145,6 +150,7 @@ func conditions(list *[]metav1.Condition, generation int64, reason, message stri
 	}
 }
 
+// stepSummary is the step in short, as "2/5 ten percent". It is empty where the memory is at no step of the plan.
 func stepSummary(spec release.Spec, m release.Memory) string {
 	if m.Phase == release.Completing || m.Phase == release.Succeeded {
 		return fmt.Sprintf("%d/%d done", len(spec.Steps), len(spec.Steps))
@@ -246,7 +252,7 @@ func (r *Reconciler) mirror(ctx context.Context, write *kube.Writer, w *world, r
 ) error {
 	phase, running := phases[out.Memory.Phase]
 	if !running || w.abandoned {
-		return nil // The end is told from the record, see idle.go.
+		return nil // The end is told from the record, see tellRest in rest.go.
 	}
 	if w.rollout.DeletionTimestamp != nil {
 		phase = v1alpha1.RolloutRemoving
@@ -276,6 +282,7 @@ func (r *Reconciler) mirror(ctx context.Context, write *kube.Writer, w *world, r
 		// Whoever has just changed the Rollout must not be told that nobody has looked at it.
 		return write.PatchStatus(ctx, w.rollout, after)
 	}
+	// A release that the status does not name yet, and what a person is asked for, are shown at once.
 	if told || !lasts && w.rollout.Status.CurrentRelease == rel.Name && !asksAPerson(out.Reason.Code) {
 		return nil
 	}
@@ -295,6 +302,8 @@ func observedAt(s *v1alpha1.RolloutStatus, generation int64) {
 	}
 }
 
+// mirrored is what of a Rollout's status is worth a write of its own while a release is under way. That no foreign
+// pods are seen is worth none, but that they are gone is.
 func mirrored(s v1alpha1.RolloutStatus) v1alpha1.RolloutStatus {
 	out := v1alpha1.RolloutStatus{Phase: s.Phase, CurrentRelease: s.CurrentRelease, Step: s.Step, Weight: s.Weight}
 	for _, kind := range []string{v1alpha1.ConditionHeld, v1alpha1.ConditionUnreleasedPods} {

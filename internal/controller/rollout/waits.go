@@ -28,6 +28,8 @@ func (w *waits) lasts(id types.UID, state string, told bool, now time.Time) bool
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s, known := w.seen[id]
+	// Other words or numbers in the same state begin anew once the last were told. So a number that changes all the time
+	// is written at most once in every limit.
 	if !known || s.state != state || (s.told && !told) {
 		s = wait{state: state, since: now}
 	}
@@ -53,7 +55,8 @@ func (w *waits) forget(id types.UID) {
 	delete(w.seen, id)
 }
 
-// troubles keeps what the API server said to a release's last refused write until one succeeds.
+// troubles keeps what the API server said to a release's last refused write until one succeeds. A restart forgets it
+// and finds it out again with the next try.
 type troubles struct {
 	mu   sync.Mutex
 	said map[types.UID]string

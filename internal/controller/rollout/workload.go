@@ -108,6 +108,8 @@ func (r *Reconciler) do(ctx context.Context, write *kube.Writer, w *world, a wor
 	shown := w.shown()
 	shown.Whole = map[workload.Ref]*unstructured.Unstructured{}
 	doing, err := w.driver.Do(shown, a)
+	// The cache keeps no whole pod templates (see cache.go), and the driver reads nothing itself. So it says what it
+	// needs, is shown that, and is asked again.
 	for err == nil && len(doing.Needs) > 0 {
 		if err := r.show(ctx, w, shown, doing.Needs); err != nil {
 			return 0, err
@@ -122,10 +124,12 @@ func (r *Reconciler) do(ctx context.Context, write *kube.Writer, w *world, a wor
 		if err := r.carry(ctx, write, w, x); err != nil {
 			return write.Writes() - before, err
 		}
+		// What follows in this look is conditional on the version that this write has made.
 		if w.object != nil && x.After != nil && x.After.GetUID() == w.object.GetUID() {
 			w.object = x.After
 		}
 	}
+	// Only when all is written.
 	for _, reason := range doing.Tell {
 		r.warn(w.rollout, reason)
 	}
