@@ -155,7 +155,8 @@ func (p *pass) handOver() Reason {
 
 // alone waits until the workload has ended its old pods and runs the new ones alone.
 func (p *pass) alone() Reason {
-	if p.o.Workload.Alone {
+	newer := !p.m.KeptFrom.IsZero() && p.o.Workload.Desired != p.s.To // It was alone, and what follows may mend its pods.
+	if p.o.Workload.Alone || newer {
 		return Reason{}
 	}
 	return awaiting(ReasonHandingOver, byKubernetes, "%d of %d new pods are the workload's and ready; pods of the old "+

@@ -57,7 +57,7 @@ func (p *pass) endIfCrossed() {
 		p.end(WorkloadRemoved, "", "the workload is gone")
 	case w.Desired == p.s.From && p.keepingOld():
 		p.end(BackToStable, "", "reverted: the pod template was set back to the former revision, whose pods were kept")
-	case w.Desired == p.s.To || w.Alone:
+	case w.Desired == p.s.To || w.Alone || !p.m.KeptFrom.IsZero(): // It has had the new pods alone for a while.
 	case w.Desired == p.s.From:
 		p.end(BackToStable, "", "reverted: the pod template was set back to the stable revision during the hand-over")
 	default:

@@ -201,7 +201,7 @@ func (g *guard) checkSelect(a SelectService) {
 	case SelectsAll:
 		c := g.o.Canary
 		w := g.o.Workload
-		alone := c.Adopted && (!w.Exists || g.m.HandedOver && w.Alone || g.m.Phase == Aborting && !w.Held)
+		alone := c.Adopted && (!w.Exists || g.m.HandedOver && (w.Alone || g.keptAndGone()) || g.m.Phase == Aborting && !w.Held)
 		g.must(!g.o.Stable.Taken || g.o.Stable.Pods == 0, "S5", "Service %s would select the old pods that are kept", sv.Name)
 		g.must(alone || c.Pods == 0 && c.Desired == 0, "S5", "Service %s would select both versions' pods (%d of them new)",
 			sv.Name, c.Pods)
@@ -220,6 +220,11 @@ func (g *guard) checkToCanary(sv *Service) {
 		"Service %s would select the new pods, of which %d of %d are ready", sv.Name, c.Ready, g.o.demand())
 	g.must(g.m.Phase == Completing || instead || preview || g.switching(), "S11",
 		"Service %s would select the new pods before they are due", sv.Name)
+}
+
+// keptAndGone: the workload has had the new pods alone, and the old ones, which were kept, are gone.
+func (g *guard) keptAndGone() bool {
+	return !g.m.KeptFrom.IsZero() && !g.o.Stable.Taken && g.o.Stable.Pods == 0 && g.o.Stable.Desired == 0
 }
 
 // switching says that the step has the Services themselves change over.

@@ -124,11 +124,12 @@ func (r *Reconciler) observeForeign(ctx context.Context, w *world) time.Time {
 	if !due {
 		return at
 	}
-	reason, says := r.foreignPods(ctx, w, serving)
-	for _, look := range []func(context.Context, *world) (string, string){r.foreignServices, r.foreignRoutes} {
-		if reason == "" {
-			reason, says = look(ctx, w)
-		}
+	reason, says, err := r.foreign(ctx, w, serving)
+	if err != nil {
+		// Nothing was seen, so nothing is said, and the look is made again.
+		log.FromContext(ctx).V(1).Info("look for what no release brought", "error", err.Error())
+		r.looks.forget(w.rollout.UID)
+		return w.now.Add(recheck)
 	}
 	w.unreleased = &metav1.Condition{
 		Type: v1alpha1.ConditionUnreleasedPods, Status: metav1.ConditionFalse, ObservedGeneration: w.rollout.Generation,
@@ -143,6 +144,17 @@ func (r *Reconciler) observeForeign(ctx context.Context, w *world) time.Time {
 		}
 	}
 	return time.Time{}
+}
+
+// foreign is the first thing that serves, or leads to the new pods, and that no release brought.
+func (r *Reconciler) foreign(ctx context.Context, w *world, serving map[string]bool) (reason, says string, err error) {
+	reason, says, err = r.foreignPods(ctx, w, serving)
+	for _, look := range []func(context.Context, *world) (string, string, error){r.foreignServices, r.foreignRoutes} {
+		if reason == "" && err == nil {
+			reason, says, err = look(ctx, w)
+		}
+	}
+	return reason, says, err
 }
 
 // serving are the names of the pods that are ready behind the workload's Services and their twins, and what tells that
@@ -173,7 +185,9 @@ func (r *Reconciler) serving(ctx context.Context, w *world) (map[string]bool, st
 
 // foreignPods finds serving pods that no part of the released revision or of the running release controls, by UID,
 // and those whose images somebody has changed since they were made.
-func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[string]bool) (reason, says string) {
+func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[string]bool) (
+	reason, says string, err error,
+) {
 	released := map[types.UID]workload.Template{}
 	for i := range w.seen.Parts {
 		p := &w.seen.Parts[i]
@@ -188,8 +202,7 @@ func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[stri
 		err := r.Kube.Live.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.MatchingLabels(s.original),
 			client.Limit(podsLooked))
 		if err != nil {
-			log.FromContext(ctx).V(1).Info("read the pods that serve", "error", err.Error())
-			return "", ""
+			return "", "", fmt.Errorf("read the pods that serve: %w", err)
 		}
 		for i := range list.Items {
 			p := &list.Items[i]
@@ -209,14 +222,14 @@ func (r *Reconciler) foreignPods(ctx context.Context, w *world, serving map[stri
 	case len(foreign) > 0:
 		return v1alpha1.ReasonForeignPods, fmt.Sprintf("requests go to pods that no release of this Rollout brought: %s; "+
 			"take the Service's labels off them, or delete them",
-			strings.Join(preflight.FirstOf(sorted(foreign), toldOf), ", "))
+			strings.Join(preflight.FirstOf(sorted(foreign), toldOf), ", ")), nil
 	case len(changed) > 0:
 		return v1alpha1.ReasonImageChanged, fmt.Sprintf("requests go to pods whose images are not those of their %[2]s: "+
 			"%[1]s; somebody has changed them, or made them by hand with its labels: delete them, and their %[2]s makes them "+
 			"anew",
-			strings.Join(preflight.FirstOf(sorted(changed), toldOf), ", "), w.driver.Kinds().Part.Kind)
+			strings.Join(preflight.FirstOf(sorted(changed), toldOf), ", "), w.driver.Kinds().Part.Kind), nil
 	}
-	return "", ""
+	return "", "", nil
 }
 
 // ownerOfPod says whether one of the released parts controls a pod, and otherwise which pod it is, of whom.
@@ -275,15 +288,14 @@ func imagesOf(p *corev1.Pod) string {
 
 // foreignServices finds Services of others that lead to the pods of the release under way, and not to the stable ones:
 // what is sent there is no share of any step.
-func (r *Reconciler) foreignServices(ctx context.Context, w *world) (reason, says string) {
+func (r *Reconciler) foreignServices(ctx context.Context, w *world) (reason, says string, err error) {
 	canary, stable := w.seen.Canary, w.seen.Stable
 	if w.active() == nil || canary == nil || w.byPods() {
-		return "", ""
+		return "", "", nil
 	}
 	list := &discoveryv1.EndpointSliceList{}
 	if err := r.Kube.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.UnsafeDisableDeepCopy); err != nil {
-		log.FromContext(ctx).V(1).Info("look for Services of others", "error", err.Error())
-		return "", ""
+		return "", "", fmt.Errorf("look for Services of others: %w", err)
 	}
 	for i := range list.Items {
 		name := list.Items[i].Labels[discoveryv1.LabelServiceName]
@@ -297,10 +309,10 @@ func (r *Reconciler) foreignServices(ctx context.Context, w *world) (reason, say
 		}
 		if leads(canary) && !leads(stable) {
 			return v1alpha1.ReasonForeignRoute, fmt.Sprintf("Service %s leads to pods of the new revision, so requests to it "+
-				"get that revision past the weight of the step: give it a selector that both revisions match, or delete it", name)
+				"get that revision past the weight of the step: give it a selector that both revisions match, or delete it", name), nil
 		}
 	}
-	return "", ""
+	return "", "", nil
 }
 
 // knows says whether a Service is the team's in front of the workload, or a twin of one.
@@ -312,10 +324,10 @@ func (w *world) knows(name string) bool {
 
 // foreignRoutes finds routes of others that lead to the Service of the new pods, past every weight: objects of each
 // kind that Sluice has a layer for, wherever the cluster serves it.
-func (r *Reconciler) foreignRoutes(ctx context.Context, w *world) (reason, says string) {
+func (r *Reconciler) foreignRoutes(ctx context.Context, w *world) (reason, says string, err error) {
 	rel := w.active()
 	if rel == nil || !slices.ContainsFunc(w.services, func(s *service) bool { return s.twin != nil }) {
-		return "", ""
+		return "", "", nil
 	}
 	for _, provider := range r.Layers.Each() {
 		for _, kind := range kindsOf(provider) {
@@ -323,18 +335,18 @@ func (r *Reconciler) foreignRoutes(ctx context.Context, w *world) (reason, says 
 			list.SetGroupVersionKind(kind)
 			err := r.Kube.Live.List(ctx, list, client.InNamespace(w.rollout.Namespace), client.Limit(podsLooked))
 			if err != nil && !meta.IsNoMatchError(err) {
-				log.FromContext(ctx).V(1).Info("look for routes of others", "kind", kind.Kind, "error", err.Error())
+				return "", "", fmt.Errorf("look for %ss of others: %w", kind.Kind, err)
 			}
 			for i := range list.Items {
 				if twin := w.leadsPast(provider, &list.Items[i], rel); twin != "" {
 					return v1alpha1.ReasonForeignRoute, fmt.Sprintf("%[1]s %[2]s leads to Service %[3]s, which is Sluice's, "+
 						"so requests get the new revision past the weight of the step: delete the %[1]s, or change its backend",
-						kind.Kind, list.Items[i].GetName(), twin)
+						kind.Kind, list.Items[i].GetName(), twin), nil
 				}
 			}
 		}
 	}
-	return "", ""
+	return "", "", nil
 }
 
 // leadsPast is the canary Service that an object of somebody else's leads to; empty if it leads to none.
