@@ -201,7 +201,8 @@ func (g *guard) checkSelect(a SelectService) {
 	case SelectsAll:
 		c := g.o.Canary
 		w := g.o.Workload
-		alone := c.Adopted && (!w.Exists || g.m.HandedOver && (w.Alone || g.keptAndGone()) || g.m.Phase == Aborting && !w.Held)
+		runs := g.m.HandedOver && (w.Alone || g.keptAndGone())
+		alone := c.Adopted && (!w.Exists || runs || g.m.Phase == Aborting && !w.Held)
 		g.must(!g.o.Stable.Taken || g.o.Stable.Pods == 0, "S5", "Service %s would select the old pods that are kept", sv.Name)
 		g.must(alone || c.Pods == 0 && c.Desired == 0, "S5", "Service %s would select both versions' pods (%d of them new)",
 			sv.Name, c.Pods)
@@ -424,7 +425,8 @@ func (g *guard) canaryUnled() bool {
 	return g.unrouted()
 }
 
-// checkGiveOld: S3, S14. A workload that has the pods of two revisions divides its number between them, and ends new ones. A workload that has the pods of two revisions divides its number between them.
+// checkGiveOld: S3, S14. A workload that has the pods of two revisions divides its number between them, and ends new
+// ones.
 func (g *guard) checkGiveOld() {
 	old := g.o.Stable
 	empty := old.Pods == 0 && old.Desired == 0

@@ -119,9 +119,9 @@ func (p *pass) recall() Reason {
 	return Reason{}
 }
 
-// returnOld has the workload get its old ReplicaSet again, beside the new one, to which nothing leads any more and which
-// is then taken from it. A workload without any pods to have would start those of the newest revision in its history, so
-// it has one of the two at all times.
+// returnOld has the workload get its old ReplicaSet again, beside the new one, to which nothing leads any more and
+// which is then taken from it. A workload without any pods to have would start those of the newest revision in its
+// history, so it has one of the two at all times.
 func (p *pass) returnOld() Reason {
 	switch {
 	case !p.o.Stable.Taken:

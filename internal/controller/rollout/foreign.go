@@ -309,7 +309,8 @@ func (r *Reconciler) foreignServices(ctx context.Context, w *world) (reason, say
 		}
 		if leads(canary) && !leads(stable) {
 			return v1alpha1.ReasonForeignRoute, fmt.Sprintf("Service %s leads to pods of the new revision, so requests to it "+
-				"get that revision past the weight of the step: give it a selector that both revisions match, or delete it", name), nil
+				"get that revision past the weight of the step: give it a selector that both revisions match, or delete it",
+				name), nil
 		}
 	}
 	return "", "", nil

@@ -267,7 +267,8 @@ func (w *world) layersProblem(spec release.Spec) string {
 	return ""
 }
 
-// previewProblem refuses a preview Service that is there for other pods, before a release tries to make one of its name.
+// previewProblem refuses a preview Service that is there for other pods, before a release tries to make one of its
+// name.
 func (r *Reconciler) previewProblem(ctx context.Context, w *world) (string, error) {
 	previewOf, problem := w.previewOf()
 	if previewOf == "" || problem != "" {
