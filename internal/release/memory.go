@@ -68,7 +68,8 @@ type Memory struct {
 	KeptFrom time.Time
 	// DownSince is since when the stable revision has been without a ready pod, where that counts.
 	DownSince time.Time
-	// StoodIn: a Service was pointed at the new pods while no stable one was ready, so they have had requests.
+	// StoodIn: a Service was pointed at the new pods in a step, since no stable one was ready or since the Services change
+	// over themselves. So they have had requests.
 	StoodIn bool
 	// HandedOver: the canary's ReplicaSet was given to the workload; in an abort, and was not seen to be taken back.
 	HandedOver bool

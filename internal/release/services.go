@@ -15,6 +15,7 @@ func (p *pass) point(to func(*Service) Selection) (waits string, version Selecti
 		}
 		waits, version = sv.Name, v
 		if v == SelectsCanary || p.canPointToStable(sv) {
+			p.m.StoodIn = p.m.StoodIn || v == SelectsCanary && p.way.switches && !sv.Preview
 			p.do(SelectService{Service: sv.Name, To: v})
 		}
 	}
