@@ -71,8 +71,8 @@ func TestPoliciesTypeCheck(t *testing.T) {
 func TestPolicies(t *testing.T) {
 	for mutating, want := range map[bool][]string{
 		true: {
-			admission.Controller, admission.DecisionAuthor, admission.DecisionAuthor, admission.HoldRoute,
-			admission.HoldNewWorkload, admission.HoldService, admission.HoldWorkload, admission.KeepCanary, admission.KeepHold,
+			admission.Controller, admission.DecisionAuthor, admission.DecisionAuthor, admission.HoldNewWorkload,
+			admission.HoldRoute, admission.HoldService, admission.HoldWorkload, admission.KeepCanary, admission.KeepHold,
 			admission.KeepMeasurementPods, admission.KeepMeasurements, admission.KeepRecords, admission.KeepRelease, admission.KeepReplicaSet, admission.NotifierAuthor, admission.OwnNothing,
 			admission.RolloutAuthor, admission.TemplateAuthor,
 		},
