@@ -102,7 +102,7 @@ func (p *pass) recall() Reason {
 	if p.o.Stable.Desired < p.o.demand() {
 		p.do(ScaleOld{Replicas: p.o.demand()})
 	}
-	waits, version := p.point(func(*Service) Selection { return SelectsStable })
+	waits, version := p.point(p.backOr)
 	if !w.Held {
 		p.do(PauseWorkload{})
 	}
@@ -117,6 +117,16 @@ func (p *pass) recall() Reason {
 		return p.returned()
 	}
 	return Reason{}
+}
+
+// backOr has a Service lead to the old pods again; one that somebody has opened to both leads to the new ones as long as
+// no old one is ready.
+func (p *pass) backOr(sv *Service) Selection {
+	open := sv.Selects == SelectsAll || sv.Selects == SelectsOther
+	if open && p.o.Stable.Ready == 0 && p.o.Canary.Ready > 0 {
+		return SelectsCanary
+	}
+	return SelectsStable
 }
 
 // returnOld has the workload get its old ReplicaSet again, beside the new one, to which nothing leads any more and

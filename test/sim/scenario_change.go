@@ -31,8 +31,10 @@ func changeStories(add func(string, ...Trigger) *Scenario) {
 	labels(add("chart-then-back", on(always, relabel),
 		later(20, always, Action{Verb: DoEdit, N: 0}, Action{Verb: DoRelabel, M: 1}))).endsBy(release.BackToStable,
 		release.NotEnding)
-	labels(add("chart-remove", on(always, relabel),
+	removed := labels(add("chart-remove", on(always, relabel),
 		on(reached(1), Action{Verb: DoRemove}))).endsBy(release.RolloutRemoved, release.NotEnding)
+	// A removal that is seen late finds the release further on, as one that comes later does.
+	removed.Family = strings.Replace(removed.Family, "/chart-remove", "/remove", 1)
 	labels(add("chart-edit", on(always, relabel), on(reached(1), Action{Verb: DoEdit, N: 2})))
 	labels(add("chart-shut", on(always, relabel, Action{Verb: DoShut, N: 60})))
 	for step := range 3 {
