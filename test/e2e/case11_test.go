@@ -73,9 +73,14 @@ func (w *world) keepingOld() {
 	w.Helper()
 	w.mustSluice("promote", "shop")
 	w.keepsOld("shop-1")
-	if d := w.deployment(); d.Spec.Paused || d.Status.UpdatedReplicas != 4 || d.Status.Replicas != 4 {
-		w.Errorf("while the old pods are kept: paused %v, %+v", d.Spec.Paused, d.Status)
-	}
+	// The Deployment has neither ReplicaSet for a moment, and its controller may have seen that.
+	until(w, long, "the Deployment is complete while the old pods are kept", func() error {
+		d := w.deployment()
+		if d.Spec.Paused || d.Status.UpdatedReplicas != 4 || d.Status.Replicas != 4 || d.Status.AvailableReplicas != 4 {
+			return fmt.Errorf("paused %v, %+v", d.Spec.Paused, d.Status)
+		}
+		return nil
+	})
 	if blue, green := readyPods(w); blue != 4 || green != 4 {
 		w.Errorf("%d blue and %d green pods are ready after the hand-over, want 4 of each", blue, green)
 	}

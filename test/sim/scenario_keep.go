@@ -29,7 +29,7 @@ func (s *Scenario) lacksStep() bool {
 
 // keepStride is which part of the faults the stories of blue-green and of kept pods are told with: as gateStride, but less
 // often, since most of what happens in them happens in the other stories, too.
-const keepStride = 11
+const keepStride = 19
 
 // keptFor is how long the old pods of these stories are kept.
 const keptFor = 40 * time.Second

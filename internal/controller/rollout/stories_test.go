@@ -18,7 +18,7 @@ var (
 	storiesAll   = flag.Bool("stories.all", false, "play every story of test/sim, not a sample")
 	storiesHarms = flag.Int("stories.harms", 1, "play each story so often with the process killed, and so often with a write refused")
 	storiesFrom  = flag.Int("stories.from", 0, "begin the sample with the story of this number")
-	storiesEvery = flag.Int("stories.every", 41, "one story of so many is in the sample")
+	storiesEvery = flag.Int("stories.every", 67, "one story of so many is in the sample")
 )
 
 // untold are the stories that the fake cluster cannot play, by the beginning of their names, and why.
