@@ -110,6 +110,9 @@ func keepStories() []Scenario {
 				if m.name == "kept" {
 					s.Ends = deed.ends
 				}
+				if deed.name == "remove" { // A fault may have it come before the hand-over, which is then taken back.
+					s.Family = top.name + "/remove"
+				}
 				all = append(all, s)
 			}
 		}
