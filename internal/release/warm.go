@@ -119,8 +119,8 @@ func (p *pass) recall() Reason {
 	return Reason{}
 }
 
-// backOr has a Service lead to the old pods again; one that somebody has opened to both leads to the new ones as long as
-// no old one is ready.
+// backOr has a Service lead to the old pods again; one that somebody has opened to both leads to the new ones as long
+// as no old one is ready.
 func (p *pass) backOr(sv *Service) Selection {
 	open := sv.Selects == SelectsAll || sv.Selects == SelectsOther
 	if open && p.o.Stable.Ready == 0 && p.o.Canary.Ready > 0 {
