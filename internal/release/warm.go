@@ -123,7 +123,7 @@ func (p *pass) recall() Reason {
 // as no old one is ready.
 func (p *pass) backOr(sv *Service) Selection {
 	open := sv.Selects == SelectsAll || sv.Selects == SelectsOther
-	if open && p.o.Stable.Ready == 0 && p.o.Canary.Ready > 0 {
+	if open && p.o.demand() > 0 && p.o.Stable.Ready == 0 && p.o.Canary.Ready > 0 {
 		return SelectsCanary
 	}
 	return SelectsStable
