@@ -110,12 +110,7 @@ func (p *pass) unroute() Reason {
 
 // stableIdle says that no request reaches stable: every Service and every layer leads to the new pods.
 func (p *pass) stableIdle() bool {
-	for i := range p.o.Services {
-		if sv := &p.o.Services[i]; sv.Selects != SelectsCanary || sv.ReadyStable > 0 {
-			return false
-		}
-	}
-	return p.routesGone()
+	return p.oldIdle() && p.routesGone()
 }
 
 // routesGone says that every layer is as the team made it, and that this is in force.

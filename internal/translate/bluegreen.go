@@ -10,20 +10,20 @@ import (
 
 // The names of the two steps of a blue-green release.
 const (
-	StepPreview = "preview"
-	StepSwitch  = "switch"
+	stepPreview = "preview"
+	stepSwitch  = "switch"
 )
 
 // blueGreen writes a blue-green strategy into the plan, as the two steps that it is.
 func blueGreen(p *v1alpha1.ReleasePlan, s *v1alpha1.BlueGreenStrategy) {
-	preview := v1alpha1.CanaryStep{Name: StepPreview, Weight: new(int32(0)), Replicas: s.Replicas}
+	preview := v1alpha1.CanaryStep{Name: stepPreview, Weight: new(int32(0)), Replicas: s.Replicas}
 	if preview.Replicas == nil {
 		preview.Replicas = new(intstr.FromString("100%"))
 	}
 	if s.Preview != nil {
 		preview.Match, p.PreviewService = s.Preview.Match, s.Preview.Service
 	}
-	then := v1alpha1.CanaryStep{Name: StepSwitch, Weight: new(int32(100))}
+	then := v1alpha1.CanaryStep{Name: stepSwitch, Weight: new(int32(100))}
 	gate(&preview, s.Before)
 	gate(&then, s.After)
 	p.Steps = []v1alpha1.CanaryStep{preview, then}

@@ -17,7 +17,6 @@ import (
 	"github.com/sluice-dev/sluice/internal/measure"
 	"github.com/sluice-dev/sluice/internal/naming"
 	"github.com/sluice-dev/sluice/internal/release"
-	"github.com/sluice-dev/sluice/internal/translate"
 )
 
 // labelAnalysis on an AnalysisRun says which of its release's analyses it is: "step-0-1" is the second try in the first
@@ -160,6 +159,10 @@ func (r *Reconciler) templates(namespace string) measure.Reader {
 
 // measures says whether a Rollout has anything measured, and so may depend on templates.
 func measures(ro *v1alpha1.Rollout) bool {
-	return ro.Spec.Canary.Analysis != nil || slices.ContainsFunc(translate.StepsOf(ro),
+	gate := func(g *v1alpha1.BlueGreenGate) bool { return g != nil && g.Analysis != nil }
+	if b := ro.Spec.BlueGreen; b != nil {
+		return gate(b.Before) || gate(b.After)
+	}
+	return ro.Spec.Canary.Analysis != nil || slices.ContainsFunc(ro.Spec.Canary.Steps,
 		func(s v1alpha1.CanaryStep) bool { return s.Analysis != nil })
 }
